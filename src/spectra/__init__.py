@@ -1,0 +1,3 @@
+"""Spectra: a self-hosted security-intelligence mesh."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,198 @@
+"""What the store answers with, and the API and the command line print. Times are UTC."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+
+from spectra.model.envelope import Counts, Problem
+from spectra.model.observation import Certificate, Evidence, Service
+
+
+class EvidenceRecord(Evidence, frozen=True, omit_defaults=True, kw_only=True):
+    """A piece of evidence with the time it was first and last told."""
+
+    first_seen: datetime
+    last_seen: datetime
+
+
+class VersionRecord(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One stretch of an endpoint's life in which nothing about it changed.
+
+    True from `since` (the first observation of it) until `until` (the first observation of something else, exclusive;
+    None while it lasts); `confirmed` is the last observation of it.
+    """
+
+    state: str
+    since: datetime
+    confirmed: datetime
+    until: datetime | None = None
+    service: Service | None = None
+    certificate: Certificate | None = None
+    banner: str = ""
+    title: str = ""
+
+
+class EndpointRecord(VersionRecord, frozen=True, omit_defaults=True, kw_only=True):
+    """An endpoint (ip, port, protocol) in the version asked for, with its past where that was asked for."""
+
+    port: int
+    protocol: str
+    first_seen: datetime
+    last_seen: datetime
+    evidence: tuple[EvidenceRecord, ...] = ()
+    history: tuple[VersionRecord, ...] | None = None
+
+
+class HostnameRecord(msgspec.Struct, frozen=True):
+    """A name of a host; `kind` as in `observation.Hostname`."""
+
+    name: str
+    kind: str
+    first_seen: datetime
+    last_seen: datetime
+
+
+class SightingRecord(msgspec.Struct, frozen=True):
+    """One observation of a host: who saw it, with what, when, and how far they are trusted (0..1)."""
+
+    observation_id: str
+    seen_at: datetime
+    tool: str
+    scan_id: str
+    scan_type: str
+    contributor: str
+    trust: float
+    endpoints: int
+
+
+class HostRecord(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The full graph of one host. `status` is `up`, or `down` when the newest probe went unanswered (`down_since`)."""
+
+    ip: str
+    first_seen: datetime
+    last_seen: datetime
+    status: Literal["up", "down"]
+    at: datetime | None = None
+    down_since: datetime | None = None
+    os: str = ""
+    mac: str = ""
+    vendor: str = ""
+    hostnames: tuple[HostnameRecord, ...] = ()
+    endpoints: tuple[EndpointRecord, ...] = ()
+    evidence: tuple[EvidenceRecord, ...] = ()
+    sightings: tuple[SightingRecord, ...] = ()
+
+
+class NameRecord(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A hostname, the addresses it was seen at, and what was said about the name itself."""
+
+    name: str
+    first_seen: datetime
+    last_seen: datetime
+    addresses: tuple[str, ...] = ()
+    evidence: tuple[EvidenceRecord, ...] = ()
+
+
+class Match(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One endpoint that a search found, as it is now. `banner` is cut to 200 characters."""
+
+    ip: str
+    port: int
+    protocol: str
+    state: str
+    first_seen: datetime
+    last_seen: datetime
+    service: str = ""
+    product: str = ""
+    version: str = ""
+    extra: str = ""
+    tunnel: str = ""
+    title: str = ""
+    banner: str = ""
+    certificate_cn: str = ""
+    hostnames: tuple[str, ...] = ()
+
+
+class SearchPage(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A page of matches; `next_cursor` is opaque and empty on the last page."""
+
+    matches: tuple[Match, ...]
+    next_cursor: str = ""
+
+
+class ObservationRecord(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An accepted submission as stored, with what was kept of it and what was not."""
+
+    observation_id: str
+    status: str
+    received: datetime
+    tool: str
+    tool_version: str
+    scan_id: str
+    scan_type: str
+    contributor: str
+    keyid: str
+    trust: float
+    privacy: str
+    source: str
+    format: str
+    output_sha256: str
+    output_size: int
+    blob_sha256: str
+    started: datetime | None = None
+    finished: datetime | None = None
+    counts: Counts = Counts()
+    problems: tuple[Problem, ...] = ()
+    workflow_id: str = ""
+    error: str = ""
+
+
+class KeyRecord(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A contributor's public key. `status`: `active`, `retiring` (valid until `expires`) or `revoked`."""
+
+    keyid: str
+    contributor: str
+    role: str
+    public_key: str  # base64 of the raw 32 bytes
+    status: Literal["active", "retiring", "revoked"]
+    created: datetime
+    expires: datetime | None = None
+    revoked: datetime | None = None
+    comment: str = ""
+
+
+class WorkflowStep(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One finished step of a workflow."""
+
+    name: str
+    error: str = ""
+
+
+class WorkflowRecord(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A durable workflow. `status`: `pending`, `running`, `done` or `failed`."""
+
+    workflow_id: str
+    name: str
+    status: Literal["pending", "running", "done", "failed"]
+    created: datetime
+    updated: datetime
+    observation_id: str = ""
+    steps: tuple[WorkflowStep, ...] = ()
+    error: str = ""
+
+
+class ChainReport(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The outcome of walking the provenance chain. `broken_seq` names the first entry that does not hold."""
+
+    ok: bool
+    entries: int
+    observations: int
+    blobs: int
+    head: str
+    deep: bool = False
+    broken_seq: int | None = None
+    broken_observation: str = ""
+    reason: str = ""

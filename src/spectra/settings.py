@@ -1,0 +1,153 @@
+"""Typed settings, from (strongest first) `SPECTRA_SECTION__KEY`, `~/.config/spectra/config.yaml`,
+`/etc/spectra/config.yaml`, defaults.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    YamlConfigSettingsSource,
+)
+
+MIB = 1024 * 1024
+
+
+def config_dir() -> Path:
+    """`$XDG_CONFIG_HOME/spectra`, by default `~/.config/spectra`."""
+    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "spectra"
+
+
+def default_data_dir() -> Path:
+    """`/var/lib/spectra` for root (PostgreSQL runs as a system user there), else `~/.local/share/spectra`."""
+    if os.geteuid() == 0:
+        return Path("/var/lib/spectra")
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share") / "spectra"
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ApiSettings(_Section):
+    """Where the HTTP API listens, and its bounds."""
+
+    host: str = Field(default="127.0.0.1", description="Address the API listens on; loopback unless you change it.")
+    port: int = Field(default=8765, ge=0, le=65535, description="TCP port of the API; 0 picks a free one.")
+    request_timeout_s: float = Field(default=30.0, gt=0, description="Longest a request may wait for the database.")
+    max_concurrent_ingests: int = Field(
+        default=8,
+        ge=1,
+        le=256,
+        description="Submissions worked on at once; as many again may wait, more are answered 503.",
+    )
+
+
+class DatabaseSettings(_Section):
+    """Which PostgreSQL holds the graph."""
+
+    url: SecretStr | None = Field(
+        default=None, description="`postgresql://...` of a server to use; unset: the embedded PostgreSQL is started."
+    )
+    pool_size: int = Field(default=12, ge=2, le=200, description="Connections kept by one coordinator.")
+    statement_timeout_s: float = Field(default=60.0, gt=0, description="Longest one SQL statement may run.")
+    shared_buffers_mb: int = Field(default=256, ge=16, description="Page cache of the embedded PostgreSQL.")
+
+
+class BlobSettings(_Section):
+    """Where raw originals are kept."""
+
+    url: str = Field(
+        default="", description="`s3://bucket/prefix` or `file:///folder`; empty: `blobs/` in the data folder."
+    )
+    endpoint: str = Field(default="", description="Endpoint of an S3 that is not AWS, such as SeaweedFS.")
+    region: str = Field(default="us-east-1", description="S3 region name.")
+    access_key_id: SecretStr | None = Field(default=None, description="S3 access key.")
+    secret_access_key: SecretStr | None = Field(default=None, description="S3 secret key.")
+
+
+class GateSettings(_Section):
+    """Bounds of the ingest gate."""
+
+    max_envelope_bytes: int = Field(default=96 * MIB, ge=1024, description="Largest envelope accepted, as sent.")
+    max_output_bytes: int = Field(default=1024 * MIB, ge=1024, description="Largest tool output, after decompression.")
+    max_age_s: int = Field(default=24 * 3600, ge=1, description="How long ago a payload may have been signed.")
+    max_ahead_s: int = Field(default=300, ge=0, description="How far in the future a payload may claim to be signed.")
+    key_grace_s: int = Field(default=24 * 3600, ge=0, description="How long a rotated key stays valid.")
+    rate_per_minute: int = Field(
+        default=60, ge=0, description="Submissions a minute from one contributor (not admins); 0: no limit."
+    )
+
+
+class ScanSettings(_Section):
+    """Scope law and defaults of scanners on this machine."""
+
+    allow: list[str] = Field(
+        default_factory=list, description="Special-use networks (RFC 6890) that may be scanned, such as 192.168.1.0/24."
+    )
+    do_not_scan: list[str] = Field(
+        default_factory=list, description="Networks, addresses or hostnames never scanned, besides do-not-scan.txt."
+    )
+    rate: int = Field(default=1000, ge=1, le=1_000_000, description="Most connection attempts or packets a second.")
+    concurrency: int = Field(default=500, ge=1, le=20_000, description="Most connections open at once.")
+    timeout_s: float = Field(default=3.0, gt=0, le=60, description="Longest wait for one connection or banner.")
+
+
+class LogSettings(_Section):
+    """JSON lines with ECS field names on standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="Least level that is written."
+    )
+    format: Literal["auto", "json", "text"] = Field(
+        default="auto", description="`auto`: text on a terminal, JSON lines elsewhere."
+    )
+
+
+class Settings(BaseSettings):
+    """All settings. Build one with `load()`; tests pass values to the constructor."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="SPECTRA_",
+        env_nested_delimiter="__",
+        extra="forbid",
+        frozen=True,
+        nested_model_default_partial_update=True,
+    )
+
+    data_dir: Path = Field(
+        default_factory=default_data_dir, description="Folder of the database, blobs, keys and state of this node."
+    )
+    server: str = Field(
+        default="", description="URL of the API the command line talks to; empty: the one of `data_dir`."
+    )
+    api: ApiSettings = ApiSettings()
+    database: DatabaseSettings = DatabaseSettings()
+    blobs: BlobSettings = BlobSettings()
+    gate: GateSettings = GateSettings()
+    scan: ScanSettings = ScanSettings()
+    log: LogSettings = LogSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Environment over the user's file over the system's file."""
+        files = (config_dir() / "config.yaml", Path("/etc/spectra/config.yaml"))
+        return (init_settings, env_settings, *(YamlConfigSettingsSource(settings_cls, f) for f in files))
+
+
+def load() -> Settings:
+    """Read the settings of this process; raises `pydantic.ValidationError` naming the wrong key."""
+    return Settings()

@@ -1,0 +1,30 @@
+"""Fixtures that every room's tests share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import settings as hypothesis_settings
+
+# Deadlines measure the machine, not the code: bounds on work are asserted where they matter.
+hypothesis_settings.register_profile("spectra", deadline=None, max_examples=60)
+hypothesis_settings.load_profile("spectra")
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real scans and feeds (`SPECTRA_TEST_DATA`, else `../shared/data`); skips where it is absent."""
+    path = Path(os.environ.get("SPECTRA_TEST_DATA") or Path(__file__).parents[2] / "shared" / "data")
+    if not path.is_dir():
+        pytest.skip(f"the shared data set is not at {path}; set SPECTRA_TEST_DATA")
+    return path
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A private data and configuration folder, so that no test touches the user's own."""
+    monkeypatch.setenv("SPECTRA_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    return tmp_path / "data"
