@@ -1,0 +1,166 @@
+"""Services, banners, certificates and remarks: immutable rows, each written once.
+
+They are written before the transaction that refers to them, on a connection of their own: a row without a reader is
+harmless, while two transactions waiting for each other's service rows would not be. Their WAL precedes the referring
+commit's, so that commit's flush makes them durable too.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from typing import Final
+
+import msgspec
+
+from spectra.model.observation import Banner, Certificate, Evidence, Service
+from spectra.store.database import Database
+from spectra.store.rows import content_id, encode, remark_id
+
+_SERVICE = """
+INSERT INTO service (id, name, product, version, extra, os, device, tunnel, cpe)
+SELECT id, name, product, version, extra, os, device, tunnel, cpe FROM json_to_recordset(%s::json) AS r
+  (id uuid, name text, product text, version text, extra text, os text, device text, tunnel text, cpe text[])
+ORDER BY id ON CONFLICT DO NOTHING"""
+_BANNER = """
+INSERT INTO banner (id, text, title)
+SELECT id, text, title FROM json_to_recordset(%s::json) AS r (id uuid, text text, title text)
+ORDER BY id ON CONFLICT DO NOTHING"""
+_CERTIFICATE = """
+INSERT INTO certificate AS c
+  (id, sha256, subject_cn, subject, issuer, sans, not_before, not_after, serial, key)
+SELECT id, decode(sha256, 'hex'), subject_cn, subject, issuer, sans, not_before, not_after, serial, key
+FROM json_to_recordset(%s::json) AS r (id uuid, sha256 text, subject_cn text, subject text, issuer text,
+  sans text[], not_before timestamptz, not_after timestamptz, serial text, key text)
+ORDER BY id ON CONFLICT (sha256) DO UPDATE SET
+  subject_cn = excluded.subject_cn, subject = excluded.subject, issuer = excluded.issuer, sans = excluded.sans,
+  not_before = excluded.not_before, not_after = excluded.not_after, serial = excluded.serial, key = excluded.key
+WHERE c.key = '' AND excluded.key <> ''"""
+_REMARK = """
+INSERT INTO remark (id, kind, key, severity, data)
+SELECT id, kind, key, severity, data
+FROM json_to_recordset(%s::json) AS r (id uuid, kind text, key text, severity text, data text)
+ORDER BY id ON CONFLICT DO NOTHING"""
+
+_REMEMBERED: Final = 200_000  # ids, about 20 MB
+_PROVEN: Final = {True: "+der", False: ""}
+
+
+class ServiceRow(msgspec.Struct):
+    """A row of `service`."""
+
+    id: str
+    name: str
+    product: str
+    version: str
+    extra: str
+    os: str
+    device: str
+    tunnel: str
+    cpe: tuple[str, ...]
+
+
+class Content:
+    """Content seen in one batch, and the process-wide memory of what the database already has."""
+
+    def __init__(self, known: Known) -> None:
+        self._known = known
+        self._services: dict[str, Service] = {}
+        self._banners: dict[str, Banner] = {}
+        self._certificates: dict[str, Certificate] = {}
+        self._remarks: dict[str, Evidence] = {}
+
+    def service(self, service: Service) -> str:
+        """The id of `service`, noted for writing if it is new."""
+        key = content_id(service.fingerprint)
+        if key not in self._known:
+            self._services[key] = service
+        return key
+
+    def banner(self, banner: Banner) -> str:
+        """The id of `banner`, noted for writing if it is new."""
+        key = content_id(banner.fingerprint)
+        if key not in self._known:
+            self._banners[key] = banner
+        return key
+
+    def certificate(self, certificate: Certificate) -> str:
+        """The id of `certificate`. Only parsers that had the DER form fill `key`: such a one replaces a claimed one."""
+        key = content_id(certificate.fingerprint)
+        if key + _PROVEN[bool(certificate.key)] not in self._known:
+            self._certificates[key] = certificate
+        return key
+
+    def remark(self, evidence: Evidence) -> str:
+        """The id of `evidence`, noted for writing if it is new."""
+        key = remark_id(evidence)
+        if key not in self._known:
+            self._remarks[key] = evidence
+        return key
+
+    def write(self, database: Database) -> None:
+        """Write what was noted, and forget it."""
+        batches: list[tuple[str, list[object]]] = [
+            (_SERVICE, [_service_row(key, s) for key, s in self._services.items()]),
+            (_BANNER, [{"id": key, "text": b.text, "title": b.title} for key, b in self._banners.items()]),
+            (_CERTIFICATE, [_certificate_row(key, c) for key, c in self._certificates.items()]),
+            (_REMARK, [_remark_row(key, e) for key, e in self._remarks.items()]),
+        ]
+        if any(rows for _, rows in batches):
+            with database.connection() as connection:
+                connection.execute("SET synchronous_commit = off")
+                try:
+                    for statement, rows in batches:
+                        if rows:
+                            connection.execute(statement.encode(), [encode(rows).decode()])
+                finally:
+                    if not connection.closed:
+                        connection.execute("RESET synchronous_commit")
+        self._known.add(key + _PROVEN[bool(c.key)] for key, c in self._certificates.items())
+        for noted in (self._services, self._banners, self._certificates, self._remarks):
+            self._known.add(noted)
+            noted.clear()
+
+
+def _service_row(key: str, s: Service) -> ServiceRow:
+    return ServiceRow(key, s.name, s.product, s.version, s.extra, s.os, s.device, s.tunnel, s.cpe)
+
+
+def _certificate_row(key: str, certificate: Certificate) -> dict[str, object]:
+    fields = msgspec.structs.fields(certificate)
+    return {"id": key, **{f.name: getattr(certificate, f.name) for f in fields}}
+
+
+def _remark_row(key: str, evidence: Evidence) -> dict[str, object]:
+    return {
+        "id": key,
+        "kind": evidence.kind,
+        "key": evidence.key,
+        "severity": evidence.severity,
+        "data": evidence.data,
+    }
+
+
+class Known:
+    """Ids that the database is known to have. Bounded: the older half is forgotten when it is full."""
+
+    def __init__(self, size: int = _REMEMBERED) -> None:
+        self._size = size
+        self._young: set[str] = set()
+        self._old: set[str] = set()
+        self._lock = threading.Lock()
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._young or key in self._old
+
+    def add(self, keys: Iterable[str]) -> None:
+        """Remember `keys`, which have been committed."""
+        with self._lock:
+            self._young.update(keys)
+            if len(self._young) > self._size // 2:
+                self._old, self._young = self._young, set()
+
+    def clear(self) -> None:
+        """Forget everything, as after the database was replaced underneath."""
+        with self._lock:
+            self._young, self._old = set(), set()

@@ -1,0 +1,349 @@
+"""Writing observations into the graph: the one piece of code behind the fast path and the workflows.
+
+A `GraphWriter` lives inside the caller's transaction. Records are gathered into batches of hosts; for each batch the
+host rows are upserted first, which locks everything below those hosts and tells which of them are
+
+- new: their endpoints are inserted,
+- newer than anything known: one step of the timeline fold, in SQL,
+- late (another observation of that host is as new or newer): folded again from the log by `store.history`.
+
+So a late or out-of-order observation lands in its place, and the order of arrival does not change the graph.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final, LiteralString
+
+import msgspec
+
+from spectra.model.envelope import Counts
+from spectra.model.observation import EndpointSeen, Evidence, HostSeen, NameSeen, Silent, Swept
+from spectra.store import history
+from spectra.store.content import Content, Known
+from spectra.store.database import Connection, Database
+from spectra.store.rows import (
+    Digest,
+    EndpointRow,
+    EvidenceRow,
+    Extra,
+    HostnameRow,
+    HostRow,
+    NameSightingRow,
+    SightingRow,
+    SilenceRow,
+    encode,
+    letter,
+    packed_port,
+)
+from spectra.store.timeline import OPEN, PROTOCOL_NUMBER
+
+BATCH_HOSTS: Final = 2000
+_BATCH_SILENT: Final = 65536
+
+_HOSTS = """
+INSERT INTO host AS h (ip, first_seen, last_seen, os, os_at, mac, vendor, mac_at)
+SELECT ip, at, at, coalesce(os, ''), CASE WHEN os <> '' THEN at END,
+       coalesce(mac, ''), coalesce(vendor, ''), CASE WHEN mac <> '' THEN at END
+FROM json_to_recordset(%s::json) AS r (ip inet, at timestamptz, os text, mac text, vendor text)
+ORDER BY ip
+ON CONFLICT (ip) DO UPDATE SET
+  previous_seen = h.last_seen,
+  first_seen = least(h.first_seen, excluded.first_seen),
+  last_seen = greatest(h.last_seen, excluded.last_seen),
+  os = CASE WHEN (excluded.os_at, excluded.os) > (h.os_at, h.os) OR h.os_at IS NULL THEN excluded.os ELSE h.os END,
+  os_at = greatest(h.os_at, excluded.os_at),
+  mac = CASE WHEN (excluded.mac_at, excluded.mac) > (h.mac_at, h.mac) OR h.mac_at IS NULL
+             THEN excluded.mac ELSE h.mac END,
+  vendor = CASE WHEN (excluded.mac_at, excluded.mac) > (h.mac_at, h.mac) OR h.mac_at IS NULL
+                THEN excluded.vendor ELSE h.vendor END,
+  mac_at = greatest(h.mac_at, excluded.mac_at)
+RETURNING host(ip), previous_seen"""
+
+_SIGHTINGS = """
+INSERT INTO sighting (ip, seen_at, observation, rest, ports, states, services, certificates, banners, extra)
+SELECT ip, seen_at, %s, nullif(rest, '')::"char", ports, states, services, certificates, banners, coalesce(extra, '')
+FROM json_to_recordset(%s::json) AS r (ip inet, seen_at timestamptz, rest text, ports int4[], states text,
+  services uuid[], certificates uuid[], banners uuid[], extra text)"""
+
+_LOOKS = """
+json_to_recordset(%s::json) AS r (ip inet, port int4, protocol int2, state "char", at timestamptz,
+  service uuid, certificate uuid, banner uuid)"""
+
+_NEW_ENDPOINTS = f"""
+INSERT INTO endpoint (ip, port, protocol, state, service, certificate, banner, since, confirmed, first_seen, last_seen)
+SELECT ip, port, protocol, state, service, certificate, banner, at, at, at, at FROM {_LOOKS}
+WHERE state = 'o'"""
+
+# One step of timeline.step for endpoints of known hosts: `stepped` pairs each stored version with what it becomes.
+_STEP_ENDPOINTS = f"""
+WITH look AS MATERIALIZED (SELECT * FROM {_LOOKS}),
+swept AS MATERIALIZED (
+  SELECT * FROM json_to_recordset(%s::json) AS r (ip inet, at timestamptz, rest "char") WHERE rest IS NOT NULL),
+said AS (
+  SELECT ip, port, protocol, state, at, service, certificate, banner FROM look
+  UNION ALL
+  SELECT e.ip, e.port, e.protocol, s.rest, s.at, NULL, NULL, NULL
+  FROM swept s JOIN endpoint e ON e.ip = s.ip
+  WHERE (e.protocol::int4 << 16 | e.port) <@ %s::int4multirange
+    AND NOT EXISTS (SELECT FROM look l WHERE (l.ip, l.port, l.protocol) = (e.ip, e.port, e.protocol))),
+stepped AS MATERIALIZED (
+  SELECT e.ip, e.port, e.protocol, s.at, s.state AS new_state, s.banner AS new_banner,
+         e.state, e.service, e.certificate, e.banner, e.since, e.confirmed,
+         CASE WHEN s.state = 'o' AND e.state = 'o' THEN coalesce(s.service, e.service) ELSE s.service END
+           AS new_service,
+         CASE WHEN s.state = 'o' AND e.state = 'o' THEN coalesce(s.certificate, e.certificate) ELSE s.certificate END
+           AS new_certificate
+  FROM said s JOIN endpoint e USING (ip, port, protocol)),
+judged AS MATERIALIZED (
+  SELECT *, (new_state, new_service, new_certificate) IS DISTINCT FROM (state, service, certificate) AS fresh
+  FROM stepped),
+archived AS (
+  INSERT INTO endpoint_version (ip, port, protocol, state, service, certificate, banner, since, confirmed, until)
+  SELECT ip, port, protocol, state, service, certificate, banner, since, confirmed, at FROM judged WHERE fresh),
+updated AS (
+  UPDATE endpoint e SET
+    state = j.new_state, service = j.new_service, certificate = j.new_certificate,
+    banner = CASE WHEN j.fresh THEN j.new_banner ELSE coalesce(j.new_banner, j.banner) END,
+    since = CASE WHEN j.fresh THEN j.at ELSE j.since END,
+    confirmed = j.at,
+    last_seen = CASE WHEN j.new_state = 'o' THEN j.at ELSE e.last_seen END
+  FROM judged j WHERE (e.ip, e.port, e.protocol) = (j.ip, j.port, j.protocol))
+INSERT INTO endpoint (ip, port, protocol, state, service, certificate, banner, since, confirmed, first_seen, last_seen)
+SELECT ip, port, protocol, state, service, certificate, banner, at, at, at, at FROM look l
+WHERE state = 'o'
+  AND NOT EXISTS (SELECT FROM endpoint e WHERE (e.ip, e.port, e.protocol) = (l.ip, l.port, l.protocol))"""
+
+_HOSTNAMES = """
+INSERT INTO hostname AS h (ip, name, kind, first_seen, last_seen)
+SELECT ip, name, kind, min(at), max(at)
+FROM json_to_recordset(%s::json) AS r (ip inet, name text, kind text, at timestamptz)
+GROUP BY ip, name, kind ORDER BY ip, name, kind
+ON CONFLICT (ip, name, kind) DO UPDATE SET
+  first_seen = least(h.first_seen, excluded.first_seen), last_seen = greatest(h.last_seen, excluded.last_seen)"""
+
+_EVIDENCE = """
+INSERT INTO evidence AS e (ip, port, protocol, remark, first_seen, last_seen)
+SELECT ip, port, protocol, remark, min(at), max(at)
+FROM json_to_recordset(%s::json) AS r (ip inet, port int4, protocol int2, remark uuid, at timestamptz)
+GROUP BY ip, port, protocol, remark ORDER BY ip, port, protocol, remark
+ON CONFLICT (ip, port, protocol, remark) DO UPDATE SET
+  first_seen = least(e.first_seen, excluded.first_seen), last_seen = greatest(e.last_seen, excluded.last_seen)"""
+
+_NAMES = """
+WITH r AS MATERIALIZED (
+  SELECT * FROM json_to_recordset(%(rows)s::json) AS r (name text, seen_at timestamptz, remarks uuid[])),
+logged AS (
+  INSERT INTO name_sighting (name, seen_at, observation, remarks)
+  SELECT name, seen_at, %(observation)s, remarks FROM r)
+INSERT INTO name AS n (name, first_seen, last_seen)
+SELECT name, min(seen_at), max(seen_at) FROM r GROUP BY name ORDER BY name
+ON CONFLICT (name) DO UPDATE SET
+  first_seen = least(n.first_seen, excluded.first_seen), last_seen = greatest(n.last_seen, excluded.last_seen)"""
+
+_SILENCES = """
+INSERT INTO silence (net, seen_at, observation)
+SELECT net, seen_at, %s FROM json_to_recordset(%s::json) AS r (net cidr, seen_at timestamptz)"""
+
+
+class GraphWriter:
+    """Writes one observation's records inside the transaction of `connection`.
+
+    `add` every record, then `finish`. The digest that `finish` gives covers every row of the log that was written;
+    provenance keeps it, so that an edited row is found out.
+    """
+
+    def __init__(self, database: Database, connection: Connection, known: Known, observation: int) -> None:
+        self._database = database
+        self._connection = connection
+        self._observation = observation
+        self._content = Content(known)
+        self._digest = Digest()
+        self._hosts: dict[str, HostRow] = {}
+        self._sightings: list[SightingRow] = []
+        self._endpoints: dict[str, list[EndpointRow]] = {}
+        self._hostnames: list[HostnameRow] = []
+        self._evidence: list[EvidenceRow] = []
+        self._names: list[NameSightingRow] = []
+        self._silent: dict[str, datetime] = {}
+        self._swept: list[tuple[int, int]] = []
+        self._n_hosts = self._n_endpoints = self._n_hostnames = self._n_silent = 0
+
+    def add(self, record: HostSeen | NameSeen | Silent | Swept) -> None:
+        """Take in one record; writes a batch whenever one is full."""
+        match record:
+            case HostSeen():
+                if record.ip in self._hosts or len(self._hosts) >= BATCH_HOSTS:
+                    self._flush()
+                self._add_host(record)
+            case Silent():
+                self._silent[record.ip] = record.seen_at
+                if len(self._silent) >= _BATCH_SILENT:
+                    self._flush_silent()
+            case NameSeen():
+                remarks = [self._content.remark(e) for e in record.evidence]
+                self._names.append(NameSightingRow(record.name, record.seen_at, remarks))
+                self._n_hostnames += 1
+                if len(self._names) >= BATCH_HOSTS:
+                    self._flush()
+            case Swept():
+                self._flush()  # what was swept holds for the hosts that follow
+                self._swept += [
+                    (packed_port(record.protocol, low), packed_port(record.protocol, high) + 1)
+                    for low, high in record.ranges
+                ]
+
+    def finish(self) -> tuple[Counts, str]:
+        """Write what is left; returns what was written and the digest of the log rows."""
+        self._flush()
+        self._flush_silent()
+        self._note_swept()
+        counts = Counts(
+            hosts=self._n_hosts, endpoints=self._n_endpoints, hostnames=self._n_hostnames, silent=self._n_silent
+        )
+        return counts, self._digest.hexdigest()
+
+    def _add_host(self, host: HostSeen) -> None:
+        ip, at = host.ip, host.seen_at
+        rest = letter(host.rest) if host.rest else ""
+        self._hosts[ip] = HostRow(ip, at, host.os, host.mac, host.vendor, rest)
+        rows = self._endpoints[ip] = [self._endpoint(ip, at, e) for e in host.endpoints]
+        if len(rows) > 1 and len({(r.port, r.protocol) for r in rows}) < len(rows):
+            rows = self._endpoints[ip] = _distinct(rows)
+        row = SightingRow(
+            ip,
+            at,
+            [r.protocol << 16 | r.port for r in rows],
+            "".join([r.state for r in rows]),
+            rest,
+            extra=self._extra(host),
+        )
+        if any(r.service for r in rows):
+            row.services = [r.service for r in rows]
+        if any(r.certificate for r in rows):
+            row.certificates = [r.certificate for r in rows]
+        if any(r.banner for r in rows):
+            row.banners = [r.banner for r in rows]
+        self._sightings.append(row)
+        self._n_hosts += 1
+        self._n_endpoints += len(rows)
+
+    def _endpoint(self, ip: str, at: datetime, seen: EndpointSeen) -> EndpointRow:
+        content = self._content
+        return EndpointRow(
+            ip,
+            seen.port,
+            PROTOCOL_NUMBER[seen.protocol],
+            letter(seen.state),
+            at,
+            content.service(seen.service) if seen.service else None,
+            content.certificate(seen.certificate) if seen.certificate else None,
+            content.banner(seen.banner) if seen.banner else None,
+        )
+
+    def _extra(self, host: HostSeen) -> str:
+        remarks = [(0, 0, e) for e in host.evidence]
+        for seen in host.endpoints:
+            if seen.evidence:
+                remarks += [(seen.port, PROTOCOL_NUMBER[seen.protocol], e) for e in seen.evidence]
+        if not (remarks or host.hostnames or host.os or host.mac):
+            return ""
+        return encode(
+            Extra(
+                names=[self._hostname(host, n.name, n.kind) for n in host.hostnames],
+                remarks=[self._remark(host, port, protocol, e) for port, protocol, e in remarks],
+                os=host.os,
+                mac=host.mac,
+                vendor=host.vendor,
+            )
+        ).decode()
+
+    def _hostname(self, host: HostSeen, name: str, kind: str) -> tuple[str, str]:
+        self._hostnames.append(HostnameRow(host.ip, name, kind, host.seen_at))
+        self._n_hostnames += 1
+        return name, kind
+
+    def _remark(self, host: HostSeen, port: int, protocol: int, evidence: Evidence) -> tuple[int, int, str]:
+        remark = self._content.remark(evidence)
+        self._evidence.append(EvidenceRow(host.ip, port, protocol, remark, host.seen_at))
+        return port, protocol, remark
+
+    def _flush(self) -> None:
+        self._content.write(self._database)
+        if self._hosts:
+            self._flush_hosts()
+        self._execute(_HOSTNAMES, self._hostnames)
+        self._hostnames.clear()
+        self._execute(_EVIDENCE, self._evidence)
+        self._evidence.clear()
+        if self._names:
+            self._digest.add(self._names)
+            self._connection.execute(_NAMES, {"rows": encode(self._names).decode(), "observation": self._observation})
+            self._names.clear()
+
+    def _flush_hosts(self) -> None:
+        rows = list(self._hosts.values())
+        found = self._connection.execute(_HOSTS, [encode(rows).decode()]).fetchall()
+        previous: dict[str, datetime | None] = dict(found)
+        self._digest.add(self._sightings)
+        self._connection.execute(_SIGHTINGS, [self._observation, encode(self._sightings).decode()])
+
+        new = [ip for ip, seen in previous.items() if seen is None]
+        newer = [ip for ip, seen in previous.items() if seen is not None and seen < self._hosts[ip].at]
+        late = [ip for ip, seen in previous.items() if seen is not None and seen >= self._hosts[ip].at]
+        self._execute(_NEW_ENDPOINTS, [e for ip in new for e in self._endpoints[ip] if e.state == OPEN])
+        if newer:
+            looks = [e for ip in newer for e in self._endpoints[ip]]
+            hosts = [self._hosts[ip] for ip in newer if self._hosts[ip].rest]
+            self._connection.execute(
+                _STEP_ENDPOINTS, [encode(looks).decode(), encode(hosts).decode(), self._multirange()]
+            )
+        if late:
+            self._note_swept()  # the log is read back: what this observation swept has to be in it
+            history.rewrite(self._connection, late)
+        self._hosts.clear()
+        self._sightings.clear()
+        self._endpoints.clear()
+
+    def _flush_silent(self) -> None:
+        if not self._silent:
+            return
+        newest = max(self._silent.values())
+        addresses = [ipaddress.ip_network(ip) for ip in self._silent]
+        nets = [
+            *ipaddress.collapse_addresses(n for n in addresses if isinstance(n, ipaddress.IPv4Network)),
+            *ipaddress.collapse_addresses(n for n in addresses if isinstance(n, ipaddress.IPv6Network)),
+        ]
+        rows = [SilenceRow(str(net), newest) for net in nets]
+        self._digest.add(rows)
+        self._connection.execute(_SILENCES, [self._observation, encode(rows).decode()])
+        self._n_silent += len(self._silent)
+        self._silent.clear()
+
+    def _execute(self, statement: LiteralString, rows: Sequence[msgspec.Struct]) -> None:
+        if rows:
+            self._connection.execute(statement, [encode(rows).decode()])
+
+    def _note_swept(self) -> None:
+        if self._swept:
+            self._connection.execute(
+                "UPDATE observation SET swept = %s::int4multirange WHERE seq = %s",
+                [self._multirange(), self._observation],
+            )
+
+    def _multirange(self) -> str:
+        return "{" + ",".join(f"[{low},{high})" for low, high in self._swept) + "}"
+
+
+def _distinct(rows: list[EndpointRow]) -> list[EndpointRow]:
+    """One row an endpoint where a tool told of it twice: open outweighs; what one left unsaid the other says."""
+    kept: dict[tuple[int, int], EndpointRow] = {}
+    for row in sorted(rows, key=lambda r: r.state != OPEN):
+        first = kept.setdefault((row.port, row.protocol), row)
+        if first is not row and row.state == first.state:
+            first.service = first.service or row.service
+            first.certificate = first.certificate or row.certificate
+            first.banner = first.banner or row.banner
+    return list(kept.values())

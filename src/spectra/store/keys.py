@@ -1,0 +1,147 @@
+"""Contributors, their keys and the tokens of their tools. Every change is an entry of the provenance chain."""
+
+from __future__ import annotations
+
+import base64
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+import psycopg
+
+from spectra.errors import BadRequest, NotFound
+from spectra.model.records import KeyRecord
+from spectra.store.database import Connection, Database
+from spectra.store.provenance import Entry, commit
+
+_SELECT = """
+SELECT k.keyid, k.contributor, c.role, k.public_key, k.created, k.expires, k.revoked, k.comment
+FROM key k JOIN contributor c ON c.name = k.contributor"""
+
+
+def find(database: Database, keyid: str) -> KeyRecord | None:
+    """The key with this id, whatever its status."""
+    with database.connection() as connection:
+        row = connection.execute(f"{_SELECT} WHERE k.keyid = %s", [keyid]).fetchone()
+    return _record(row) if row else None
+
+
+def every(database: Database) -> tuple[KeyRecord, ...]:
+    """All keys, oldest first."""
+    with database.connection() as connection:
+        rows = connection.execute(f"{_SELECT} ORDER BY k.created, k.keyid").fetchall()
+    return tuple(_record(row) for row in rows)
+
+
+def register(
+    database: Database, *, contributor: str, role: str, public_key: bytes, keyid: str, now: datetime, comment: str = ""
+) -> KeyRecord:
+    """Add a key, and its contributor if new. A contributor's role is not changed by a further key."""
+
+    def work(connection: Connection) -> tuple[KeyRecord, list[Entry]]:
+        connection.execute(
+            "INSERT INTO contributor (name, role, created) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING",
+            [contributor, role, now],
+        )
+        stored = connection.execute("SELECT role FROM contributor WHERE name = %s", [contributor]).fetchone()
+        if stored and stored[0] != role:
+            raise BadRequest(
+                f"{contributor} is registered with role {stored[0]}, not {role}.", reason="role_conflict", field="role"
+            )
+        _insert(connection, [keyid, contributor, public_key, now, comment])
+        record = _get(connection, keyid)
+        return record, [Entry("key.registered", keyid, _detail(record), now)]
+
+    return commit(database, work)
+
+
+def rotate(
+    database: Database, *, keyid: str, public_key: bytes, new_keyid: str, now: datetime, grace_s: int
+) -> tuple[KeyRecord, KeyRecord]:
+    """Put a new key in the place of `keyid`, which stays valid for `grace_s` seconds. Returns (old, new)."""
+
+    def work(connection: Connection) -> tuple[tuple[KeyRecord, KeyRecord], list[Entry]]:
+        expires = now + timedelta(seconds=grace_s)
+        old = connection.execute(
+            "UPDATE key SET expires = least(expires, %s) WHERE keyid = %s AND revoked IS NULL RETURNING contributor",
+            [expires, keyid],
+        ).fetchone()
+        if old is None:
+            raise NotFound(f"There is no active key {keyid[:16]} to rotate.", reason="unknown_key")
+        _insert(connection, [new_keyid, old[0], public_key, now, ""])
+        records = _get(connection, keyid), _get(connection, new_keyid)
+        return records, [
+            Entry("key.retired", keyid, _detail(records[0]), now),
+            Entry("key.registered", new_keyid, _detail(records[1]), now),
+        ]
+
+    return commit(database, work)
+
+
+def revoke(database: Database, keyid: str, now: datetime) -> KeyRecord:
+    """Revoke a key at once; revoking it again changes nothing."""
+
+    def work(connection: Connection) -> tuple[KeyRecord, list[Entry]]:
+        changed = connection.execute(
+            "UPDATE key SET revoked = %s WHERE keyid = %s AND revoked IS NULL", [now, keyid]
+        ).rowcount
+        record = _get(connection, keyid)
+        return record, [Entry("key.revoked", keyid, _detail(record), now)] if changed else []
+
+    return commit(database, work)
+
+
+def add_credential(database: Database, *, digest: bytes, contributor: str, now: datetime) -> None:
+    """Let the token with this SHA-256 speak for `contributor`."""
+    with database.transaction() as connection:
+        connection.execute(
+            "INSERT INTO credential (digest, contributor, created) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING",
+            [digest, contributor, now],
+        )
+
+
+def account(database: Database, digest: bytes, now: datetime) -> tuple[str, str] | None:
+    """The (contributor, role) of a token's SHA-256, or None when it is unknown, expired or revoked."""
+    with database.connection() as connection:
+        row = connection.execute(
+            "SELECT c.name, c.role FROM credential t JOIN contributor c ON c.name = t.contributor"
+            " WHERE t.digest = %s AND t.revoked IS NULL AND (t.expires IS NULL OR t.expires > %s)",
+            [digest, now],
+        ).fetchone()
+    return (row[0], row[1]) if row else None
+
+
+def _insert(connection: Connection, row: list[object]) -> None:
+    try:
+        connection.execute(
+            "INSERT INTO key (keyid, contributor, public_key, created, comment) VALUES (%s, %s, %s, %s, %s)",
+            row,
+        )
+    except psycopg.errors.UniqueViolation as error:
+        raise BadRequest(
+            f"Key {str(row[0])[:16]} is registered already.", reason="key_exists", hint="Generate a new one."
+        ) from error
+
+
+def _get(connection: Connection, keyid: str) -> KeyRecord:
+    row = connection.execute(f"{_SELECT} WHERE k.keyid = %s", [keyid]).fetchone()
+    if row is None:
+        raise NotFound(f"There is no key {keyid[:16]}.", reason="unknown_key", hint="`spectra keys list` shows all.")
+    return _record(row)
+
+
+def _detail(record: KeyRecord) -> dict[str, str]:
+    return {
+        "keyid": record.keyid,
+        "contributor": record.contributor,
+        "role": record.role,
+        "public_key": record.public_key,
+        "status": record.status,
+    }
+
+
+def _record(row: tuple[Any, ...]) -> KeyRecord:
+    keyid, contributor, role, public_key, created, expires, revoked, comment = row
+    status: Literal["active", "retiring", "revoked"] = "revoked" if revoked else "retiring" if expires else "active"
+    return KeyRecord(
+        keyid, contributor, role, base64.b64encode(public_key).decode(), status, created, expires, revoked, comment
+    )

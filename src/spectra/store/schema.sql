@@ -1,0 +1,248 @@
+-- The schema of the store: the truth. `tests/store/test_database.py` checks that the migrations lead to exactly this.
+--
+-- Conventions: times are timestamptz; protocols are IANA numbers (6 tcp, 17 udp, 132 sctp); states are one letter
+-- (o open, c closed, f filtered); content-addressed rows have the first 16 bytes of their SHA-256 as uuid, so that a
+-- writer knows the id without asking and two writers of the same content write the same row.
+
+CREATE EXTENSION IF NOT EXISTS vector;
+
+-- People and machines that submit ------------------------------------------------------------------------------------
+
+CREATE TABLE contributor (
+    name        text PRIMARY KEY,
+    role        text NOT NULL,
+    trust       real NOT NULL DEFAULT 1.0 CHECK (trust BETWEEN 0 AND 1),
+    created     timestamptz NOT NULL
+);
+
+CREATE TABLE key (
+    keyid       text PRIMARY KEY,
+    contributor text NOT NULL REFERENCES contributor,
+    public_key  bytea NOT NULL UNIQUE,
+    created     timestamptz NOT NULL,
+    expires     timestamptz,
+    revoked     timestamptz,
+    comment     text NOT NULL DEFAULT ''
+);
+CREATE INDEX key_contributor ON key (contributor);
+
+-- API tokens: only the SHA-256 is stored.
+CREATE TABLE credential (
+    digest      bytea PRIMARY KEY,
+    contributor text NOT NULL REFERENCES contributor,
+    created     timestamptz NOT NULL,
+    expires     timestamptz,
+    revoked     timestamptz
+);
+
+-- Submissions ---------------------------------------------------------------------------------------------------------
+
+-- One row an accepted envelope. UNIQUE (contributor, nonce) is the durable half of replay protection: it is written in
+-- the transaction that accepts the envelope, so it survives restarts and forgets nothing. `header` is the canonical
+-- payload without the output bytes, which are the blob: together they rebuild what was signed.
+CREATE TABLE observation (
+    seq            bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    observation_id bytea NOT NULL UNIQUE,
+    contributor    text NOT NULL REFERENCES contributor,
+    nonce          text NOT NULL,
+    keyid          text NOT NULL REFERENCES key,
+    signature      text NOT NULL,
+    header         text NOT NULL,
+    received       timestamptz NOT NULL,
+    trust          real NOT NULL,
+    scan_id        text NOT NULL,
+    scan_type      text NOT NULL,
+    output_sha256  bytea NOT NULL,
+    blob_sha256    bytea NOT NULL,
+    status         text NOT NULL CHECK (status IN ('accepted', 'merged', 'failed')),
+    attempts       int NOT NULL DEFAULT 0,
+    workflow_id    text NOT NULL DEFAULT '',
+    format         text NOT NULL DEFAULT '',
+    facts          jsonb NOT NULL DEFAULT '{}',
+    counts         jsonb NOT NULL DEFAULT '{}',
+    problems       jsonb NOT NULL DEFAULT '[]',
+    error          text NOT NULL DEFAULT '',
+    swept          int4multirange NOT NULL DEFAULT '{}', -- protocol << 16 | port
+    UNIQUE (contributor, nonce)
+);
+CREATE INDEX observation_received ON observation (received DESC, seq DESC);
+CREATE INDEX observation_output ON observation (output_sha256);
+CREATE INDEX observation_scan ON observation (scan_id);
+CREATE INDEX observation_pending ON observation (seq) WHERE status = 'accepted';
+
+-- The hash chain: hash = SHA-256(previous || entry || at). Rows are only ever inserted.
+CREATE TABLE provenance (
+    seq      bigint PRIMARY KEY,
+    hash     bytea NOT NULL,
+    previous bytea NOT NULL,
+    at       text NOT NULL, -- RFC 3339, kept as text because the hash is over its characters
+    kind     text NOT NULL,
+    subject  text NOT NULL,
+    entry    text NOT NULL
+);
+CREATE INDEX provenance_subject ON provenance (subject);
+
+-- What was said, once each --------------------------------------------------------------------------------------------
+
+CREATE TABLE service (
+    id         uuid PRIMARY KEY,
+    name       text NOT NULL,
+    product    text NOT NULL,
+    version    text NOT NULL,
+    extra      text NOT NULL,
+    os         text NOT NULL,
+    device     text NOT NULL,
+    tunnel     text NOT NULL,
+    cpe        text[] NOT NULL,
+    first_seen timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX service_name ON service (lower(name));
+CREATE INDEX service_product ON service (lower(product));
+
+CREATE TABLE banner (
+    id         uuid PRIMARY KEY,
+    text       text NOT NULL,
+    title      text NOT NULL,
+    first_seen timestamptz NOT NULL DEFAULT now(),
+    words      tsvector NOT NULL GENERATED ALWAYS AS (to_tsvector('simple', title || ' ' || text)) STORED
+);
+CREATE INDEX banner_words ON banner USING gin (words);
+
+CREATE TABLE certificate (
+    id         uuid PRIMARY KEY,
+    sha256     bytea NOT NULL UNIQUE,
+    subject_cn text NOT NULL,
+    subject    text NOT NULL,
+    issuer     text NOT NULL,
+    sans       text[] NOT NULL,
+    not_before timestamptz,
+    not_after  timestamptz,
+    serial     text NOT NULL,
+    key        text NOT NULL,
+    first_seen timestamptz NOT NULL DEFAULT now()
+);
+
+-- Hosts and what runs on them -----------------------------------------------------------------------------------------
+
+-- A host's row is also the lock of everything below it: a writer upserts the host first, in order of ip.
+-- `previous_seen` is last_seen before the newest upsert, which tells that writer whether it is late.
+CREATE TABLE host (
+    ip            inet PRIMARY KEY,
+    first_seen    timestamptz NOT NULL,
+    last_seen     timestamptz NOT NULL,
+    previous_seen timestamptz,
+    os            text NOT NULL DEFAULT '',
+    os_at         timestamptz,
+    mac           text NOT NULL DEFAULT '',
+    vendor        text NOT NULL DEFAULT '',
+    mac_at        timestamptz
+);
+
+CREATE TABLE hostname (
+    ip         inet NOT NULL,
+    name       text NOT NULL,
+    kind       text NOT NULL,
+    first_seen timestamptz NOT NULL,
+    last_seen  timestamptz NOT NULL,
+    PRIMARY KEY (ip, name, kind)
+);
+-- Reversed, so that example.org finds a.example.org with an index.
+CREATE INDEX hostname_reversed ON hostname (reverse(name) text_pattern_ops);
+
+-- Names seen without an address.
+CREATE TABLE name (
+    name       text PRIMARY KEY,
+    first_seen timestamptz NOT NULL,
+    last_seen  timestamptz NOT NULL
+);
+
+-- The log of what was seen, never changed: one row a host and observation, the endpoints in parallel arrays
+-- (`ports` is protocol << 16 | port, `states` one letter each). Versions are a fold over it (store/timeline.py).
+-- No foreign keys: both sides are written in one transaction, and checking them would cost a third of an ingest.
+CREATE TABLE sighting (
+    ip           inet NOT NULL,
+    seen_at      timestamptz NOT NULL,
+    observation  bigint NOT NULL,
+    rest         "char",
+    ports        int4[] NOT NULL,
+    states       text NOT NULL,
+    services     uuid[],
+    certificates uuid[],
+    banners      uuid[],
+    extra        text NOT NULL DEFAULT '' -- JSON of graph.Extra: names, remarks, os, mac; empty for most
+);
+CREATE INDEX sighting_host ON sighting (ip, seen_at);
+CREATE INDEX sighting_observation ON sighting (observation);
+
+-- Networks that were probed without an answer.
+CREATE TABLE silence (
+    net         cidr NOT NULL,
+    seen_at     timestamptz NOT NULL,
+    observation bigint NOT NULL
+);
+CREATE INDEX silence_net ON silence USING gist (net inet_ops);
+CREATE INDEX silence_observation ON silence (observation);
+
+-- The newest version of each endpoint; the closed ones are in endpoint_version.
+CREATE TABLE endpoint (
+    ip          inet NOT NULL,
+    port        int4 NOT NULL CHECK (port BETWEEN 0 AND 65535),
+    protocol    int2 NOT NULL,
+    state       "char" NOT NULL,
+    service     uuid,
+    certificate uuid,
+    banner      uuid,
+    since       timestamptz NOT NULL, -- first observation of this version
+    confirmed   timestamptz NOT NULL, -- last observation of this version
+    first_seen  timestamptz NOT NULL, -- first seen open
+    last_seen   timestamptz NOT NULL, -- last seen open
+    PRIMARY KEY (ip, port, protocol)
+) WITH (fillfactor = 90);
+CREATE INDEX endpoint_port ON endpoint (port, ip);
+CREATE INDEX endpoint_service ON endpoint (service, ip);
+CREATE INDEX endpoint_banner ON endpoint (banner) WHERE banner IS NOT NULL;
+CREATE INDEX endpoint_certificate ON endpoint (certificate) WHERE certificate IS NOT NULL;
+CREATE INDEX endpoint_last_seen ON endpoint (last_seen DESC, ip, port, protocol);
+
+CREATE TABLE endpoint_version (
+    ip          inet NOT NULL,
+    port        int4 NOT NULL,
+    protocol    int2 NOT NULL,
+    state       "char" NOT NULL,
+    service     uuid,
+    certificate uuid,
+    banner      uuid,
+    since       timestamptz NOT NULL,
+    confirmed   timestamptz NOT NULL,
+    until       timestamptz NOT NULL, -- first observation of something else
+    PRIMARY KEY (ip, port, protocol, since, until)
+);
+
+-- Everything else a tool said, once each, and where and when it was said; port 0 is the host itself.
+CREATE TABLE remark (
+    id       uuid PRIMARY KEY,
+    kind     text NOT NULL,
+    key      text NOT NULL,
+    severity text NOT NULL,
+    data     text NOT NULL
+);
+CREATE TABLE evidence (
+    ip         inet NOT NULL,
+    port       int4 NOT NULL,
+    protocol   int2 NOT NULL,
+    remark     uuid NOT NULL,
+    first_seen timestamptz NOT NULL,
+    last_seen  timestamptz NOT NULL,
+    PRIMARY KEY (ip, port, protocol, remark)
+);
+CREATE INDEX evidence_remark ON evidence (remark);
+
+-- The log of names seen without an address, and what was said about them.
+CREATE TABLE name_sighting (
+    name        text NOT NULL,
+    seen_at     timestamptz NOT NULL,
+    observation bigint NOT NULL,
+    remarks     uuid[] NOT NULL
+);
+CREATE INDEX name_sighting_name ON name_sighting (name, seen_at);
+CREATE INDEX name_sighting_observation ON name_sighting (observation);

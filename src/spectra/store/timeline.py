@@ -1,0 +1,73 @@
+"""The life of one endpoint: a fold from looks at it, in order of time, to the versions it went through.
+
+Pure, and the definition of history: the fast path of `store.graph` does one step of this fold in SQL, the late path
+runs it whole over the log, and `tests/store/test_history.py` holds both against each other.
+
+What a look does not say is not a change: a port scan that found 80/tcp open confirms the nginx that an earlier
+service scan identified there. Unknown becoming known does start a version, since the earlier look did not claim it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
+OPEN = "o"
+LETTER = {"open": "o", "closed": "c", "filtered": "f"}
+STATE = {letter: state for state, letter in LETTER.items()}
+PROTOCOL_NUMBER = {"tcp": 6, "udp": 17, "sctp": 132}
+PROTOCOL_NAME = {number: name for name, number in PROTOCOL_NUMBER.items()}
+
+
+class Look(NamedTuple):
+    """One observation of an endpoint; None means that the observation did not say."""
+
+    at: datetime
+    tie: bytes  # observation id: orders looks of the same instant the same way on every machine
+    state: str
+    service: UUID | None = None
+    certificate: UUID | None = None
+    banner: UUID | None = None
+
+
+class Version(NamedTuple):
+    """A stretch in which nothing changed: `since` its first look, `confirmed` its last."""
+
+    state: str
+    service: UUID | None
+    certificate: UUID | None
+    banner: UUID | None
+    since: datetime
+    confirmed: datetime
+
+
+def step(current: Version | None, look: Look) -> tuple[Version | None, bool]:
+    """The version after `look`, and whether it is a new one. Life begins when an endpoint is first seen open."""
+    if current is None:
+        return (_begin(look, look.service, look.certificate), True) if look.state == OPEN else (None, False)
+    carry = look.state == OPEN == current.state
+    service = (look.service or current.service) if carry else look.service
+    certificate = (look.certificate or current.certificate) if carry else look.certificate
+    if (look.state, service, certificate) != (current.state, current.service, current.certificate):
+        return _begin(look, service, certificate), True
+    return current._replace(confirmed=look.at, banner=look.banner or current.banner), False
+
+
+def fold(looks: Iterable[Look]) -> list[Version]:
+    """All versions of an endpoint, oldest first, whatever the order of `looks`."""
+    versions: list[Version] = []
+    for look in sorted(looks, key=lambda look: (look.at, look.tie)):
+        version, fresh = step(versions[-1] if versions else None, look)
+        if version is None:
+            continue
+        if fresh:
+            versions.append(version)
+        else:
+            versions[-1] = version
+    return versions
+
+
+def _begin(look: Look, service: UUID | None, certificate: UUID | None) -> Version:
+    return Version(look.state, service, certificate, look.banner, look.at, look.at)
