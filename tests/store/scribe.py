@@ -28,9 +28,16 @@ from spectra.store.database import Connection, Database, one
 from spectra.store.graph import GraphWriter
 from spectra.store.rows import encode
 
-Written = NamedTuple("Written", [("seq", int), ("observation_id", str), ("counts", Counts), ("digest", str)])
-
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class Written(NamedTuple):
+    """What one observation left in the store; `digest` covers its rows of the log."""
+
+    seq: int
+    observation_id: str
+    counts: Counts
+    digest: str
 
 
 def seen(
@@ -124,7 +131,8 @@ def _payload(at: datetime, contributor: str, scan_id: str, scan_type: str, tool:
 def _contributor(connection: Connection, name: str, trust: float) -> str:
     keyid = sha256_hex(name.encode())
     connection.execute(
-        "INSERT INTO contributor (name, role, trust, created) VALUES (%s, 'contributor', %s, %s) ON CONFLICT DO NOTHING",
+        "INSERT INTO contributor (name, role, trust, created) VALUES (%s, 'contributor', %s, %s)"
+        " ON CONFLICT DO NOTHING",
         [name, trust, T0],
     )
     connection.execute(
