@@ -22,15 +22,10 @@ def write(path: Path, data: bytes, *, overwrite: bool = False) -> None:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         try:
             _write_new(spare, data)
-            if overwrite:
-                spare.replace(path)
-            else:
-                path.hardlink_to(spare)  # unlike a rename, a link never replaces what is there
+            _put(spare, path, overwrite=overwrite)
         finally:
             spare.unlink(missing_ok=True)
         _sync_folder(path.parent)
-    except FileExistsError as error:
-        raise SetupError(f"{path} exists and is kept.", hint="Move it away, or ask to overwrite it.") from error
     except OSError as error:
         raise SetupError(f"cannot write {path}: {error.strerror}.") from error
 
@@ -69,6 +64,16 @@ def _write_new(path: Path, data: bytes) -> None:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
+
+
+def _put(spare: Path, path: Path, *, overwrite: bool) -> None:
+    if overwrite:
+        spare.replace(path)
+        return
+    try:
+        path.hardlink_to(spare)  # unlike a rename, a link never replaces what is there
+    except FileExistsError as error:
+        raise SetupError(f"{path} exists and is kept.", hint="Move it away, or ask to overwrite it.") from error
 
 
 def _sync_folder(folder: Path) -> None:

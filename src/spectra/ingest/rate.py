@@ -12,6 +12,10 @@ from typing import NamedTuple
 
 _UNLIMITED_ROLE = "admin"
 
+# Threads may ask a little out of order; further back than this, the clock was set, and waiting for it to come round
+# again would lock the contributor out.
+_CLOCK_WAS_SET_S = 60.0
+
 
 class _Bucket(NamedTuple):
     tokens: float
@@ -40,7 +44,8 @@ class RateLimiter:
             tokens, at = self._refilled(contributor, now)
             admitted = tokens >= 1
             self._keep(contributor, _Bucket(tokens - 1 if admitted else tokens, at))
-        return 0.0 if admitted else (1 - tokens) / self._per_second
+        behind = (at - now).total_seconds()  # above 0 only where `now` lies before an earlier call's
+        return 0.0 if admitted else behind + (1 - tokens) / self._per_second
 
     def __len__(self) -> int:
         """How many contributors are tracked."""
@@ -51,7 +56,9 @@ class RateLimiter:
         if bucket is None:
             return _Bucket(self._burst, now)
         elapsed = (now - bucket.at).total_seconds()
-        if elapsed <= 0:  # a clock set back must not refill the same minute twice
+        if elapsed < -_CLOCK_WAS_SET_S:
+            return _Bucket(bucket.tokens, now)
+        if elapsed <= 0:  # refilling starts where it left off, so that no second is counted twice
             return bucket
         return _Bucket(min(self._burst, bucket.tokens + elapsed * self._per_second), now)
 

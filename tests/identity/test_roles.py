@@ -1,0 +1,42 @@
+"""Roles and scopes."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from spectra.identity.roles import PUBLIC, ROLES, SCOPES, allows, scopes
+
+MAY_SUBMIT = {"contributor", "module", "automation", "admin"}
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_who_may_submit(role: str) -> None:
+    """Readers never submit; contributors, modules, automation and admins do."""
+    assert allows(role, "observations:write") == (role in MAY_SUBMIT)
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_only_admins_hold_the_admin_scopes(role: str) -> None:
+    """`admin:all` and other people's keys are the admin's alone."""
+    assert allows(role, "admin:all") == (role == "admin")
+    assert allows(role, "keys:write") == (role == "admin")
+
+
+def test_an_admin_holds_every_scope() -> None:
+    """There is no scope that no one holds, nor one outside the list of all scopes."""
+    assert scopes("admin") == SCOPES == frozenset().union(*ROLES.values())
+
+
+def test_unknown_roles_and_scopes_are_never_allowed() -> None:
+    """A typing error in a role or route closes the door; a public route is open whatever the role."""
+    assert scopes("root") == frozenset()
+    assert not allows("root", "hosts:read")
+    assert not allows("admin", "host:read")
+    assert allows("root", PUBLIC)
+
+
+def test_scopes_are_noun_and_verb() -> None:
+    """Every scope is spelled `noun:verb`."""
+    assert all(re.fullmatch(r"[a-z]+:[a-z]+", scope) for scope in SCOPES)
