@@ -5,6 +5,7 @@ What is read is hashed again: a blob that is not what its address says is report
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 from collections.abc import Callable
@@ -74,6 +75,11 @@ class BlobStore:
                 hint="Restore it from a backup, or import the original file again.",
             )
         return data
+
+    def discard(self, digest: bytes) -> None:
+        """Remove a blob that only its caller knows; one that is gone already is no error."""
+        with contextlib.suppress(FileNotFoundError):
+            _call(lambda: obstore.delete(self._store, _path(digest)))
 
     def _size(self, path: str) -> int:
         """The stored size in bytes, or -1."""

@@ -19,13 +19,11 @@ Connection = psycopg.Connection[TupleRow]
 MINIMUM_VERSION = 160000
 _MIGRATION_LOCK = 0x5EC7_0001
 
-# Trouble that a later, identical call may not have: the server is away, restarting, full or out of connections, or
-# two transactions met (https://www.postgresql.org/docs/current/errcodes-appendix.html).
+# Trouble that a later, identical call may not have: the server is away, restarting or out of connections
+# (https://www.postgresql.org/docs/current/errcodes-appendix.html).
 _PASSING = (
     psycopg.OperationalError,
     psycopg.InterfaceError,
-    psycopg.errors.SerializationFailure,
-    psycopg.errors.DeadlockDetected,
     PoolTimeout,
 )
 
@@ -102,6 +100,12 @@ def unavailable() -> Generator[None]:
             "The database's disk is full; nothing of this request was stored.",
             reason="disk_full",
             hint="Free space, then send the same request again.",
+        ) from error
+    except (psycopg.errors.SerializationFailure, psycopg.errors.DeadlockDetected) as error:
+        raise Unavailable(
+            "Two writers met over the same hosts; nothing of this request was stored.",
+            reason="conflict",
+            hint="Send the same request again.",
         ) from error
     except _PASSING as error:
         raise Unavailable(

@@ -199,6 +199,17 @@ def get(database: Database, observation_id: str) -> ObservationRecord:
     return _record(row)
 
 
+def payload(database: Database, observation_id: str) -> Payload:
+    """What was signed, without the output's bytes."""
+    with database.connection() as connection:
+        row = connection.execute(
+            "SELECT header FROM observation WHERE observation_id = %s", [bytes.fromhex(observation_id)]
+        ).fetchone()
+    if row is None:
+        raise NotFound(f"There is no observation {observation_id}.")
+    return msgspec.json.decode(row[0], type=Payload)
+
+
 def newest(database: Database, *, limit: int = 100, before: int | None = None) -> tuple[list[ObservationRecord], int]:
     """A page of submissions, newest first, and the `before` of the next page (0: none)."""
     with database.connection() as connection:

@@ -1,0 +1,159 @@
+"""The HTTP API: routers, errors, request ids, metrics and access log."""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+import uuid
+from typing import Final
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from spectra import __version__
+from spectra.api.answers import install_openapi
+from spectra.api.metrics import Metrics
+from spectra.api.problems import problem
+from spectra.api.routes import health, hosts, ingest, keys, observations, provenance, search, workflows
+from spectra.api.services import Services
+from spectra.errors import BadRequest, SpectraError
+
+_log = logging.getLogger("spectra.api")
+_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+ROUTERS: Final = (
+    ingest.router,
+    workflows.router,
+    observations.router,
+    hosts.router,
+    search.router,
+    keys.router,
+    provenance.router,
+    health.router,
+)
+
+
+def create_app(services: Services) -> FastAPI:
+    """The app around `services`; starting and stopping those is the caller's."""
+    app = FastAPI(
+        title="Spectra",
+        version=__version__,
+        description="Submit signed scans, search the graph, look into the past of any host.",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+    )
+    app.state.services = services
+    app.state.admission = ingest.Admission(services.max_concurrent_ingests)
+    for router in ROUTERS:
+        app.include_router(router)
+    app.include_router(health.document)
+    install_openapi(app)
+    app.add_exception_handler(SpectraError, _spectra_error)
+    app.add_exception_handler(RequestValidationError, _validation_error)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_middleware(Observed, metrics=services.metrics)
+    return app
+
+
+def _spectra_error(request: Request, error: Exception) -> Response:
+    if not isinstance(error, SpectraError):
+        raise error
+    extra = {"observation_id": o} if (o := getattr(error, "observation_id", "")) else {}
+    return problem(error, _id_of(request), **extra)
+
+
+def _validation_error(request: Request, error: Exception) -> Response:
+    if not isinstance(error, RequestValidationError):
+        raise error
+    first = error.errors()[0]
+    field = ".".join(str(part) for part in first["loc"] if part not in ("query", "body", "path"))
+    return problem(BadRequest(f"{field or 'The body'}: {first['msg']}.", field=field), _id_of(request))
+
+
+class _Refused(SpectraError):
+    """Routing errors of the framework: no such path, no such method."""
+
+
+def _http_error(request: Request, error: Exception) -> Response:
+    if not isinstance(error, HTTPException):
+        raise error
+    reason = {404: "no_such_path", 405: "method_not_allowed"}.get(error.status_code, "http_error")
+    answer = problem(_Refused(f"{error.detail}.", reason=reason), _id_of(request))
+    answer.headers.update(error.headers or {})
+    return answer
+
+
+def _id_of(request: Request) -> str:
+    return getattr(request.state, "request_id", "")
+
+
+class Observed:
+    """ASGI middleware: a request id in and out, metrics by route, one access-log line, and a problem for any defect."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = scope.setdefault("state", {})["request_id"] = _request_id(scope)
+        status = 0
+        began = time.perf_counter()
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [
+                    *message["headers"],
+                    (b"x-request-id", request_id.encode()),
+                    (b"x-content-type-options", b"nosniff"),
+                    (b"cache-control", b"no-store"),
+                ]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_with_id)
+        except Exception:
+            _log.exception("request failed", extra={"http.request.id": request_id, "url.path": scope["path"]})
+            if status:
+                raise  # the answer has begun: all that is left is to break it off
+            await problem(SpectraError("Something went wrong in here; the log has it.", reason="internal"), request_id)(
+                scope, receive, send_with_id
+            )
+        finally:
+            self._record(scope, status or 500, time.perf_counter() - began, request_id)
+
+    def _record(self, scope: Scope, status: int, seconds: float, request_id: str) -> None:
+        route = getattr(scope.get("route"), "path", "unmatched")
+        self._metrics.requests.labels(scope["method"], route, str(status)).inc()
+        self._metrics.seconds.labels(route).observe(seconds)
+        _log.info(
+            "%s %s %d",
+            scope["method"],
+            scope["path"],
+            status,
+            extra={
+                "http.request.id": request_id,
+                "http.request.method": scope["method"],
+                "http.response.status_code": status,
+                "url.path": scope["path"],
+                "event.duration": int(seconds * 1e9),
+            },
+        )
+
+
+def _request_id(scope: Scope) -> str:
+    """The caller's `X-Request-Id` if it is one that can be logged as it is, else a new one."""
+    for name, value in scope["headers"]:
+        if name == b"x-request-id" and _REQUEST_ID.fullmatch(text := value.decode("latin-1")):
+            return text
+    return uuid.uuid4().hex

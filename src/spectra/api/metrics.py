@@ -1,0 +1,33 @@
+"""Counters and histograms of one app, in OpenMetrics text at `/metrics`."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+class Metrics:
+    """One registry an app, so that two apps in one process do not mix."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.requests = Counter(
+            "spectra_http_requests", "Requests answered.", ["method", "route", "status"], registry=self.registry
+        )
+        self.seconds = Histogram(
+            "spectra_http_request_seconds", "Time to answer.", ["route"], buckets=_SECONDS, registry=self.registry
+        )
+        self.rejections = Counter(
+            "spectra_gate_rejections", "Envelopes the gate refused, by reason.", ["reason"], registry=self.registry
+        )
+        self.submissions = Counter(
+            "spectra_submissions", "Envelopes let in, by path and outcome.", ["path", "status"], registry=self.registry
+        )
+        self.hosts = Counter("spectra_ingested_hosts", "Host records merged.", registry=self.registry)
+        self.endpoints = Counter("spectra_ingested_endpoints", "Endpoint records merged.", registry=self.registry)
+        self.restarts = Gauge("spectra_database_restarts", "Embedded PostgreSQL restarts.", registry=self.registry)
+
+    def text(self) -> bytes:
+        """The exposition text."""
+        return generate_latest(self.registry)

@@ -1,0 +1,94 @@
+"""The one table from errors to HTTP: RFC 9457 problem details."""
+
+from __future__ import annotations
+
+import math
+from http import HTTPStatus
+from typing import Any, Final
+
+import msgspec
+from starlette.responses import Response
+
+from spectra.errors import BadRequest, Corrupt, NotFound, SpectraError, Unavailable
+from spectra.identity.errors import IdentityError
+from spectra.ingest.gate import Rejected
+from spectra.ingest.parsers import ParseError
+
+MEDIA_TYPE: Final = "application/problem+json"
+
+# By reason where it says more than the class.
+_BY_REASON: Final[dict[str, int]] = {
+    "envelope_too_large": 413,
+    "too_large": 413,
+    "unknown_key": 401,
+    "bad_signature": 401,
+    "key_revoked": 401,
+    "key_expired": 401,
+    "contributor_mismatch": 403,
+    "role_forbidden": 403,
+    "nonce_replayed": 409,
+    "key_exists": 409,
+    "role_conflict": 409,
+    "rate_limited": 429,
+    "timeout": 504,
+    "disk_full": 507,
+    "unauthenticated": 401,
+    "forbidden": 403,
+    "busy": 503,
+}
+_BY_CLASS: Final[tuple[tuple[type[SpectraError], int], ...]] = (
+    (NotFound, 404),
+    (Rejected, 400),
+    (ParseError, 422),
+    (BadRequest, 400),
+    (IdentityError, 400),
+    (Unavailable, 503),
+    (Corrupt, 500),
+)
+
+
+class Forbidden(SpectraError):
+    """The caller may not do this; `reason` is `unauthenticated` or `forbidden`."""
+
+    reason = "forbidden"
+
+
+class Busy(Unavailable):
+    """The bounded queue of submissions is full."""
+
+    reason = "busy"
+    retry_after_s = 1.0
+
+
+def status_of(error: SpectraError) -> int:
+    """The HTTP status of an error."""
+    if isinstance(error, NotFound):
+        return 404
+    if error.reason in _BY_REASON:
+        return _BY_REASON[error.reason]
+    return next((status for kind, status in _BY_CLASS if isinstance(error, kind)), 500)
+
+
+def problem(error: SpectraError, request_id: str, **members: object) -> Response:
+    """The answer to a request that failed with `error`; `members` are added as they are."""
+    status = status_of(error)
+    body: dict[str, Any] = {
+        "type": f"urn:spectra:problem:{error.reason}",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": error.message,
+        "reason": error.reason,
+        "request_id": request_id,
+    }
+    if error.hint:
+        body["hint"] = error.hint
+    body |= {name: value for name in ("field", "column", "line") if (value := getattr(error, name, None))}
+    body |= members
+    headers: dict[str, str] = {}
+    wait: float = getattr(error, "retry_after_s", 0.0)
+    if error.retryable and wait:
+        headers["Retry-After"] = str(max(1, math.ceil(wait)))
+        body["retry_after"] = wait
+    if status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    return Response(msgspec.json.encode(body), status_code=status, headers=headers, media_type=MEDIA_TYPE)

@@ -1,0 +1,149 @@
+"""Submissions: the fast path and the durable path."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Final
+
+import anyio
+import anyio.to_thread
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from spectra.api.answers import answer, describe, described
+from spectra.api.auth import ENVELOPE, ServicesDep, open_to
+from spectra.api.problems import Busy, problem
+from spectra.api.services import Services
+from spectra.errors import BadRequest, SpectraError
+from spectra.ingest.gate import Reason, Rejected
+from spectra.ingest.parsers import ParseError
+from spectra.model.envelope import Envelope, Receipt
+
+router = APIRouter(tags=["ingest"])
+
+_BODY_TIMEOUT_S: Final = 120.0
+describe(Envelope)
+_ENVELOPE_BODY = {
+    "requestBody": {
+        "required": True,
+        "description": "A DSSE envelope around a canonical application/vnd.spectra.observation+json payload.",
+        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Envelope"}}},
+    }
+}
+
+
+class Admission:
+    """The bounded queue in front of the ingest: `running` at once, as many again waiting, more must come back."""
+
+    def __init__(self, running: int) -> None:
+        self._limiter = anyio.CapacityLimiter(running)
+        self._most = 2 * running
+        self._inside = 0
+
+    @asynccontextmanager
+    async def place(self) -> AsyncGenerator[None]:
+        """A place in the queue, taken before the body is read, so that bodies in memory are bounded too."""
+        if self._inside >= self._most:
+            raise Busy("Too many submissions are being worked on.", hint="Send the same submission again in a moment.")
+        self._inside += 1
+        try:
+            yield
+        finally:
+            self._inside -= 1
+
+    async def run(self, work: Callable[[], Receipt]) -> Receipt:
+        """Run blocking `work` in a thread, at most `running` at once."""
+        return await anyio.to_thread.run_sync(work, limiter=self._limiter)
+
+
+@router.post(
+    "/v0/mesh/ingest",
+    summary="Submit, and have it in search when this answers",
+    dependencies=[open_to(ENVELOPE)],
+    responses=described(Receipt, 400, 401, 403, 409, 413, 422, 429, 507),
+    openapi_extra=_ENVELOPE_BODY,
+    response_class=Response,
+)
+async def submit(request: Request, services: ServicesDep) -> Response:
+    """The fast path: verified, parsed and committed with fsync before the answer."""
+    receipt = await _receive(request, services, "fast", services.ingest.submit)
+    services.metrics.hosts.inc(0 if receipt.duplicate else receipt.counts.hosts)
+    services.metrics.endpoints.inc(0 if receipt.duplicate else receipt.counts.endpoints)
+    if receipt.status == "failed":
+        return _failed_before(request, receipt)
+    return answer(receipt)
+
+
+@router.post(
+    "/v0/ingest",
+    summary="Submit for a durable workflow",
+    status_code=202,
+    dependencies=[open_to(ENVELOPE)],
+    responses=described(Receipt, 400, 401, 403, 409, 413, 429, status=202),
+    openapi_extra=_ENVELOPE_BODY,
+    response_class=Response,
+)
+async def accept(request: Request, services: ServicesDep) -> Response:
+    """Stored and on record when this answers; `workflow_id` tells how far the rest is."""
+    receipt = await _receive(request, services, "durable", partial(_accept, services))
+    return answer(receipt, 200 if receipt.duplicate else 202)
+
+
+def _accept(services: Services, raw: bytes) -> Receipt:
+    receipt = services.ingest.accept(raw)
+    if not receipt.duplicate:
+        services.workflows.enqueue(receipt.observation_id)
+    return receipt
+
+
+async def _receive(request: Request, services: Services, path: str, work: Callable[[bytes], Receipt]) -> Receipt:
+    admission: Admission = request.app.state.admission
+    async with admission.place():
+        raw = await _body(request, services.max_envelope_bytes)
+        try:
+            receipt = await admission.run(partial(work, raw))
+        except Rejected as error:
+            services.metrics.rejections.labels(error.reason).inc()
+            raise
+        except SpectraError:
+            services.metrics.submissions.labels(path, "failed").inc()
+            raise
+    services.metrics.submissions.labels(path, "duplicate" if receipt.duplicate else receipt.status).inc()
+    return receipt
+
+
+async def _body(request: Request, most: int) -> bytes:
+    """The body, at most `most` bytes: a claim of more is refused before anything is read."""
+    claimed = request.headers.get("content-length", "")
+    if claimed.isdecimal() and int(claimed) > most:
+        raise _too_large(request, int(claimed), most)
+    body = bytearray()
+    try:
+        with anyio.fail_after(_BODY_TIMEOUT_S):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > most:
+                    raise _too_large(request, len(body), most)
+    except TimeoutError as error:
+        raise BadRequest(
+            f"The body did not arrive within {_BODY_TIMEOUT_S:.0f} s.", reason="body_too_slow", field="body"
+        ) from error
+    return bytes(body)
+
+
+def _too_large(request: Request, size: int, most: int) -> Rejected:
+    services: Services = request.app.state.services
+    services.metrics.rejections.labels(Reason.ENVELOPE_TOO_LARGE.value).inc()
+    return Rejected(
+        Reason.ENVELOPE_TOO_LARGE,
+        f"The envelope has {size} bytes or more; {most} are accepted.",
+        hint="Split the output, or raise SPECTRA_GATE__MAX_ENVELOPE_BYTES.",
+    )
+
+
+def _failed_before(request: Request, receipt: Receipt) -> Response:
+    """The same submission failed when it first came: the answer is the same again."""
+    reason, _, message = receipt.error.partition(": ")
+    return problem(ParseError(message, reason=reason), request.state.request_id, observation_id=receipt.observation_id)

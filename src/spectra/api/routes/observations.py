@@ -1,0 +1,108 @@
+"""Accepted submissions and their raw originals."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from fastapi import APIRouter, Body, Query, Request
+from msgspec import Meta
+from starlette.responses import Response
+
+from spectra.api.answers import answer, described
+from spectra.api.auth import ServicesDep, caller_of, scope
+from spectra.errors import BadRequest
+from spectra.ingest.output import open_output
+from spectra.model.envelope import Payload
+from spectra.model.records import ObservationRecord
+from spectra.store import observations
+
+router = APIRouter(tags=["observations"])
+
+
+class Known(msgspec.Struct):
+    """Which outputs the caller has had accepted: SHA-256 of the output to observation id."""
+
+    known: dict[str, str]
+
+
+class ObservationPage(msgspec.Struct, omit_defaults=True):
+    """Submissions, newest first."""
+
+    observations: list[ObservationRecord]
+    next_cursor: str = ""
+
+
+class Digests(msgspec.Struct, forbid_unknown_fields=True):
+    """SHA-256 (hex) of tool outputs, before compression."""
+
+    output_sha256: Annotated[list[Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]], Meta(max_length=1000)]
+
+
+@router.post(
+    "/v0/observations/known",
+    summary="Which outputs were accepted already",
+    dependencies=[scope("observations:read")],
+    responses=described(Known, 400, 401, 403),
+    response_class=Response,
+)
+def known(
+    request: Request, services: ServicesDep, body: Annotated[dict[str, list[str]], Body(description=Digests.__doc__)]
+) -> Response:
+    """What makes an import resumable: ask before sending. Only the caller's own submissions are told of."""
+    try:
+        digests = msgspec.convert(body, Digests)
+    except msgspec.ValidationError as error:
+        raise BadRequest(f"{error}", field="output_sha256") from error
+    found = observations.known_outputs(services.database, caller_of(request).contributor, digests.output_sha256)
+    return answer(Known(found))
+
+
+@router.get(
+    "/v0/observations",
+    summary="Submissions, newest first",
+    dependencies=[scope("observations:read")],
+    responses=described(ObservationPage, 400, 401, 403),
+    response_class=Response,
+)
+def newest(
+    services: ServicesDep, limit: Annotated[int, Query(ge=1, le=1000)] = 100, cursor: Annotated[str, Query()] = ""
+) -> Response:
+    """A page of submissions."""
+    if cursor and not (cursor.isascii() and cursor.isdecimal() and len(cursor) < 19):
+        raise BadRequest("This cursor was not made here.", field="cursor", hint="Start again without one.")
+    records, following = observations.newest(services.database, limit=limit, before=int(cursor) if cursor else None)
+    return answer(ObservationPage(records, str(following) if following else ""))
+
+
+@router.get(
+    "/v0/observations/{observation_id}",
+    summary="One submission",
+    dependencies=[scope("observations:read")],
+    responses=described(ObservationRecord, 401, 403, 404),
+    response_class=Response,
+)
+def one(services: ServicesDep, observation_id: str) -> Response:
+    """What was kept of a submission, and what was not."""
+    return answer(observations.get(services.database, observation_id))
+
+
+@router.get(
+    "/v0/observations/{observation_id}/raw",
+    summary="The tool's original output",
+    dependencies=[scope("observations:read")],
+    responses={200: {"description": "The bytes as the tool wrote them", "content": {"application/octet-stream": {}}}},
+    response_class=Response,
+)
+def raw(services: ServicesDep, observation_id: str) -> Response:
+    """The original, checked against its hashes before the first byte is sent; answered zstd-compressed if accepted."""
+    record = observations.get(services.database, observation_id)
+    payload = observations.payload(services.database, record.observation_id)
+    data = services.blobs.get(bytes.fromhex(record.blob_sha256))
+    return Response(_original(payload, data), media_type="application/octet-stream")
+
+
+def _original(payload: Payload, data: bytes) -> bytes:
+    output = msgspec.structs.replace(payload.output, data=data)
+    with open_output(output, max_bytes=payload.output.size) as stream:
+        return stream.read()

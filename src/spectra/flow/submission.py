@@ -1,0 +1,314 @@
+"""From bytes to graph: the one order of stages, behind both the fast path and the workflows.
+
+gate -> blob -> parse -> graph and provenance in one transaction -> receipt. The caller is answered only after that
+transaction is on disk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import datetime, timedelta
+from typing import Final, TypeVar
+
+import msgspec
+
+from spectra.errors import SpectraError, Unavailable
+from spectra.flow.assets import Asset
+from spectra.identity import payload as payloads
+from spectra.identity.verified import Verified
+from spectra.ingest import gate
+from spectra.ingest.gate import Policy, Rejected
+from spectra.ingest.output import open_output
+from spectra.ingest.parsers import Context, ParseError, parse
+from spectra.ingest.rate import RateLimiter
+from spectra.model.envelope import Counts, Payload, Problem, Receipt, canonical, sha256_hex
+from spectra.model.observation import HostSeen, NameSeen, ScanFacts, Silent
+from spectra.model.records import KeyRecord
+from spectra.store import keys, observations
+from spectra.store.blobs import BlobStore
+from spectra.store.content import Known
+from spectra.store.database import Connection, Database
+from spectra.store.graph import GraphWriter
+from spectra.store.observations import MAX_PROBLEMS, Accepted, NonceTaken, Outcome
+from spectra.store.provenance import Entry, commit
+
+T = TypeVar("T")
+
+# A scanner's clock may be wrong by this much before its times are taken for the time of receipt: a record from the
+# future would make every true one after it late.
+CLOCK_SLACK: Final = timedelta(minutes=5)
+_CONFLICT_TRIES: Final = 5
+
+
+class DatabaseLedger:
+    """The gate's view of the past: keys and nonces from the database, the rate from memory."""
+
+    def __init__(self, database: Database, limiter: RateLimiter) -> None:
+        self._database = database
+        self._limiter = limiter
+
+    def key(self, keyid: str) -> KeyRecord | None:
+        """The key with this id."""
+        return keys.find(self._database, keyid)
+
+    def nonce(self, contributor: str, nonce: str) -> str | None:
+        """The observation that used this nonce."""
+        return observations.nonce_owner(self._database, contributor, nonce)
+
+    def admit(self, contributor: str, role: str, now: datetime) -> float:
+        """Seconds to wait; 0 when admitted."""
+        return self._limiter.admit(contributor, role, now)
+
+
+class Normaliser:
+    """A submission's content as assets; gathers on the way what the output says of the scan, and its problems."""
+
+    def __init__(self, payload: Payload, received: datetime, *, max_output_bytes: int) -> None:
+        self._received = received
+        self._latest = received + CLOCK_SLACK
+        self._skewed = 0
+        self._problems: list[Problem] = []
+        self.n_problems = 0
+        self.facts = ScanFacts()
+        default = payload.finished or payload.started or payload.issued
+        context = Context(default_time=min(default, received), privacy=payload.privacy)
+        stream = open_output(payload.output, max_bytes=max_output_bytes)
+        self.format, self._records = parse(stream, context)
+
+    def __iter__(self) -> Iterator[Asset]:
+        for record in self._records:
+            match record:
+                case Problem():
+                    self._note(record)
+                case ScanFacts():
+                    self.facts = _filled(self.facts, record)
+                case HostSeen() | NameSeen() | Silent():
+                    yield record if record.seen_at <= self._latest else self._unskewed(record)
+                case _:
+                    yield record
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """The first problems, and one for all records that came from the future."""
+        if not self._skewed:
+            return tuple(self._problems)
+        note = Problem(f"{self._skewed} records are dated in the future; the time of receipt was taken instead")
+        return (note, *self._problems[: MAX_PROBLEMS - 1])
+
+    def _note(self, problem: Problem) -> None:
+        self.n_problems += 1
+        if len(self._problems) < MAX_PROBLEMS:
+            self._problems.append(problem)
+
+    def _unskewed(self, record: Asset) -> Asset:
+        if not self._skewed:
+            self.n_problems += 1
+        self._skewed += 1
+        return msgspec.structs.replace(record, seen_at=self._received)
+
+
+class Ingest:
+    """The ingest of one coordinator. Thread-safe; every method may block on database and disk."""
+
+    def __init__(
+        self,
+        database: Database,
+        blobs: BlobStore,
+        *,
+        policy: Policy,
+        limiter: RateLimiter,
+        max_output_bytes: int,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self.database = database
+        self.blobs = blobs
+        self.clock = clock
+        self._policy = policy
+        self._ledger = DatabaseLedger(database, limiter)
+        self._max_output_bytes = max_output_bytes
+        self._known = Known()
+        self._writers = ThreadPoolExecutor(max_workers=4, thread_name_prefix="blob")
+
+    def submit(self, raw: bytes) -> Receipt:
+        """The fast path: verified, parsed and visible in search when this returns. Raises `Rejected`, `ParseError`."""
+        verified = self.verify(raw)
+        if verified.seen:
+            return observations.receipt(self.database, verified.observation_id, duplicate=True)
+        blob = self._writers.submit(self.blobs.put, verified.payload.output.data)
+        try:
+            return _once_more_on_conflict(lambda: self._merge_now(verified, blob))
+        except NonceTaken:
+            return self._answer_taken(verified)
+        except ParseError as error:
+            self._fail_now(verified, blob, error)
+            raise
+
+    def accept(self, raw: bytes, *, workflow: bool = True) -> Receipt:
+        """The durable path: stored and put on record when this returns, in the graph once its workflow is done."""
+        verified = self.verify(raw)
+        if verified.seen:
+            return observations.receipt(self.database, verified.observation_id, duplicate=True)
+        accepted = _accepted(verified, self.blobs.put(verified.payload.output.data), workflow=workflow)
+
+        def work(connection: Connection) -> tuple[None, list[Entry]]:
+            _, trust = observations.insert(connection, accepted, "accepted")
+            return None, [_accepted_entry(accepted, trust)]
+
+        try:
+            commit(self.database, work)
+        except NonceTaken:
+            return self._answer_taken(verified)
+        return observations.receipt(self.database, verified.observation_id)
+
+    def verify(self, raw: bytes) -> Verified:
+        """The gate, now."""
+        return gate.verify(raw, now=self.clock(), policy=self._policy, ledger=self._ledger)
+
+    def normalise(self, payload: Payload, received: datetime) -> Normaliser:
+        """The content of `payload` as assets; raises `ParseError`, at once or while it is read."""
+        return Normaliser(payload, received, max_output_bytes=self._max_output_bytes)
+
+    def write(self, connection: Connection, seq: int, assets: Iterator[Asset]) -> tuple[Counts, str]:
+        """Write `assets` into the graph inside the transaction of `connection`; returns counts and the log's digest."""
+        writer = GraphWriter(self.database, connection, self._known, seq)
+        for asset in assets:
+            writer.add(asset)
+        return writer.finish()
+
+    def close(self) -> None:
+        """Wait for blobs on their way to disk."""
+        self._writers.shutdown(wait=True)
+
+    def _merge_now(self, verified: Verified, blob: Future[bytes]) -> Receipt:
+        def work(connection: Connection) -> tuple[Receipt, list[Entry]]:
+            # The address is known before the bytes are stored; that they are is waited for before the commit.
+            accepted = _accepted(verified, bytes.fromhex(sha256_hex(verified.payload.output.data)))
+            seq, trust = observations.insert(connection, accepted, "merged")
+            content = self.normalise(verified.payload, verified.received)
+            counts, digest = self.write(connection, seq, iter(content))
+            outcome = Outcome(
+                "merged",
+                content.format,
+                content.facts,
+                msgspec.structs.replace(counts, problems=content.n_problems),
+                content.problems,
+            )
+            observations.settle(connection, seq, outcome)
+            blob.result()
+            entries = [
+                _accepted_entry(accepted, trust),
+                settled_entry(accepted.observation_id, outcome, digest, verified.received),
+            ]
+            return _receipt(accepted, outcome), entries
+
+        return commit(self.database, work)
+
+    def _fail_now(self, verified: Verified, blob: Future[bytes], error: ParseError) -> None:
+        """Keep the raw bytes of what cannot be read, and why, so that nothing a contributor sent is lost."""
+        accepted = _accepted(verified, blob.result())
+
+        def work(connection: Connection) -> tuple[None, list[Entry]]:
+            seq, trust = observations.insert(connection, accepted, "failed")
+            outcome = failed(error)
+            observations.settle(connection, seq, outcome)
+            return None, [
+                _accepted_entry(accepted, trust),
+                settled_entry(accepted.observation_id, outcome, "", verified.received),
+            ]
+
+        try:
+            commit(self.database, work)
+        except NonceTaken:
+            return
+
+    def _answer_taken(self, verified: Verified) -> Receipt:
+        owner = observations.nonce_owner(self.database, verified.payload.contributor, verified.payload.nonce)
+        if owner != verified.observation_id:
+            raise Rejected(
+                gate.Reason.NONCE_REPLAYED,
+                "this nonce was already used for another submission.",
+                hint="Sign again with a new random nonce.",
+            )
+        return observations.receipt(self.database, verified.observation_id, duplicate=True)
+
+
+def failed(error: SpectraError) -> Outcome:
+    """The outcome of a submission whose content cannot be read."""
+    problem = Problem(error.message, getattr(error, "line", 0), getattr(error, "field", ""))
+    return Outcome("failed", counts=Counts(problems=1), problems=(problem,), error=f"{error.reason}: {error}")
+
+
+def settled_entry(observation_id: str, outcome: Outcome, digest: str, at: datetime) -> Entry:
+    """What provenance keeps of the content: everything that `observations.settle` writes, and the log's digest."""
+    detail = {
+        "observation_id": observation_id,
+        "status": outcome.status,
+        "format": outcome.format,
+        "facts": outcome.facts,
+        "counts": outcome.counts,
+        "problems": sha256_hex(canonical(outcome.problems[:MAX_PROBLEMS])),
+        "error": outcome.error,
+        "log": digest,
+    }
+    return Entry("observation.settled", observation_id, detail, at)
+
+
+def _accepted_entry(accepted: Accepted, trust: float) -> Entry:
+    detail = {
+        "observation_id": accepted.observation_id,
+        "header": sha256_hex(accepted.header.encode()),
+        "contributor": accepted.payload.contributor,
+        "keyid": accepted.keyid,
+        "signature": accepted.signature,
+        "received": accepted.received,
+        "trust": f"{trust:.6g}",
+        "output": accepted.payload.output.sha256,
+        "blob": accepted.blob_sha256.hex(),
+    }
+    return Entry("observation.accepted", accepted.observation_id, detail, accepted.received)
+
+
+def _accepted(verified: Verified, blob_sha256: bytes, *, workflow: bool = False) -> Accepted:
+    return Accepted(
+        observation_id=verified.observation_id,
+        payload=verified.payload,
+        header=payloads.header(verified.payload).decode(),
+        signature=verified.signature,
+        keyid=verified.key.keyid,
+        received=verified.received,
+        blob_sha256=blob_sha256,
+        workflow_id=verified.observation_id if workflow else "",
+    )
+
+
+def _receipt(accepted: Accepted, outcome: Outcome) -> Receipt:
+    return Receipt(
+        observation_id=accepted.observation_id,
+        status=outcome.status,
+        received=accepted.received,
+        format=outcome.format,
+        counts=outcome.counts,
+        problems=outcome.problems,
+    )
+
+
+def _filled(facts: ScanFacts, more: ScanFacts) -> ScanFacts:
+    """`facts` with what it lacks taken from `more`."""
+    empty = {
+        field.name: getattr(more, field.name)
+        for field in msgspec.structs.fields(ScanFacts)
+        if not getattr(facts, field.name)
+    }
+    return msgspec.structs.replace(facts, **empty)
+
+
+def _once_more_on_conflict(work: Callable[[], T]) -> T:
+    """Two submissions about the same hosts can lock them in opposite orders; PostgreSQL ends one, which runs again."""
+    for _ in range(_CONFLICT_TRIES - 1):
+        try:
+            return work()
+        except Unavailable as error:
+            if error.reason != "conflict":
+                raise
+    return work()

@@ -1,0 +1,43 @@
+"""The log: JSON lines with ECS field names, or plain text on a terminal. Always on standard error."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Any
+
+import ecs_logging
+
+from spectra import __version__
+from spectra.settings import LogSettings
+
+
+def configure(settings: LogSettings) -> None:
+    """Set up the log of this process; calling it again replaces what was set up."""
+    handler = logging.StreamHandler(sys.stderr)
+    json_lines = settings.format == "json" or (settings.format == "auto" and not sys.stderr.isatty())
+    handler.setFormatter(
+        ecs_logging.StdlibFormatter(extra={"service.name": "spectra", "service.version": __version__})
+        if json_lines
+        else _Text("%(asctime)s %(levelname)-7s %(name)s: %(message)s", "%H:%M:%S")
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.WARNING)
+    logging.getLogger("spectra").setLevel(settings.level.upper())
+    for name in ("uvicorn", "uvicorn.error", "uvicorn.access", "dbos"):
+        logger = logging.getLogger(name)
+        logger.handlers[:] = []
+        logger.propagate = True
+
+
+class _Text(logging.Formatter):
+    """Control characters of logged text must not reach the terminal."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the name logging gives it
+        """The line, with control characters escaped."""
+        return _printable(super().formatMessage(record))
+
+
+def _printable(text: Any) -> str:
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
