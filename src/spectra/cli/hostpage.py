@@ -1,0 +1,211 @@
+"""A host as a page a person enjoys: who it is, what it offers, what was said about it, and how it came to be so."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+
+from spectra.cli.layout import Slot, lines
+from spectra.cli.safe import safe
+from spectra.cli.times import ago, span, stamp
+
+if TYPE_CHECKING:
+    from spectra.model.observation import Certificate, Service
+    from spectra.model.records import EndpointRecord, EvidenceRecord, HostRecord, NameRecord, VersionRecord
+
+STATE_STYLE = {"open": "green", "closed": "red", "filtered": "yellow"}
+MAX_SIGHTINGS = 10
+_ENDPOINTS = (
+    Slot("port", right=True, style="bold"),
+    Slot("state"),
+    Slot("service", style="green"),
+    Slot("version", flexible=True),
+    Slot("title and certificate", flexible=True, optional=True),
+    Slot("since", style="dim"),
+    Slot("seen", style="dim", optional=True),
+)
+_EVIDENCE = (
+    Slot("where", right=True, style="bold"),
+    Slot("what"),
+    Slot("says", flexible=True),
+    Slot("seen", style="dim"),
+)
+_HISTORY = (
+    Slot("port", right=True, style="bold"),
+    Slot("from"),
+    Slot("until"),
+    Slot("for", right=True, style="cyan"),
+    Slot("state"),
+    Slot("what it was", flexible=True),
+)
+_SIGHTINGS = (
+    Slot("seen", style="dim"),
+    Slot("with"),
+    Slot("scan", flexible=True),
+    Slot("by", flexible=True),
+    Slot("trust", right=True),
+    Slot("endpoints", right=True),
+)
+
+
+def host_page(host: HostRecord, now: datetime, width: int) -> Iterator[Text]:
+    """The lines of a host's page, none wider than `width` cells."""
+    yield from _clipped(_head(host, now), width)
+    shown = [e for e in host.endpoints if e.state == "open"] or list(host.endpoints)
+    if host.endpoints:
+        yield from _section("endpoints", _ENDPOINTS, (_endpoint(e, host.at or now) for e in _ordered(shown)), width)
+        yield from _clipped(_left_out(len(host.endpoints) - len(shown)), width)
+    yield from _section("evidence", _EVIDENCE, _evidence(host, now), width)
+    yield from _section("history", _HISTORY, _history(host, now), width)
+    yield from _section("seen by", _SIGHTINGS, _sightings(host, now), width)
+
+
+def name_page(record: NameRecord, now: datetime, width: int) -> Iterator[Text]:
+    """The lines of a hostname's page, none wider than `width` cells."""
+    head = [Text(f" {safe(record.name)}", style="bold")]
+    head.append(_fact("seen", f"{ago(record.last_seen, now)}, first {stamp(record.first_seen)} UTC"))
+    head.append(_fact("addresses", ", ".join(record.addresses) or "none known"))
+    yield from _clipped(head, width)
+    yield from _section("evidence", _EVIDENCE, (_piece("", piece, now) for piece in record.evidence), width)
+
+
+def _clipped(rows: Iterable[Text], width: int) -> Iterator[Text]:
+    for row in rows:
+        row.truncate(width, overflow="ellipsis")
+        yield row
+
+
+def _section(title: str, slots: Sequence[Slot], rows: Iterable[Sequence[Text]], width: int) -> Iterator[Text]:
+    body = list(lines(slots, rows, width))
+    if len(body) > 1:  # more than the header
+        yield Text()
+        yield Text(f" {title.upper()}", style="bold magenta")
+        yield from body
+
+
+def _fact(name: str, value: str) -> Text:
+    return Text.assemble((f" {name:<10}", "dim"), safe(value))
+
+
+def _head(host: HostRecord, now: datetime) -> Iterator[Text]:
+    state = Text("● up", style="green") if host.status == "up" else Text("● down", style="red")
+    yield Text.assemble(" ", (safe(host.ip), "bold"), "  ", state)
+    if host.at:
+        yield _fact("as it was", f"{stamp(host.at)} UTC ({ago(host.at, now)})")
+    if host.down_since:
+        yield _fact("down", f"since {stamp(host.down_since)} UTC, for {span(now - host.down_since)}")
+    known = span(host.last_seen - host.first_seen)
+    yield _fact("seen", f"{ago(host.last_seen, now)}, first {stamp(host.first_seen)} UTC, known for {known}")
+    if host.hostnames:
+        yield _fact("names", ", ".join(f"{n.name} ({n.kind})" for n in host.hostnames))
+    if host.os:
+        yield _fact("system", host.os)
+    if host.mac or host.vendor:
+        yield _fact("hardware", " ".join(part for part in (host.mac, host.vendor and f"({host.vendor})") if part))
+
+
+def _ordered(endpoints: Iterable[EndpointRecord]) -> list[EndpointRecord]:
+    return sorted(endpoints, key=lambda e: (e.protocol, e.port))
+
+
+def _left_out(count: int) -> Iterator[Text]:
+    if count:
+        yield Text(f" and {count} not open; --json prints all", style="dim")
+
+
+def version_of(service: Service | None) -> str:
+    """`OpenSSH 9.6p1 (Ubuntu) Linux`: product, version, extra and system in one line."""
+    if service is None:
+        return ""
+    extra = f"({service.extra})" if service.extra else ""
+    return " ".join(part for part in (service.product, service.version, extra, service.os) if part)
+
+
+def _name_of(service: Service | None) -> str:
+    return f"{service.name or '?'}{'/tls' if service.tunnel else ''}" if service else ""
+
+
+def _certificate(certificate: Certificate | None, now: datetime) -> Text:
+    if certificate is None:
+        return Text()
+    name = certificate.subject_cn or next(iter(certificate.sans), "") or certificate.sha256[:16]
+    shown = Text(f"TLS {safe(name)}")
+    if certificate.not_after and certificate.not_after < now:
+        shown.append(f" expired {ago(certificate.not_after, now)}", style="red")
+    elif certificate.not_after:
+        soon = certificate.not_after - now < timedelta(days=30)
+        shown.append(f" expires {ago(certificate.not_after, now)}", style="yellow" if soon else "dim")
+    return shown
+
+
+def _says(version: VersionRecord, now: datetime) -> Text:
+    said = safe(version.title or version.banner, 120)
+    parts = [Text(f"“{said}”") if version.title else Text(said, style="dim"), _certificate(version.certificate, now)]
+    return Text("  ").join(part for part in parts if part)
+
+
+def _state(word: str) -> Text:
+    return Text(safe(word), style=STATE_STYLE.get(word, ""))
+
+
+def _endpoint(endpoint: EndpointRecord, now: datetime) -> list[Text]:
+    return [
+        Text(f"{endpoint.port}/{safe(endpoint.protocol)}"),
+        _state(endpoint.state),
+        Text(safe(_name_of(endpoint.service))),
+        Text(safe(version_of(endpoint.service), 200)),
+        _says(endpoint, now),
+        Text(span(now - endpoint.since)),
+        Text(ago(endpoint.last_seen, now)),
+    ]
+
+
+def _evidence(host: HostRecord, now: datetime) -> Iterator[list[Text]]:
+    for piece in host.evidence:
+        yield _piece("host", piece, now)
+    for endpoint in _ordered(host.endpoints):
+        for piece in endpoint.evidence:
+            yield _piece(f"{endpoint.port}/{endpoint.protocol}", piece, now)
+
+
+_SEVERITY = {"critical": "bold red", "high": "red", "medium": "yellow", "low": "cyan"}
+
+
+def _piece(where: str, piece: EvidenceRecord, now: datetime) -> list[Text]:
+    what = Text(safe(piece.kind, 48))
+    if piece.severity:
+        what.append(f" {safe(piece.severity, 12)}", style=_SEVERITY.get(piece.severity.lower(), ""))
+    says = " ".join(part for part in (piece.key, piece.data) if part)
+    return [Text(safe(where)), what, Text(safe(says, 400)), Text(ago(piece.last_seen, now))]
+
+
+def _history(host: HostRecord, now: datetime) -> Iterator[list[Text]]:
+    for endpoint in _ordered(host.endpoints):
+        versions = sorted(endpoint.history or (), key=lambda v: v.since, reverse=True)
+        for index, version in enumerate(versions):
+            port = f"{endpoint.port}/{endpoint.protocol}" if index == 0 else ""
+            yield [Text(safe(port)), *_version(version, now)]
+
+
+def _version(version: VersionRecord, now: datetime) -> list[Text]:
+    what = Text("  ").join(
+        part for part in (Text(safe(_was(version.service), 200)), _says(version, version.until or now)) if part
+    )
+    until = Text(stamp(version.until)) if version.until else Text("now", style="green")
+    lasted = span((version.until or now) - version.since)
+    return [Text(stamp(version.since)), until, Text(lasted), _state(version.state), what]
+
+
+def _was(service: Service | None) -> str:
+    return " ".join(part for part in (_name_of(service), version_of(service)) if part)
+
+
+def _sightings(host: HostRecord, now: datetime) -> Iterator[list[Text]]:
+    newest = sorted(host.sightings, key=lambda s: s.seen_at, reverse=True)[:MAX_SIGHTINGS]
+    for one in newest:
+        scan = f"{one.scan_id} ({one.scan_type})" if one.scan_type else one.scan_id
+        facts = (ago(one.seen_at, now), one.tool, scan, one.contributor, f"{one.trust:.0%}", str(one.endpoints))
+        yield [Text(safe(fact, 80)) for fact in facts]

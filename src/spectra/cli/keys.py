@@ -1,0 +1,199 @@
+"""`spectra keys`: make, register, rotate and revoke the keys that sign submissions."""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from spectra.cli.help import JsonOption, examples
+from spectra.cli.local import Machine
+from spectra.cli.output import Column, Target, emit, note, text
+from spectra.cli.pages import Command, Group
+from spectra.cli.times import ago, stamp
+from spectra.errors import BadRequest, NotFound, SetupError
+
+if TYPE_CHECKING:
+    from spectra.cli.client import Client
+    from spectra.identity.keys import SigningKey
+    from spectra.model.records import KeyRecord
+
+MIN_PREFIX = 8
+STYLES = {"active": "green", "retiring": "yellow", "revoked": "red"}
+
+keys = typer.Typer(cls=Group, help="Make, register, rotate and revoke the keys that sign submissions.")
+
+
+def _columns(now: datetime) -> list[Column[KeyRecord]]:
+    return [
+        Column("keyid", lambda k: k.keyid, table=False),
+        Column("id", lambda k: k.keyid[:16], "key", data=False, style="cyan"),
+        Column("contributor", lambda k: k.contributor, flexible=True),
+        Column("role", lambda k: k.role),
+        Column("status", lambda k: text(k.status, STYLES.get(k.status, ""))),
+        Column("created", lambda k: ago(k.created, now), style="dim"),
+        Column("until", lambda k: stamp(k.expires) if k.expires else "", optional=True),
+        Column("comment", lambda k: k.comment, flexible=True, optional=True),
+    ]
+
+
+def _print(records: list[KeyRecord], json: bool) -> None:
+    emit(records, _columns(datetime.now(UTC)), Target.of(json=json))
+
+
+def list_keys(context: typer.Context, *, json: JsonOption = False) -> None:
+    """List the keys the server knows."""
+    with Machine.of(context).client(notify=note) as client:
+        _print(_known(client), json)
+
+
+def _known(client: Client) -> list[KeyRecord]:
+    from spectra.cli.answers import KeyList
+
+    return list(client.get("/v0/keys", KeyList).keys)
+
+
+def generate(
+    *, out: Annotated[Path | None, typer.Option("--out", "-o", metavar="FILE", help="Where to keep it.")] = None
+) -> None:
+    """Make an Ed25519 key pair; the private key stays in a file only you can read."""
+    from spectra.identity.keys import SigningKey
+    from spectra.settings import config_dir
+
+    path = out or config_dir() / "contributor.key"
+    key = SigningKey.generate()
+    key.save(path)
+    sys.stdout.write(f"keyid {key.public.keyid}\npublic {key.public.b64}\n")
+    note(f"The private key is in {path}. Next: spectra keys register {path} --contributor NAME")
+
+
+def register(
+    context: typer.Context,
+    *,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The private key, as made by `keys generate`.")],
+    contributor: Annotated[str, typer.Option("--contributor", help="Whom its signatures stand for.")],
+    role: Annotated[str, typer.Option("--role", help="What it may do.")] = "contributor",
+    comment: Annotated[str, typer.Option("--comment", help="A note for the list of keys.")] = "",
+    json: JsonOption = False,
+) -> None:
+    """Let a key submit: its public half and a proof of possession go to the server, the private half stays."""
+    import msgspec
+
+    from spectra.identity.keys import SigningKey
+    from spectra.identity.rotation import build_registration
+    from spectra.model.records import KeyRecord
+
+    key = SigningKey.load(file)
+    proof = build_registration(key, contributor=contributor, role=role, now=datetime.now(UTC))
+    body = {
+        "contributor": contributor,
+        "role": role,
+        "public_key": key.public.b64,
+        "comment": comment,
+        "proof": msgspec.Raw(proof),
+    }
+    with Machine.of(context).client(notify=note) as client:
+        _print([client.post("/v0/keys", KeyRecord, body)], json)
+
+
+def rotate(context: typer.Context, *, json: JsonOption = False) -> None:
+    """Replace this machine's key by a new one; the old one stays valid for the server's grace period.
+
+    The new key waits beside the old one until the server has accepted it, so that an interrupted rotation is finished
+    by running it again.
+    """
+    machine = Machine.of(context)
+    signer = machine.signer()
+    new, spare = _prepared(signer.path)
+    with machine.client(notify=note) as client:
+        record = _accepted(client, signer.key, new)
+    _exchange(signer.path, spare)
+    _print([record], json)
+    note(f"{signer.path} holds the new key.")
+
+
+def _prepared(path: Path) -> tuple[SigningKey, Path]:
+    """The key that will take over, from the file an interrupted rotation left, or new and saved there."""
+    from spectra.identity.keys import SigningKey
+
+    spare = path.with_name(f"{path.name}.new")
+    if spare.exists():
+        note(f"Going on with the rotation that {spare} was made for.")
+        return SigningKey.load(spare), spare
+    new = SigningKey.generate()
+    new.save(spare)
+    return new, spare
+
+
+def _accepted(client: Client, old: SigningKey, new: SigningKey) -> KeyRecord:
+    """The server's record of `new`, after asking for the rotation if it does not know that key yet."""
+    from spectra.cli.answers import Rotated
+    from spectra.identity.rotation import build_rotation
+
+    for record in _known(client):
+        if record.keyid == new.public.keyid and record.status == "active":
+            return record
+    statement = build_rotation(old, new, now=datetime.now(UTC))
+    return client.send("/v0/keys/rotate", statement, Rotated).new
+
+
+def _exchange(path: Path, spare: Path) -> None:
+    """Put the new key in the old one's place. Until that is done the old one is also reachable as `.old`."""
+    old = path.with_name(f"{path.name}.old")
+    try:
+        old.unlink(missing_ok=True)
+        old.hardlink_to(path)
+        spare.replace(path)
+        old.unlink()
+    except OSError as error:
+        raise SetupError(
+            f"the server accepted the new key, but {path} could not be replaced: {error.strerror}",
+            hint=f"The new key is {spare}; run `spectra keys rotate` again to finish.",
+        ) from error
+
+
+def revoke(
+    context: typer.Context,
+    *,
+    keyid: Annotated[str, typer.Argument(metavar="KEYID", help="The key's id, or its first 8 digits or more.")],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Revoke a key at once: nothing it signs is accepted from now on. What it signed before stays."""
+    from spectra.model.records import KeyRecord
+
+    with Machine.of(context).client(notify=note) as client:
+        record = _one(_known(client), keyid.lower())
+        if not yes:
+            _confirm(record)
+        _print([client.post("/v0/keys/revoke", KeyRecord, {"keyid": record.keyid})], json)
+
+
+def _one(records: list[KeyRecord], keyid: str) -> KeyRecord:
+    if len(keyid) < MIN_PREFIX:
+        raise BadRequest(f"{keyid!r} is too short", field="keyid", hint=f"Give at least {MIN_PREFIX} digits.")
+    found = [record for record in records if record.keyid.startswith(keyid)]
+    if not found:
+        raise NotFound(f"there is no key {keyid}", hint="`spectra keys list` shows them.")
+    if len(found) > 1:
+        raise BadRequest(f"{len(found)} keys begin with {keyid}", field="keyid", hint="Give more digits.")
+    return found[0]
+
+
+def _confirm(record: KeyRecord) -> None:
+    if not sys.stdin.isatty():
+        raise BadRequest("revoking cannot be undone", field="yes", hint="Say --yes.")
+    if not typer.confirm(f"Revoke {record.keyid[:16]} of {text(record.contributor).plain}?", err=True):
+        raise typer.Exit(1)
+
+
+keys.command("generate", cls=Command, epilog=examples("spectra keys generate --out laptop.key"))(generate)
+keys.command(
+    "register", cls=Command, epilog=examples("spectra keys register laptop.key --contributor alice --role contributor")
+)(register)
+keys.command("rotate", cls=Command, epilog=examples("spectra keys rotate"))(rotate)
+keys.command("revoke", cls=Command, epilog=examples("spectra keys revoke 3fa4c1d2 --yes"))(revoke)
+keys.command("list", cls=Command, epilog=examples("spectra keys list", "spectra keys list --json"))(list_keys)

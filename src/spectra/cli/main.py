@@ -1,0 +1,120 @@
+"""The command line's root: which commands there are, and the one place where errors become messages and exit codes.
+
+Modules here import only the standard library and Typer at their top; what a command needs it imports when it runs, so
+that help and completion answer at once.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from spectra import __version__
+from spectra.cli import (
+    bench,
+    configs,
+    hosts,
+    imports,
+    keys,
+    node,
+    observations,
+    provenance,
+    scopes,
+    search,
+    workflows,
+)
+from spectra.cli.help import COLLECT, EXIT_CODES, LOOK, NODE, TRUST, examples
+from spectra.cli.local import Machine
+from spectra.cli.pages import Command, Group
+from spectra.cli.problems import report
+from spectra.errors import SpectraError
+
+app = typer.Typer(
+    name="spectra",
+    cls=Group,
+    help="A security-intelligence mesh on your own machine: scan, sign, submit, search, and keep the whole history.",
+    epilog=EXIT_CODES,
+    pretty_exceptions_enable=False,  # a traceback with local variables would print tokens
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"spectra {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    context: typer.Context,
+    *,
+    server: Annotated[
+        str, typer.Option("--server", metavar="URL", help="The server to ask, instead of this machine's.")
+    ] = "",
+    data_dir: Annotated[
+        Path | None, typer.Option("--data-dir", metavar="DIR", help="The node's folder, instead of the settings'.")
+    ] = None,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Take what is said before the command."""
+    context.obj = Machine(server=server, data_dir=data_dir)
+
+
+def _register() -> None:
+    """The commands in the order help shows them."""
+    single = (
+        ("up", node.up, NODE, node.UP_EXAMPLES, Command),
+        ("down", node.down, NODE, examples("spectra down --timeout 60"), Command),
+        ("status", node.status, NODE, examples("spectra status", "spectra status --json"), Command),
+        ("bench", bench.bench, NODE, bench.BENCH_EXAMPLES, Command),
+        ("import", imports.import_, COLLECT, imports.IMPORT_EXAMPLES, Command),
+        ("search", search.search, LOOK, search.SEARCH_EXAMPLES, search.QueryCommand),
+        ("host", hosts.host, LOOK, hosts.HOST_EXAMPLES, Command),
+    )
+    for name, function, panel, epilog, kind in single:
+        app.command(name, cls=kind, rich_help_panel=panel, epilog=epilog)(function)
+    groups = (
+        ("mesh", search.mesh, LOOK),
+        ("observations", observations.observations, LOOK),
+        ("workflows", workflows.workflows, LOOK),
+        ("provenance", provenance.provenance, TRUST),
+        ("keys", keys.keys, TRUST),
+        ("scope", scopes.scope, TRUST),
+        ("config", configs.config, NODE),
+    )
+    for name, group, panel in groups:
+        app.add_typer(group, name=name, rich_help_panel=panel)
+
+
+_register()
+
+
+def main() -> None:
+    """The `spectra` command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal without a character gets a `?`, not a traceback
+            stream.reconfigure(errors="replace")
+    code = 0
+    try:
+        app(prog_name="spectra")
+    except SpectraError as error:
+        code = report(error, sys.stderr)
+    finally:
+        _flush()
+    sys.exit(code)
+
+
+def _flush() -> None:
+    """Whoever read our output has gone (`| head`): quietly let the rest go too."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

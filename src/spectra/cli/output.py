@@ -1,0 +1,230 @@
+"""The one place where answers become tables, JSON lines or CSV, on the terminal or in a file."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import secrets
+import shutil
+import sys
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, Generic, TypeVar, cast
+
+from spectra.cli.layout import Slot, lines
+from spectra.cli.safe import safe, safe_cell, safe_json
+from spectra.errors import BadRequest, SetupError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.text import Text
+
+R = TypeVar("R")
+PIPED_WIDTH = 160
+
+
+class Format(StrEnum):
+    """How rows are written."""
+
+    TABLE = "table"
+    JSON = "json"
+    CSV = "csv"
+
+
+@dataclass(frozen=True)
+class Column(Generic[R]):
+    """One value of a row: its name in `--fields`, CSV and JSON, how to get it, and how it looks in a table.
+
+    `table` and `data` say whether it is in tables and in CSV by default; `--fields` can name any.
+    """
+
+    name: str
+    value: Callable[[R], object]
+    header: str = ""
+    table: bool = True
+    data: bool = True
+    flexible: bool = False
+    optional: bool = False
+    right: bool = False
+    style: str = ""
+
+    @property
+    def slot(self) -> Slot:
+        """The column as the table sees it."""
+        return Slot(self.header or self.name, self.flexible, self.optional, self.right, self.style)
+
+
+@dataclass(frozen=True)
+class Target:
+    """What the user asked for: format, fields (empty: the default ones) and file (None: standard output)."""
+
+    format: Format = Format.TABLE
+    fields: tuple[str, ...] = ()
+    path: Path | None = None
+
+    @classmethod
+    def of(cls, *, json: bool = False, csv: bool = False, fields: str = "", path: Path | None = None) -> Target:
+        """From the options of a command. A file's ending decides where no option does."""
+        if json and csv:
+            raise BadRequest("--json and --csv exclude each other", field="csv")
+        names = tuple(name.strip() for name in fields.split(",") if name.strip())
+        if json or csv:
+            return cls(Format.JSON if json else Format.CSV, names, path)
+        return cls(_by_suffix(path), names, path)
+
+
+def _by_suffix(path: Path | None) -> Format:
+    endings = {".csv": Format.CSV, ".json": Format.JSON, ".jsonl": Format.JSON, ".ndjson": Format.JSON}
+    return endings.get(path.suffix.lower(), Format.TABLE) if path else Format.TABLE
+
+
+def terminal_width() -> int:
+    """`COLUMNS`, else the terminal's width, else 160: what is piped into `grep` should not be cut at 80."""
+    return shutil.get_terminal_size((PIPED_WIDTH, 24)).columns
+
+
+def console(file: IO[str] | None = None) -> Console:
+    """A console that prints what it is given: no markup, no emoji codes, no highlighting. `NO_COLOR` is honoured."""
+    from rich.console import Console
+
+    return Console(
+        file=file or sys.stdout, markup=False, emoji=False, highlight=False, soft_wrap=True, width=terminal_width()
+    )
+
+
+def note(message: str) -> None:
+    """Something for the person, not for the pipe: one safe line on standard error."""
+    sys.stderr.write(f"{safe(message)}\n")
+    sys.stderr.flush()
+
+
+def text(value: object, style: str = "") -> Text:
+    """`value` as a table cell: safe, on one line, dim where it is empty."""
+    from rich.text import Text
+
+    if isinstance(value, Text):
+        return value
+    return Text(safe(_plain(value), 400), style=style)
+
+
+def _plain(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, tuple):
+        return ", ".join(_plain(item) for item in cast("tuple[object, ...]", value))
+    return str(value)
+
+
+def json_line(value: object) -> str:
+    """`value` (a struct, dict or list) as one JSON line without its line end, safe on a terminal, nothing lost."""
+    import msgspec
+
+    return safe_json(msgspec.json.encode(value).decode())
+
+
+def emit(rows: Iterable[R], columns: Sequence[Column[R]], target: Target) -> int:
+    """Write `rows` as `target` says, as they come; returns how many there were."""
+    chosen = choose(columns, target)
+    count = 0
+
+    def counted() -> Iterator[R]:
+        nonlocal count
+        for row in rows:
+            count += 1
+            yield row
+
+    with opened(target.path) as stream:
+        if target.format is Format.JSON:
+            _json(counted(), chosen if target.fields else (), stream)
+        elif target.format is Format.CSV:
+            _csv(counted(), chosen, stream)
+        else:
+            _table(counted(), chosen, stream)
+    return count
+
+
+def choose(columns: Sequence[Column[R]], target: Target) -> list[Column[R]]:
+    """The columns to write; raises `BadRequest` naming a field there is not and those there are."""
+    if not target.fields:
+        table = target.format is Format.TABLE
+        return [c for c in columns if (c.table if table else c.data)]
+    known = {c.name: c for c in columns}
+    for name in target.fields:
+        if name not in known:
+            raise BadRequest(f"there is no field {name!r}", field="fields", hint=f"Fields: {', '.join(known)}.")
+    return [known[name] for name in target.fields]
+
+
+def _json(rows: Iterable[R], chosen: Sequence[Column[R]], stream: IO[str]) -> None:
+    for row in rows:
+        value: Any = {c.name: _builtin(c.value(row)) for c in chosen} if chosen else row
+        stream.write(json_line(value) + "\n")
+
+
+def _builtin(value: object) -> object:
+    from rich.text import Text
+
+    return value.plain if isinstance(value, Text) else value
+
+
+def _csv(rows: Iterable[R], chosen: Sequence[Column[R]], stream: IO[str]) -> None:
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow([c.name for c in chosen])
+    stream.write(buffer.getvalue())
+    for row in rows:
+        buffer.seek(0)
+        buffer.truncate()
+        writer.writerow([_cell(c.value(row)) for c in chosen])
+        stream.write(buffer.getvalue())
+
+
+def _cell(value: object) -> object:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    return safe_cell(_plain(_builtin(value)))
+
+
+def _table(rows: Iterable[R], chosen: Sequence[Column[R]], stream: IO[str]) -> None:
+    cells = ([text(c.value(row)) for c in chosen] for row in rows)
+    screen = console(stream)
+    for line in lines([c.slot for c in chosen], cells, screen.width):
+        screen.print(line)
+
+
+@contextmanager
+def opened(path: Path | None) -> Generator[IO[str]]:
+    """Standard output, or a file that appears whole when all was written and not at all otherwise."""
+    if path is None:
+        yield sys.stdout
+        sys.stdout.flush()
+        return
+    with replaced(path) as raw, io.TextIOWrapper(raw, encoding="utf-8", newline="") as stream:
+        yield stream
+
+
+@contextmanager
+def replaced(path: Path) -> Generator[IO[bytes]]:
+    """A binary file beside `path` that takes its place when the block ends well, and goes away otherwise."""
+    spare = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        stream = spare.open("xb")
+    except OSError as error:
+        raise SetupError(f"cannot write {path}: {error.strerror}") from error
+    try:
+        with stream:
+            yield stream
+        os.replace(spare, path)  # noqa: PTH105 - a rename that may replace
+    except OSError as error:
+        raise SetupError(f"cannot write {path}: {error.strerror}") from error
+    finally:
+        spare.unlink(missing_ok=True)

@@ -1,0 +1,120 @@
+"""`spectra workflows`: the durable work behind accepted submissions."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from spectra.cli.help import JsonOption, examples
+from spectra.cli.local import Machine
+from spectra.cli.output import Column, Target, console, emit, note, text
+from spectra.cli.pages import Command, Group
+from spectra.cli.safe import safe
+from spectra.cli.times import ago, stamp
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+    from spectra.cli.client import Client
+    from spectra.model.records import WorkflowRecord
+
+STYLES = {"done": "green", "failed": "red", "running": "cyan", "pending": "yellow"}
+WATCH_EVERY_S = 0.5
+WATCH_AT_MOST_S = 3600.0
+
+workflows = typer.Typer(cls=Group, help="Follow the durable work behind submissions.")
+
+
+def _columns(now: datetime) -> list[Column[WorkflowRecord]]:
+    return [
+        Column("workflow_id", lambda w: w.workflow_id, "id", style="cyan"),
+        Column("name", lambda w: w.name),
+        Column("status", lambda w: text(w.status, STYLES.get(w.status, ""))),
+        Column("created", lambda w: ago(w.created, now), style="dim"),
+        Column("error", lambda w: w.error, flexible=True, optional=True, style="red"),
+    ]
+
+
+def list_workflows(
+    context: typer.Context,
+    *,
+    status: Annotated[str, typer.Option("--status", help="pending, running, done or failed.")] = "",
+    limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="Most to print.")] = 50,
+    json: JsonOption = False,
+) -> None:
+    """List workflows, newest first."""
+    from spectra.cli.answers import WorkflowList
+
+    params: dict[str, str | int] = {"limit": limit} | ({"status": status} if status else {})
+    with Machine.of(context).client(notify=note) as client:
+        records = client.get("/v0/workflows", WorkflowList, params).workflows
+    if not emit(records, _columns(datetime.now(UTC)), Target.of(json=json)):
+        note("There are no workflows.")
+
+
+def show(
+    context: typer.Context,
+    *,
+    workflow_id: Annotated[str, typer.Argument(metavar="ID", help="As printed by `spectra workflows list`.")],
+    watch: Annotated[bool, typer.Option("--watch", help="Follow it until it ends; failing exits with 1.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Show one workflow and its steps."""
+    with Machine.of(context).client(notify=note) as client:
+        record = None
+        shown = 0
+        for record in _versions(client, workflow_id, watch):
+            if json:
+                emit([record], [], Target.of(json=True))
+            else:
+                shown = _progress(record, shown)
+    if watch and record is not None and record.status == "failed":
+        raise typer.Exit(1)
+
+
+def _versions(client: Client, workflow_id: str, watch: bool) -> Iterator[WorkflowRecord]:
+    """The workflow as it is, and with `watch` each time it has changed, until it ends or an hour has gone."""
+    from spectra.cli.client import segment
+    from spectra.model.records import WorkflowRecord
+
+    never = threading.Event()
+    last = None
+    for _ in range(int(WATCH_AT_MOST_S / WATCH_EVERY_S)):
+        record = client.get(f"/v0/workflows/{segment(workflow_id)}", WorkflowRecord)
+        if record != last:
+            yield record
+        last = record
+        if not watch or record.status in ("done", "failed"):
+            return
+        never.wait(WATCH_EVERY_S)
+    note("Still running after an hour; look again later.")
+
+
+def _progress(record: WorkflowRecord, shown: int) -> int:
+    """Print what is new: the head the first time, then the steps after the first `shown - 1`; returns the new count."""
+    screen = console()
+    if not shown:
+        for line in _head(record):
+            screen.print(line)
+    for step in record.steps[max(shown - 1, 0) :]:
+        screen.print("  ✗" if step.error else "  ✓", text(f"{step.name}: {step.error}" if step.error else step.name))
+    if record.status in ("done", "failed"):
+        screen.print(" ", text(f"{record.status}: {record.error}" if record.error else "done", STYLES[record.status]))
+    return len(record.steps) + 1
+
+
+def _head(record: WorkflowRecord) -> Iterator[Text]:
+    from rich.text import Text
+
+    yield Text.assemble((safe(record.workflow_id), "bold"), f"  {safe(record.name)}  ", text(record.status))
+    yield Text(f"  created {stamp(record.created)} UTC", style="dim")
+    if record.observation_id:
+        yield Text(f"  observation {safe(record.observation_id)}", style="dim")
+
+
+workflows.command("list", cls=Command, epilog=examples("spectra workflows list --status failed"))(list_workflows)
+workflows.command("show", cls=Command, epilog=examples("spectra workflows show ID --watch"))(show)
