@@ -1,0 +1,113 @@
+"""The real server, as a user starts it, in a scratch folder of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Generator
+from dataclasses import dataclass
+from pathlib import Path
+
+from spectra.engines import lifecycle
+from spectra.errors import SetupError
+from spectra.identity.keys import SigningKey
+from spectra.identity.tokens import LocalCredential
+
+_START_TIMEOUT_S = 60.0
+_STOP_TIMEOUT_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class BenchServer:
+    """A running server: where it is, how to be let in, and what its start cost."""
+
+    url: str
+    token: str
+    contributor: str
+    key: SigningKey
+    pid: int
+    data_dir: Path
+    start_s: float
+
+    def rss_mb(self) -> float:
+        """Resident memory of the coordinator process alone, in MB (Linux; 0 elsewhere)."""
+        status = Path(f"/proc/{self.pid}/status")
+        if not status.exists():
+            return 0.0
+        fields = dict(line.split(":", 1) for line in status.read_text().splitlines() if ":" in line)
+        return int(fields["VmRSS"].split()[0]) / 1024
+
+
+@contextlib.contextmanager
+def running() -> Generator[BenchServer]:
+    """Start `spectra up` on a scratch folder and a free port; stop it and remove the folder when the block ends.
+
+    The first start initialises the database and is not counted: `start_s` is that of a second start, from the command
+    to the first answer.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="spectra-bench-"))
+    folder.chmod(0o755)  # as root, PostgreSQL's own account has to get through
+    data_dir = folder / "data"
+    try:
+        with _process(data_dir):
+            pass
+        began = time.perf_counter()
+        with _process(data_dir) as process:
+            start_s = time.perf_counter() - began
+            credential = LocalCredential.load(data_dir / "credential.json")
+            yield BenchServer(
+                credential.url,
+                credential.token,
+                credential.contributor,
+                SigningKey.load(Path(credential.key_file)),
+                process.pid,
+                data_dir,
+                start_s,
+            )
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _process(data_dir: Path) -> Generator[subprocess.Popen[bytes]]:
+    data_dir.mkdir(parents=True, exist_ok=True)
+    log = data_dir / "bench.log"
+    environment = os.environ | {
+        "SPECTRA_DATA_DIR": str(data_dir),
+        "SPECTRA_API__PORT": "0",
+        "SPECTRA_LOG__LEVEL": "warning",
+    }
+    with log.open("ab") as out:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "spectra", "up"], stdout=out, stderr=out, env=environment, start_new_session=True
+        )
+    try:
+        _wait_until_serving(process, data_dir, log)
+        yield process
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(_STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _wait_until_serving(process: subprocess.Popen[bytes], data_dir: Path, log: Path) -> None:
+    deadline = time.monotonic() + _START_TIMEOUT_S
+    pause = threading.Event()
+    while time.monotonic() < deadline and process.poll() is None:
+        state = lifecycle.running_state(data_dir)
+        if state is not None and state.pid == process.pid:
+            return
+        pause.wait(0.01)
+    raise SetupError(
+        "The server to be measured did not start.", reason="bench_start", hint=log.read_text(errors="replace")[-2000:]
+    )

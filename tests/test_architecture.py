@@ -1,0 +1,156 @@
+"""The design, enforced: who may import whom, where SQL and the workflow engine live, and that every route has a scope.
+
+The allow-lists in here only shrink.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fastapi.routing import APIRoute
+
+from spectra.api.app import ROUTERS
+from spectra.api.auth import ENVELOPE, scope_of
+from spectra.api.routes import health
+from spectra.identity.roles import PUBLIC, SCOPES
+
+SOURCE = Path(__file__).parents[1] / "src" / "spectra"
+
+# Room -> rooms of ours that it may import. `errors` and `settings` are open to all; `app` and `bench` import anything.
+MAY_IMPORT = {
+    "model": set[str](),
+    "identity": {"model"},
+    "store": {"model"},
+    "ingest": {"model", "identity"},
+    "collect": {"model", "identity"},
+    "flow": {"model", "identity", "store", "ingest"},
+    "api": {"flow", "store", "identity", "model", "ingest"},
+    "cli": {"model", "identity", "collect", "engines"},
+    "engines": set[str](),
+}
+# What else a single file may import, and why it has to.
+EXCEPTIONS = {
+    "cli/node.py": {"app"},  # `spectra up` is the one command that reaches the composition root
+    "cli/bench.py": {"bench"},  # the door to the benchmark
+}
+PURE = ("model", "identity", "ingest")
+IMPURE_MODULES = {"asyncio", "socket", "httpx", "requests", "urllib.request", "psycopg", "subprocess", "fastapi"}
+
+SQL = re.compile(r"\b(SELECT\b.+\bFROM\b|INSERT INTO\b|DELETE FROM\b|UPDATE\b.+\bSET\b|CREATE TABLE\b)", re.DOTALL)
+
+
+def files(room: str = "") -> list[Path]:
+    """The source files of a room, or all."""
+    return sorted((SOURCE / room).rglob("*.py"))
+
+
+def name_of(path: Path) -> str:
+    """The path below the package, such as `store/graph.py`."""
+    return path.relative_to(SOURCE).as_posix()
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Every module a file imports, at whatever depth."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def rooms_imported(path: Path) -> set[str]:
+    """The rooms of ours that a file imports."""
+    ours = (m.split(".")[1] for m in imports(path) if m.startswith("spectra."))
+    return {room for room in ours if room not in ("errors", "settings", "__version__")}
+
+
+@pytest.mark.parametrize("room", sorted(MAY_IMPORT))
+def test_rooms_import_only_what_the_design_allows(room: str) -> None:
+    """The table of rooms in the design holds."""
+    for path in files(room):
+        wrong = rooms_imported(path) - MAY_IMPORT[room] - {room} - EXCEPTIONS.get(name_of(path), set())
+        assert not wrong, f"{name_of(path)} imports {', '.join(sorted(wrong))}"
+
+
+def test_every_room_is_in_the_table() -> None:
+    """A new room has to say what it may import."""
+    rooms = {p.name for p in SOURCE.iterdir() if p.is_dir() and p.name != "__pycache__"}
+    assert rooms - {"bench"} == set(MAY_IMPORT)
+
+
+@pytest.mark.parametrize("room", PURE)
+def test_the_core_is_pure(room: str) -> None:
+    """Identity, model and ingest know no event loop, socket, HTTP client, database or subprocess."""
+    for path in files(room):
+        assert not IMPURE_MODULES & set(imports(path)), name_of(path)
+
+
+def test_only_the_store_holds_sql() -> None:
+    """SQL text stands in `store`, and in `bench` for the baseline it is measured against."""
+    for path in files():
+        if name_of(path).startswith(("store/", "bench/")):
+            continue
+        tree = ast.parse(path.read_text("utf-8"))
+        docstrings = _docstrings(tree)
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings:
+                assert not SQL.search(node.value), f"{name_of(path)}:{node.lineno} holds SQL"
+
+
+def _docstrings(tree: ast.AST) -> set[int]:
+    """The ids of the constants that are docstrings."""
+    found: set[int] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and node.body:
+            first = node.body[0]
+            if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
+                found.add(id(first.value))
+    return found
+
+
+def test_only_flow_imports_the_workflow_engine() -> None:
+    """DBOS stays behind one module."""
+    users = [name_of(p) for p in files() if any(m.split(".")[0] == "dbos" for m in imports(p))]
+    assert users == ["flow/workflows.py"]
+
+
+def test_only_the_gate_seals_and_only_identity_builds_verified() -> None:
+    """Nothing unverified can reach the store: one module builds `Verified`, one function outside may ask for it."""
+    sealers = [name_of(p) for p in files() if "spectra.identity.verified.seal" in set(imports(p))]
+    assert sealers == ["ingest/gate.py"]
+    for path in files():
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Verified":
+                assert name_of(path) == "identity/verified.py"
+
+
+def routes() -> list[APIRoute]:
+    """Every route of the API."""
+    routers = [*ROUTERS, health.document]
+    return [route for router in routers for route in router.routes if isinstance(route, APIRoute)]
+
+
+def test_every_route_declares_a_scope_that_exists() -> None:
+    """A route without a scope, or with one that no role can hold, does not get in."""
+    assert routes()
+    for route in routes():
+        assert scope_of(list(route.dependencies)) in SCOPES | {PUBLIC, ENVELOPE}, route.path
+
+
+def test_routes_open_to_anyone_are_these() -> None:
+    """What needs no token is listed here, so that adding to it is a decision."""
+    opened = {r.path for r in routes() if scope_of(list(r.dependencies)) in (PUBLIC, ENVELOPE)}
+    assert opened == {
+        "/v0/mesh/ingest",
+        "/v0/ingest",
+        "/v0/keys/rotate",
+        "/health/live",
+        "/health/ready",
+        "/metrics",
+        "/openapi.json",
+    }
