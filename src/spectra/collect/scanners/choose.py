@@ -1,0 +1,47 @@
+"""Which scanner to use, and running it once per address family where it needs that."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from spectra.collect.scanners import naabu, nmap
+from spectra.collect.scanners.base import NotInstalled, RawOutput, Report, Scanner, ScanRequest, UnknownScanner
+from spectra.collect.scanners.connect import ConnectScanner
+
+NAMES = ("auto", "naabu", "nmap", "connect")
+
+_INSTALL = {"naabu": naabu.INSTALL, "nmap": nmap.INSTALL}
+
+
+def known() -> Sequence[Scanner]:
+    """One of each scanner, the preferred first."""
+    return (naabu.NaabuScanner(), nmap.NmapScanner(), ConnectScanner())
+
+
+def choose(name: str = "auto", scanners: Sequence[Scanner] | None = None) -> Scanner:
+    """The scanner called `name`; `auto` takes naabu, else nmap, else the built-in one.
+
+    Raises `UnknownScanner` for a name that does not exist, `NotInstalled` for a tool that is not on this machine.
+    """
+    if name not in NAMES:
+        raise UnknownScanner(f"{name[:40]!r} is not a scanner.", field="scanner", hint=f"Choose {', '.join(NAMES)}.")
+    for scanner in known() if scanners is None else scanners:
+        if name in {"auto", scanner.name} and scanner.available():
+            return scanner
+    raise NotInstalled(f"{name} is not installed on this machine.", hint=_INSTALL.get(name, ""))
+
+
+async def run(scanner: Scanner, request: ScanRequest, progress: Report) -> tuple[RawOutput, ...]:
+    """Scan with `scanner`: one output, or one per address family for a tool that takes one at a time.
+
+    A stopped run is the last: what the user ended is not begun again with the other family.
+    """
+    if not scanner.one_family:
+        return (await scanner.scan(request, progress),)
+    outputs: list[RawOutput] = []
+    for targets in request.targets.families() or (request.targets,):
+        outputs.append(await scanner.scan(replace(request, targets=targets), progress))
+        if outputs[-1].stopped:
+            break
+    return tuple(outputs)
