@@ -55,11 +55,19 @@ class Progress(msgspec.Struct, frozen=True):
     total: int
 
 
+class WalkError(msgspec.Struct, frozen=True):
+    """Why a walk of the chain could not be finished."""
+
+    reason: str
+    detail: str
+
+
 class VerifyLine(msgspec.Struct, frozen=True):
-    """One line of `POST /v0/provenance/verify`: progress, and at the end the report."""
+    """One line of `POST /v0/provenance/verify`: progress, and at the end the report or an error."""
 
     progress: Progress | None = None
     report: ChainReport | None = None
+    error: WalkError | None = None
 
 
 class Database(msgspec.Struct, frozen=True):

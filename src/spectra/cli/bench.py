@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 import typer
 
 from spectra.cli.help import JsonOption, examples
+from spectra.cli.output import json_line, note
 
 
 def bench(
@@ -15,9 +17,17 @@ def bench(
     json: JsonOption = False,
 ) -> None:
     """Measure ingest, search and host pages in a scratch database on this machine."""
+    import msgspec
+
     from spectra.bench.main import run
 
-    raise typer.Exit(run(hosts=hosts, json=json) or 0)
+    result = run(hosts, say=note)
+    if json:
+        sys.stdout.write(json_line(result) + "\n")
+        return
+    for field in msgspec.structs.fields(result):
+        value: object = getattr(result, field.name)
+        sys.stdout.write(f"{field.name:<32}{value if not isinstance(value, float) else format(value, ',.1f'):>14}\n")
 
 
 BENCH_EXAMPLES = examples("spectra bench", "spectra bench --hosts 100000 --json")

@@ -23,9 +23,9 @@ _ENDPOINTS = (
     Slot("state"),
     Slot("service", style="green"),
     Slot("version", flexible=True),
-    Slot("title and certificate", flexible=True, optional=True),
+    Slot("says", flexible=True, optional=True),
+    Slot("certificate", flexible=True, optional=True),
     Slot("since", style="dim"),
-    Slot("seen", style="dim", optional=True),
 )
 _EVIDENCE = (
     Slot("where", right=True, style="bold"),
@@ -132,7 +132,7 @@ def _certificate(certificate: Certificate | None, now: datetime) -> Text:
     if certificate is None:
         return Text()
     name = certificate.subject_cn or next(iter(certificate.sans), "") or certificate.sha256[:16]
-    shown = Text(f"TLS {safe(name)}")
+    shown = Text(safe(name))
     if certificate.not_after and certificate.not_after < now:
         shown.append(f" expired {ago(certificate.not_after, now)}", style="red")
     elif certificate.not_after:
@@ -141,10 +141,9 @@ def _certificate(certificate: Certificate | None, now: datetime) -> Text:
     return shown
 
 
-def _says(version: VersionRecord, now: datetime) -> Text:
+def _says(version: VersionRecord) -> Text:
     said = safe(version.title or version.banner, 120)
-    parts = [Text(f"“{said}”") if version.title else Text(said, style="dim"), _certificate(version.certificate, now)]
-    return Text("  ").join(part for part in parts if part)
+    return Text(f"“{said}”") if version.title else Text(said, style="dim")
 
 
 def _state(word: str) -> Text:
@@ -157,9 +156,9 @@ def _endpoint(endpoint: EndpointRecord, now: datetime) -> list[Text]:
         _state(endpoint.state),
         Text(safe(_name_of(endpoint.service))),
         Text(safe(version_of(endpoint.service), 200)),
-        _says(endpoint, now),
+        _says(endpoint),
+        _certificate(endpoint.certificate, now),
         Text(span(now - endpoint.since)),
-        Text(ago(endpoint.last_seen, now)),
     ]
 
 
@@ -191,9 +190,12 @@ def _history(host: HostRecord, now: datetime) -> Iterator[list[Text]]:
 
 
 def _version(version: VersionRecord, now: datetime) -> list[Text]:
-    what = Text("  ").join(
-        part for part in (Text(safe(_was(version.service), 200)), _says(version, version.until or now)) if part
+    parts = (
+        Text(safe(_was(version.service), 200)),
+        _says(version),
+        _certificate(version.certificate, version.until or now),
     )
+    what = Text("  ").join(part for part in parts if part)
     until = Text(stamp(version.until)) if version.until else Text("now", style="green")
     lasted = span((version.until or now) - version.since)
     return [Text(stamp(version.since)), until, Text(lasted), _state(version.state), what]

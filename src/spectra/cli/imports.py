@@ -104,7 +104,7 @@ class _Reader:
         from spectra.cli.sources import pieces
 
         for number, path in enumerate(self._files):
-            self._progress.move(number, len(self._files))
+            self._progress.move(number, len(self._files), f"{number} of {len(self._files)} files")
             yield str(path or "stdin"), pieces(path)
         self._progress.move(len(self._files), len(self._files))
 

@@ -80,8 +80,6 @@ def register(
     json: JsonOption = False,
 ) -> None:
     """Let a key submit: its public half and a proof of possession go to the server, the private half stays."""
-    import msgspec
-
     from spectra.identity.keys import SigningKey
     from spectra.identity.rotation import build_registration
     from spectra.model.records import KeyRecord
@@ -93,7 +91,7 @@ def register(
         "role": role,
         "public_key": key.public.b64,
         "comment": comment,
-        "proof": msgspec.Raw(proof),
+        "proof": proof.decode("ascii"),
     }
     with Machine.of(context).client(notify=note) as client:
         _print([client.post("/v0/keys", KeyRecord, body)], json)

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 class Bar:
     """How far the work has come, and a way to print beside it. This one draws nothing: nobody watches."""
 
-    def move(self, done: int, total: int) -> None:
-        """`done` of `total` units."""
+    def move(self, done: float, total: float, words: str = "") -> None:
+        """`done` of `total` units, and what to say beside the bar."""
 
     def note(self, message: str) -> None:
         """One line for the person."""
@@ -37,8 +37,8 @@ class _Drawn(Bar):
         self._progress = progress
         self._task = task
 
-    def move(self, done: int, total: int) -> None:
-        self._progress.update(self._task, completed=done, total=total)
+    def move(self, done: float, total: float, words: str = "") -> None:
+        self._progress.update(self._task, completed=done, total=total, words=safe(words, 60))
 
     def note(self, message: str) -> None:
         self._progress.console.print(safe(message), markup=False, emoji=False, highlight=False)
@@ -57,9 +57,10 @@ def bar(title: str) -> Generator[Bar]:
         yield Bar()
         return
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-    columns = (TextColumn(title), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    words = TextColumn("{task.fields[words]}", markup=False)
+    columns = (TextColumn(title), BarColumn(), TaskProgressColumn(), TimeRemainingColumn(), words)
     screen = Console(stderr=True)
     with Progress(*columns, console=screen, transient=True, redirect_stdout=False, redirect_stderr=False) as progress:
-        yield _Drawn(progress, progress.add_task(title, total=None))
+        yield _Drawn(progress, progress.add_task(title, total=None, words=""))

@@ -33,10 +33,10 @@ def show(context: typer.Context, *, json: JsonOption = False) -> None:
 def verify(
     context: typer.Context,
     *,
-    deep: Annotated[bool, typer.Option("--deep", help="Also read every original from the blob store.")] = False,
+    deep: Annotated[bool, typer.Option("--deep", help="Also build the graph again and compare every row.")] = False,
     json: JsonOption = False,
 ) -> None:
-    """Walk the chain and compare it with the graph; exits with 1 and names the first entry that does not hold."""
+    """Walk the chain with its signatures, originals and rows; exits with 1 and names the first entry that is broken."""
     params: dict[str, str | int] = {"deep": "true" if deep else "false"}
     with Machine.of(context).client(notify=note) as client:
         report = _walk(client.lines("POST", "/v0/provenance/verify", params))
@@ -61,14 +61,16 @@ def _walk(lines: Iterable[bytes]) -> ChainReport:
                 raise SpectraError(f"the server's line is not understood: {error}", reason="bad_answer") from error
             if said.report:
                 return said.report
+            if said.error:
+                raise SpectraError(f"the chain could not be verified: {said.error.detail}", reason=said.error.reason)
             if said.progress:
-                progress.move(said.progress.done, said.progress.total)
+                progress.move(said.progress.done, said.progress.total, f"{said.progress.done} of {said.progress.total}")
     raise SpectraError("the server stopped before the chain was verified", reason="bad_answer", hint="Run it again.")
 
 
 def _words(report: ChainReport) -> str:
     if report.ok:
-        depth = "and originals " if report.deep else ""
+        depth = "and every row of the graph " if report.deep else ""
         return (
             f"intact: {report.entries} entries, {report.observations} observations {depth}hold"
             f" ({report.blobs} blobs), head {safe(report.head)}"

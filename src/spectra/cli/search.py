@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -15,15 +16,15 @@ from spectra.cli.output import Column, Target, emit, note
 from spectra.cli.pages import Command, Group
 from spectra.cli.problems import ApiError
 from spectra.cli.safe import safe
-from spectra.cli.times import ago, parse_span
-from spectra.errors import BadRequest, SpectraError
+from spectra.cli.times import ago
+from spectra.errors import SpectraError
 
 if TYPE_CHECKING:
     from spectra.cli.client import Client
     from spectra.model.records import Match
 
 PAGE = 1000
-Selector = Literal["service", "port", "product", "version", "hostname", "ip", "net", "protocol"]
+Selector = Literal["service", "port", "product", "version", "hostname", "ip", "net", "protocol", "title"]
 _NEGATIVE = re.compile(r'-(?:[a-z_.]+:|").', re.DOTALL)
 _GUARD = "\0"  # cannot occur in an argument, so it marks one without ambiguity
 
@@ -107,11 +108,15 @@ def columns(now: datetime) -> list[Column[Match]]:
     ]
 
 
-def run(machine: Machine, params: dict[str, str | int], limit: int, target: Target) -> None:
+def ask(machine: Machine, query: str, sort: str, limit: int, target: Target) -> None:
     """Ask, print, and say on standard error what is not on the screen."""
     with machine.client(notify=note) as client:
-        pages = Pages(client, params, limit)
-        count = emit(pages, columns(datetime.now(UTC)), target)
+        pages = Pages(client, {"q": query, "sort": sort}, limit)
+        try:
+            count = emit(pages, columns(datetime.now(UTC)), target)
+        except ApiError as error:
+            _point(query, error)
+            raise
     if count == 0:
         note("Nothing matches.")
     elif pages.more:
@@ -124,8 +129,7 @@ def _point(query: str, error: ApiError) -> None:
     """Show where in the query the server stumbled (`column` is 1-based)."""
     column = error.problem.column
     if error.status == 400 and column and query and safe(query) == query:
-        note(f"  {query}")
-        note("  " + "·" * (min(column, len(query) + 1) - 1) + "^")
+        sys.stderr.write(f"  {query}\n  {' ' * (min(column, len(query) + 1) - 1)}^\n")
 
 
 def search(
@@ -147,11 +151,7 @@ def search(
     """
     words = " ".join(word.removeprefix(_GUARD) for word in query)
     target = Target.of(json=json, csv=csv, fields=fields, path=out)
-    try:
-        run(Machine.of(context), {"q": words, "sort": sort}, 0 if everything else limit, target)
-    except ApiError as error:
-        _point(words, error)
-        raise
+    ask(Machine.of(context), words, sort, 0 if everything else limit, target)
 
 
 SEARCH_EXAMPLES = examples(
@@ -179,16 +179,22 @@ def query(
     out: FileOption = None,
 ) -> None:
     """Select endpoints by one property: a short form of `spectra search`."""
-    if since:
-        parse_span(since)  # a slip is told without asking the server
-    params: dict[str, str | int] = {"sort": sort}
-    for name, value in ((selector, ",".join(values)), ("since", since), ("service", service), ("port", port)):
-        if value and name in params:
-            raise BadRequest(f"{name} is given twice", field=name, hint="Give all its values after the selector.")
-        if value:
-            params[name] = value
+    given = ((selector, values), ("since", [since]), ("service", [service]), ("port", [port]))
+    terms = " ".join(term(name, held) for name, held in given if held != [""])
     target = Target.of(json=output == "json", csv=output == "csv", fields=fields, path=out)
-    run(Machine.of(context), params, limit, target)
+    ask(Machine.of(context), terms, sort, limit, target)
+
+
+def term(name: str, values: list[str]) -> str:
+    """A term of the query language: `port:22,80`, `product:"Apache httpd",nginx`."""
+    return f"{name}:{','.join(_quoted(value) for value in values)}"
+
+
+def _quoted(value: str) -> str:
+    if value and not re.search(r'[\s"\\]', value):
+        return value
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
 
 
 mesh.command(

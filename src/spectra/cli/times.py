@@ -42,12 +42,8 @@ def parse_when(text: str, now: datetime) -> datetime:
         return now
     if word == "yesterday":
         return now - timedelta(days=1)
-    try:
-        moment = datetime.fromisoformat(text.strip())
-    except ValueError:
-        pass
-    else:
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    if (moment := _absolute(text.strip())) is not None:
+        return moment
     try:
         return now - parse_span(word.removesuffix("ago"))
     except BadRequest:
@@ -56,6 +52,14 @@ def parse_when(text: str, now: datetime) -> datetime:
             field="at",
             hint="Write 2h ago, 7d, yesterday, 2025-11-01 or 2025-11-01T12:00:00Z.",
         ) from None
+
+
+def _absolute(text: str) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(text)
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):  # overflow: the year 1 or 9999 in another zone
+        return None
 
 
 def parse_until(text: str, now: datetime) -> datetime:

@@ -1,0 +1,287 @@
+"""`spectra scan`: targets checked against the law, scanned, and shown, saved or submitted."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from spectra.cli.help import JsonOption, examples
+from spectra.cli.local import Machine
+from spectra.cli.output import Target, emit, note
+from spectra.cli.problems import describe
+from spectra.cli.safe import safe
+from spectra.cli.times import span
+from spectra.errors import BadRequest, SpectraError
+
+if TYPE_CHECKING:
+    from spectra.cli.local import Signer
+    from spectra.collect.prepare import Prepared
+    from spectra.collect.scanners.base import Progress, RawOutput, Scanner, ScanRequest
+    from spectra.collect.targets import Target as ScanTarget
+    from spectra.model.envelope import Privacy, Receipt
+    from spectra.settings import Settings
+
+DEFAULT_PORTS = "top1000"
+CONSENT_LASTS = timedelta(days=1)
+ASK_ABOVE = timedelta(minutes=30)
+
+
+def scan(
+    context: typer.Context,
+    *,
+    targets: Annotated[
+        list[str] | None, typer.Argument(metavar="TARGET...", help="Addresses, networks, ranges, hostnames.")
+    ] = None,
+    ports: Annotated[
+        str, typer.Option("--ports", "-p", metavar="SPEC", help="22,80,8000-8100, U:53, top100, top1000 or all.")
+    ] = DEFAULT_PORTS,
+    scanner: Annotated[
+        Literal["auto", "naabu", "nmap", "connect"],
+        typer.Option("--scanner", help="auto takes naabu, else nmap, else the built-in connect scanner."),
+    ] = "auto",
+    submit: Annotated[bool, typer.Option("--submit", help="Sign what was found and submit it.")] = False,
+    privacy: Annotated[
+        Literal["full", "meta-only"],
+        typer.Option("--privacy", help="meta-only keeps banners, titles and certificates here."),
+    ] = "full",
+    allow: Annotated[
+        list[str] | None, typer.Option("--allow", metavar="CIDR", help="Allow this special-use network for this scan.")
+    ] = None,
+    consent: Annotated[
+        str, typer.Option("--consent", metavar="REASON", help="Record for a day who agreed to the scan, and why.")
+    ] = "",
+    skip: Annotated[bool, typer.Option("--skip-forbidden", help="Leave out what may not be scanned.")] = False,
+    rate: Annotated[int, typer.Option("--rate", min=0, metavar="N", help="Most probes a second; 0: settings.")] = 0,
+    timeout: Annotated[
+        float, typer.Option("--timeout", min=0, metavar="S", help="Longest wait for an answer; 0: settings.")
+    ] = 0.0,
+    from_file: Annotated[
+        Path | None, typer.Option("--from-file", "-f", metavar="FILE", help="Read targets; - is standard input.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", metavar="FILE", help="Keep the original output.")] = None,
+    name: Annotated[str, typer.Option("--name", metavar="SCAN_ID", help="The scan's id; made up if left out.")] = "",
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before a long scan.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Scan targets and show what was found, keep the tool's output with -o, or submit it with --submit.
+
+    Before any packet the do-not-scan list, special-use ranges (RFC 6890, which need --allow) and recorded consent are
+    checked. Ctrl-C ends the scan and keeps, or submits, what was found until then.
+    """
+    from spectra.collect.ports import parse_ports
+    from spectra.collect.scanners.base import ScanRequest
+    from spectra.collect.scanners.choose import choose
+    from spectra.model.envelope import Privacy
+
+    machine = Machine.of(context)
+    job = Job(machine, name or new_scan_id(), Privacy(privacy), out, json, machine.signer() if submit else None)
+    wanted = _targets(targets or [], from_file)
+    port_list = parse_ports(ports)
+    tool = choose(scanner)
+    settings = machine.settings
+    prepared = _prepare(wanted, settings, allow or [], consent, skip)
+    request = ScanRequest(
+        targets=prepared.targets,
+        ports=port_list,
+        scope=prepared.scope,
+        rate=rate or settings.scan.rate,
+        concurrency=settings.scan.concurrency,
+        timeout_s=timeout or settings.scan.timeout_s,
+        privacy=job.privacy,
+    )
+    _announce(tool, request, yes)
+    raise typer.Exit(job.finish(_run(tool, request), " ".join(target.text for target in wanted)))
+
+
+SCAN_EXAMPLES = examples(
+    "spectra scan 192.0.2.10 --consent 'ticket 4711' --submit",
+    "spectra scan 192.168.1.0/24 --allow 192.168.1.0/24 --ports top100",
+    "spectra scan www.example.org --scanner nmap -p 22,80,443 -o scan.xml",
+    "spectra scan -f targets.txt --privacy meta-only --submit --name weekly-17",
+)
+
+
+def new_scan_id() -> str:
+    """`scan-20251101-123000-ab12`: sorts by time, and tells two of one second apart."""
+    return f"scan-{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+
+
+def _targets(words: Sequence[str], file: Path | None) -> tuple[ScanTarget, ...]:
+    from spectra.collect.targets import parse_targets, read_targets
+
+    found = (*parse_targets(words), *(read_targets(file) if file else ()))
+    if not found:
+        raise BadRequest("there is no target", field="target", hint="Name an address, a network or a hostname.")
+    return found
+
+
+def _prepare(
+    targets: tuple[ScanTarget, ...], settings: Settings, allow: Sequence[str], reason: str, skip: bool
+) -> Prepared:
+    """Check and resolve; where only consent is missing, record what `reason` or the person at the terminal says."""
+    from spectra.cli.scopes import ask, law, record_consent
+    from spectra.collect.prepare import prepare
+    from spectra.collect.scope import OutOfScope
+
+    def attempt() -> Prepared:
+        return asyncio.run(prepare(targets, law(settings, allow), datetime.now(UTC), skip=skip))
+
+    try:
+        prepared = attempt()
+    except OutOfScope as error:
+        if error.reason != "no_consent":
+            raise
+        now = datetime.now(UTC)
+        said = reason or ask(error.target or "this target")
+        record_consent([target.text for target in targets], said, now, expires=now + CONSENT_LASTS)
+        prepared = attempt()
+    for fault in prepared.skipped:
+        note(f"left out: {fault.message}")
+    return prepared
+
+
+def _announce(tool: Scanner, request: ScanRequest, yes: bool) -> None:
+    """Say what is about to happen, and ask a person before it takes longer than half an hour."""
+    addresses = request.targets.addresses.size
+    count = request.ports.count("tcp") + request.ports.count("udp")
+    length = timedelta(seconds=addresses * count / request.rate)
+    note(f"{tool.name}: {_plural(addresses, 'address', 'addresses')}, {_plural(count, 'port')}, {request.rate:,}/s")
+    if length > ASK_ABOVE and not yes and sys.stdin.isatty():
+        typer.confirm(f"At this rate it takes up to {span(length)}. Go on?", default=False, abort=True, err=True)
+
+
+def _plural(count: int, one: str, many: str = "") -> str:
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def _run(tool: Scanner, request: ScanRequest) -> tuple[RawOutput, ...]:
+    """Scan with a bar. Ctrl-C cancels the scan, which then hands out what it has; a second one gives up."""
+    from spectra.cli.progress import bar
+    from spectra.collect.scanners.choose import run
+
+    with bar("scanning") as progress:
+
+        def moved(state: Progress) -> None:
+            progress.move(state.fraction, 1.0, f"{_plural(state.found, 'endpoint')} {state.note}".strip())
+
+        return asyncio.run(run(tool, request, moved))
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is to be done with the outputs of one scan; `signer` is None where nothing is to be submitted."""
+
+    machine: Machine
+    scan_id: str
+    privacy: Privacy
+    out: Path | None
+    json: bool
+    signer: Signer | None
+
+    def finish(self, outputs: Sequence[RawOutput], source: str) -> int:
+        """Keep, submit or show `outputs`; the exit code, 130 for a scan that was stopped."""
+        for output in outputs:
+            for said in output.notes:
+                note(f"{output.tool}: {said}")
+        if self.out:
+            self._save(outputs, self.out)
+        if self.signer:
+            self._submit(outputs, source, self.signer)
+        elif not self.out:
+            self._show(outputs)
+        return 130 if any(output.stopped for output in outputs) else 0
+
+    def _save(self, outputs: Sequence[RawOutput], path: Path) -> None:
+        from spectra.cli.output import replaced
+
+        for number, output in enumerate(outputs):
+            # nmap takes one address family in a run: the second output goes beside the first
+            file = path.with_name(f"{path.stem}-{number + 1}{path.suffix}") if number else path
+            with replaced(file) as stream:
+                stream.write(output.data)
+            note(f"{output.tool} output kept in {file}")
+
+    def _submit(self, outputs: Sequence[RawOutput], source: str, signer: Signer) -> None:
+        """Send every output; keep those that could not be sent, then raise the first reason."""
+        failed: list[SpectraError] = []
+        for number, output in enumerate(outputs, 1):
+            try:
+                self._print(self._send(output, source, signer))
+            except SpectraError as error:
+                failed.append(error)
+                self._keep(output, number)
+        if failed:
+            for error in failed[1:]:
+                note("\n".join(describe(error)))
+            raise failed[0]
+        note(f"Next: spectra search scan:{self.scan_id}")
+
+    def _send(self, output: RawOutput, source: str, signer: Signer) -> Receipt:
+        from spectra.collect.submission import seal
+        from spectra.model.envelope import Receipt
+
+        envelope = seal(
+            output,
+            signer.key,
+            contributor=signer.contributor,
+            now=datetime.now(UTC),
+            privacy=self.privacy,
+            source=safe(source, 1000),
+            scan_id=self.scan_id,
+        )
+        with self.machine.client(notify=note) as client:
+            receipt = client.send("/v0/mesh/ingest", envelope, Receipt)
+        if receipt.status == "failed":
+            raise SpectraError(receipt.error or "the submission failed", reason="submission_failed")
+        return receipt
+
+    def _print(self, receipt: Receipt) -> None:
+        if self.json:
+            emit([receipt], [], Target.of(json=True))
+            return
+        counts = receipt.counts
+        brought = f"{_plural(counts.hosts, 'host')}, {_plural(counts.endpoints, 'endpoint')}"
+        missing = f", {_plural(counts.problems, 'record')} not kept" if counts.problems else ""
+        again = " (known already)" if receipt.duplicate else ""
+        sys.stdout.write(f"submitted: {brought}{missing}{again}\nobservation {safe(receipt.observation_id)}\n")
+
+    def _keep(self, output: RawOutput, number: int) -> None:
+        """Put an output that could not be submitted where it can be sent from later."""
+        from spectra.identity import private_file
+
+        if not output.data.strip():
+            return
+        suffix = f"-{number}" if number > 1 else ""
+        file = f"{safe(self.scan_id).replace('/', '_')}{suffix}-{secrets.token_hex(2)}.{ending(output)}"
+        path = self.machine.settings.data_dir / "unsent" / file
+        try:
+            private_file.write(path, output.data)
+        except SpectraError:
+            path = Path.cwd() / file  # rather here than nowhere
+            private_file.write(path, output.data)
+        note(f"The output was not submitted; it is kept. Send it later: spectra import {path} --source {self.scan_id}")
+
+    def _show(self, outputs: Sequence[RawOutput]) -> None:
+        from spectra.cli.found import COLUMNS, found
+
+        count = 0
+        for output in outputs:
+            if output.data.lstrip().startswith(b"<"):  # nmap's XML is read by the server, not here
+                self._save([output], Path.cwd() / f"{safe(self.scan_id).replace('/', '_')}.{ending(output)}")
+                note("Import it to look at it: spectra import FILE")
+            else:
+                count += emit(found(output.data), COLUMNS, Target.of(json=self.json))
+        note(f"{_plural(count, 'open endpoint')} found. --submit puts what is found into the graph.")
+
+
+def ending(output: RawOutput) -> str:
+    """The usual ending of a file with this output."""
+    return "xml" if output.data.lstrip().startswith(b"<") else "jsonl"
