@@ -14,6 +14,9 @@ from spectra.engines.binaries import Engine, run
 from spectra.engines.layout import Layout, write_private
 from spectra.errors import SetupError
 
+# One statement a line, run as superuser without a server: nothing else may ever be superuser.
+_BOOTSTRAP = resources.files("spectra.engines").joinpath("bootstrap.sql").read_text("ascii")
+_REFRESH = resources.files("spectra.engines").joinpath("refresh.sql").read_text("ascii")
 _TEMPORARY = ".postgres-"
 _SUPERUSER = "postgres"
 _RELEASE_FILE = "spectra.release"
@@ -72,7 +75,8 @@ def create_cluster(layout: Layout, engine: Engine, account: Account) -> None:
         _checked(command, account, f"PostgreSQL could not make its data folder in {layout.data_dir}")
         main = fresh / "postgresql.conf"
         write_private(main, f"{main.read_text('utf-8')}\ninclude '{pgconfig.INCLUDED}'\n", account)
-        _single_user(engine, account, fresh, "template1", _statements("bootstrap.sql"))
+        write_private(fresh / pgconfig.INCLUDED, "", account)  # `configure` fills it
+        _single_user(engine, account, fresh, "template1", _BOOTSTRAP)
         write_private(fresh / _RELEASE_FILE, engine.release, account)
         fresh.rename(layout.cluster)
     except BaseException:
@@ -86,18 +90,12 @@ def refresh_cluster(layout: Layout, engine: Engine, account: Account) -> None:
     if stamp.is_file() and stamp.read_text("utf-8").strip() == engine.release:
         return
     for database in ("template1", pgconfig.DATABASE):
-        _single_user(engine, account, layout.cluster, database, _statements("refresh.sql"))
+        _single_user(engine, account, layout.cluster, database, _REFRESH)
     write_private(stamp, engine.release, account)
-
-
-def _statements(name: str) -> str:
-    return resources.files("spectra.engines").joinpath(name).read_text("ascii")
 
 
 def _single_user(engine: Engine, account: Account, cluster: Path, database: str, statements: str) -> None:
     """Run statements, one a line, as superuser without a server, so that no superuser can ever log in to one."""
-    # The included file is written at the start; an empty one stands in for it, and for the socket folder it names.
-    write_private(cluster / pgconfig.INCLUDED, "", account)
     command = [engine.path("postgres"), *_SINGLE_USER, "-D", str(cluster), database]
     _checked(command, account, "PostgreSQL could not set up its database", stdin=statements)
 

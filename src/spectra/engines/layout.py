@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import secrets
@@ -116,6 +117,13 @@ def prepare_sockets(layout: Layout, account: Account) -> Path:
     if stat.S_IMODE(status.st_mode) != 0o700:
         folder.chmod(0o700)
     return folder
+
+
+def remove_sockets(layout: Layout) -> None:
+    """Remove a socket folder that lies outside the data folder; one that is not empty or not ours stays."""
+    if layout.data_dir not in layout.sockets.parents:
+        with contextlib.suppress(OSError):
+            layout.sockets.rmdir()
 
 
 def write_private(path: Path, text: str, account: Account) -> None:

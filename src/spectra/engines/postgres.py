@@ -18,7 +18,7 @@ from spectra.engines.account import Account, current_user, server_account
 from spectra.engines.backoff import RestartBudget
 from spectra.engines.binaries import Engine, installed_tree, spawn, usable_engine
 from spectra.engines.cluster import check_cluster, configure, create_cluster, refresh_cluster
-from spectra.engines.layout import PORT, Layout, prepare_folders, prepare_sockets
+from spectra.engines.layout import PORT, Layout, prepare_folders, prepare_sockets, remove_sockets
 from spectra.engines.locks import FolderLock
 from spectra.engines.orphans import STOP_LADDER, end_leftovers, is_ready, servers_of, stop_orphan
 from spectra.engines.processes import Wakeup, end_all, open_pidfd
@@ -142,7 +142,9 @@ class PostgresServer:
         with self._guard:
             self._end_process(timeout_s)
             self._monitor = None
-            self._lock.release()
+            if self._process is None:
+                remove_sockets(self._layout)
+                self._lock.release()
 
     def _prepare(self) -> None:
         """Everything before the server's own start: folders, lock, programs, PGDATA, leftovers, configuration."""

@@ -1,0 +1,69 @@
+"""A real PostgreSQL for tests: one embedded server for the session, and a fresh database for each test.
+
+A conftest makes the fixtures known with `from tests.support.postgres import database_url, embedded` (or, in the root
+one, `pytest_plugins = ["tests.support.postgres"]`). `SPECTRA_TEST_DATABASE_URL` names a second server, whose role may
+create databases and has the `vector` extension at hand, and every test of `database_url` then runs on both.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import Generator
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from spectra.engines.postgres import PostgresServer
+
+SERVER_URL = "SPECTRA_TEST_DATABASE_URL"
+
+
+def reachable_folder() -> Path:
+    """A private new folder that the server's user can pass through; root's `tmp_path` lies behind a 0700 folder."""
+    return Path(tempfile.mkdtemp(prefix="spectra-test-"))
+
+
+@pytest.fixture(scope="session")
+def embedded() -> Generator[PostgresServer]:
+    """One embedded server for the whole session: fsync on, little memory, stopped and removed at the end."""
+    folder = reachable_folder()
+    server = PostgresServer(folder, shared_buffers_mb=64, extra={"max_wal_size": "256MB", "min_wal_size": "64MB"})
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(params=["embedded", "server"])
+def database_url(request: pytest.FixtureRequest) -> Generator[str]:
+    """URL of a new, empty database (pgvector available or made), dropped after the test, on each kind of server."""
+    if request.param == "embedded":
+        base = request.getfixturevalue("embedded").url
+    else:
+        base = os.environ.get(SERVER_URL, "")
+        if not base:
+            pytest.skip(f"{SERVER_URL} names no server")
+    name = f"spectra_test_{secrets.token_hex(6)}"
+    _run(base, sql.SQL("CREATE DATABASE {} ENCODING 'UTF8' TEMPLATE template1").format(sql.Identifier(name)))
+    try:
+        yield in_database(base, name)
+    finally:
+        _run(base, sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+def in_database(url: str, name: str) -> str:
+    """`url` with another database name."""
+    return urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
+
+
+def _run(url: str, statement: sql.Composed) -> None:
+    with psycopg.connect(url, autocommit=True, connect_timeout=10) as connection:
+        connection.execute(statement)
