@@ -1,0 +1,283 @@
+"""Endpoints that match a query, as they are now, a page at a time.
+
+The matches of a page are chosen on the narrow `endpoint` table alone; services, banners, certificates and names are
+joined to those few rows only. A cursor is the sort key of the last match, so that pages stay right while data changes:
+what has not changed is neither given twice nor left out.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Final, LiteralString, NamedTuple
+
+import msgspec
+
+from spectra.errors import BadRequest
+from spectra.model.query import Query, suggest
+from spectra.model.records import Match, SearchPage
+from spectra.store.database import Connection, Database
+from spectra.store.filters import Condition, Filter, all_of, any_of, resolve
+from spectra.store.timeline import PROTOCOL_NAME, STATE
+
+MAX_LIMIT: Final = 5000
+MAX_NAMES: Final = 50
+"""Names given with one match; a host behind many web sites has thousands."""
+FEW_MATCHES: Final = 3000
+PATIENCE: Final = 4
+MIN_REACH: Final = 5_000
+MAX_REACH: Final = 50_000
+"""Bounds of the walk along an index, in endpoints; 50,000 take about 30 ms."""
+
+
+class Order(NamedTuple):
+    """A total order of endpoints. `time` sorts first, newest first, where there is one; then `keys`, ascending."""
+
+    time: LiteralString
+    keys: tuple[LiteralString, LiteralString, LiteralString]
+
+
+SORTS: Final[dict[str, Order]] = {
+    "last_seen": Order("last_seen", ("ip", "port", "protocol")),
+    "first_seen": Order("first_seen", ("ip", "port", "protocol")),
+    "ip": Order("", ("ip", "port", "protocol")),
+    "port": Order("", ("port", "ip", "protocol")),
+}
+
+
+class _Cursor(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Where a page ended: the sort, and the key of its last match."""
+
+    sort: str
+    ip: str
+    port: int
+    protocol: int
+    time: datetime | None
+
+
+def search(
+    database: Database, query: Query, *, sort: str = "last_seen", cursor: str = "", limit: int = 100
+) -> SearchPage:
+    """A page of at most `limit` (1..5000) endpoints that satisfy `query`.
+
+    `sort` is `last_seen` or `first_seen` (newest first), `ip` or `port` (ascending), or one of them after `-` for the
+    opposite; ties are in order of (ip, port, protocol). `cursor` is the `next_cursor` of the page before. Raises
+    `BadRequest` naming `sort`, `limit` or `cursor`.
+    """
+    name = _checked_sort(sort)
+    if not 1 <= limit <= MAX_LIMIT:
+        raise BadRequest(f"A limit of {limit} is not between 1 and {MAX_LIMIT}.", field="limit")
+    after = _read_cursor(cursor, sort) if cursor else None
+    with database.connection() as connection:
+        wanted = resolve(connection, query)
+        if wanted.empty:
+            return SearchPage(())
+        rows = _rows(connection, wanted, _Walk(SORTS[name], sort.startswith("-"), after, limit + 1))
+        names = _hostnames(connection, sorted({row[0] for row in rows[:limit]}))
+    more = len(rows) > limit
+    return SearchPage(
+        tuple(_match(row, names.get(row[0], ())) for row in rows[:limit]),
+        next_cursor=_write_cursor(rows[limit - 1], sort) if more else "",
+    )
+
+
+def _checked_sort(sort: str) -> str:
+    name = sort.removeprefix("-")
+    if name in SORTS:
+        return name
+    near = suggest(name[:40], SORTS)
+    hint = f'Did you mean "{near}"?' if near else f"Sorts are {', '.join(SORTS)}, or one of them after a minus sign."
+    raise BadRequest(f'There is no sort "{sort[:40]}".', hint=hint, field="sort")
+
+
+# The page ------------------------------------------------------------------------------------------------------------
+
+_COLUMNS: LiteralString = (
+    "e.ip, e.port, e.protocol, e.state, e.service, e.certificate, e.banner, e.first_seen, e.last_seen"
+)
+_DETAILS: LiteralString = """
+SELECT host(k.ip), k.port, k.protocol, k.state, k.first_seen, k.last_seen, coalesce(s.name, ''),
+       coalesce(s.product, ''), coalesce(s.version, ''), coalesce(s.extra, ''), coalesce(s.tunnel, ''),
+       coalesce(b.title, ''), coalesce(left(b.text, 200), ''), coalesce(c.subject_cn, '')
+FROM k LEFT JOIN service s ON s.id = k.service LEFT JOIN banner b ON b.id = k.banner
+  LEFT JOIN certificate c ON c.id = k.certificate"""
+_CASTS: Final[dict[str, LiteralString]] = {"ip": "::inet", "port": "::int4", "protocol": "::int2"}
+# Adding nothing to the first key of a sort keeps the planner from walking that key's index.
+_NOTHING: Final[dict[str, LiteralString]] = {
+    "last_seen": " + interval '0'",
+    "first_seen": " + interval '0'",
+    "ip": " + 0",
+    "port": " + 0",
+}
+
+
+class _Walk(NamedTuple):
+    """An order, whether it is turned round, where to go on and how many to take."""
+
+    order: Order
+    reverse: bool
+    after: _Cursor | None
+    limit: int
+
+    @property
+    def lead(self) -> LiteralString:
+        """The column that sorts first."""
+        return self.order.time or self.order.keys[0]
+
+    def ordering(self, table: LiteralString, *, walkable: bool = True) -> LiteralString:
+        """The ORDER BY list for the columns of `table`; not `walkable`: no index may serve it."""
+        up: LiteralString = " DESC" if self.reverse else ""
+        down: LiteralString = "" if self.reverse else " DESC"
+        plain: LiteralString = "" if walkable else _NOTHING[self.lead]
+        keys: list[LiteralString] = [f"{table}.{key}" for key in self.order.keys]
+        if self.order.time:
+            return ", ".join([f"{table}.{self.order.time}{plain}{down}", *(key + up for key in keys)])
+        return ", ".join([f"{keys[0]}{plain}{up}", *(key + up for key in keys[1:])])
+
+    def stretches(self) -> list[Condition]:
+        """What is left after the cursor, as one or two stretches that each are one range of an index.
+
+        The second one matters: a scan may give a million endpoints the same time, and a page in the middle of them
+        must not read those before it.
+        """
+        if self.after is None:
+            return [Condition("true")]
+        at = {"ip": self.after.ip, "port": self.after.port, "protocol": self.after.protocol}
+        beyond: LiteralString = "<" if self.reverse else ">"
+        columns: LiteralString = ", ".join(["e." + key for key in self.order.keys])
+        casts: LiteralString = ", ".join(["%s" + _CASTS[key] for key in self.order.keys])
+        keys = Condition(f"({columns}) {beyond} ({casts})", tuple(at[key] for key in self.order.keys))
+        if not self.order.time:
+            return [keys]
+        older: LiteralString = ">" if self.reverse else "<"
+        time: LiteralString = "e." + self.order.time
+        return [
+            all_of([Condition(f"{time} = %s", (self.after.time,)), keys]),
+            Condition(f"{time} {older} %s", (self.after.time,)),
+        ]
+
+
+def _rows(connection: Connection, wanted: Filter, walk: _Walk) -> list[tuple[Any, ...]]:
+    """The matches of a page, in order.
+
+    Two ways lead there: to walk the index of the order until enough matches were met, or to find all matches and sort
+    them. The planner would choose by how many it expects, as if they were spread evenly; if all of them lie at the far
+    end, it walks through everything before. So the walk is bounded here, and sorting is what is left if it falls short.
+    """
+    reach = _reach(connection, wanted, walk.limit)
+    if reach:
+        rows = _fetch(connection, _walked(wanted, walk, reach), walk)
+        if len(rows) >= walk.limit:
+            return rows
+    return _fetch(connection, _sorted(wanted, walk), walk)
+
+
+def _reach(connection: Connection, wanted: Filter, limit: int) -> int:
+    """How many endpoints to walk; 0 where so few matches are expected that sorting them costs less.
+
+    Some times as many as would do if matches were spread evenly, but not more than sorting would read.
+    """
+    held = all_of(wanted.conditions)
+    plan = connection.execute(f"EXPLAIN (FORMAT JSON) SELECT FROM endpoint e WHERE {held.sql}", held.params).fetchone()
+    total = connection.execute("SELECT reltuples FROM pg_class WHERE oid = 'endpoint'::regclass").fetchone()
+    expected = int(plan[0][0]["Plan"]["Plan Rows"]) if plan else 0
+    if expected <= FEW_MATCHES:
+        return 0
+    evenly = int(limit * (total[0] if total else 0) / expected)
+    return min(max(PATIENCE * evenly, MIN_REACH), max(expected, MAX_REACH))
+
+
+def _walked(wanted: Filter, walk: _Walk, reach: int) -> Condition:
+    """Matches among the next `reach` endpoints in order."""
+    bounds = [c for c in wanted.conditions if c.column == walk.lead]
+    ordering = walk.ordering("e")
+    parts = [all_of([*bounds, stretch]) for stretch in walk.stretches()]
+    selects: list[LiteralString] = [
+        f"(SELECT * FROM endpoint e WHERE {part.sql} ORDER BY {ordering} LIMIT %s)" for part in parts
+    ]
+    union: LiteralString = " UNION ALL ".join(selects)
+    held = all_of(wanted.conditions)
+    return Condition(
+        f"SELECT {_COLUMNS} FROM (SELECT * FROM ({union}) e ORDER BY {ordering} LIMIT %s) e"
+        f" WHERE {held.sql} ORDER BY {ordering} LIMIT %s",
+        (*(p for part in parts for p in (*part.params, reach)), reach, *held.params, walk.limit),
+    )
+
+
+def _sorted(wanted: Filter, walk: _Walk) -> Condition:
+    """All matches, sorted."""
+    held = all_of([*wanted.conditions, any_of(walk.stretches())])
+    return Condition(
+        f"SELECT {_COLUMNS} FROM endpoint e WHERE {held.sql} ORDER BY {walk.ordering('e', walkable=False)} LIMIT %s",
+        (*held.params, walk.limit),
+    )
+
+
+def _fetch(connection: Connection, keys: Condition, walk: _Walk) -> list[tuple[Any, ...]]:
+    statement: LiteralString = f"WITH k AS MATERIALIZED ({keys.sql}) {_DETAILS} ORDER BY {walk.ordering('k')}"
+    return connection.execute(statement, keys.params).fetchall()
+
+
+def _hostnames(connection: Connection, ips: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """The names of the hosts of one page, in alphabetical order."""
+    found = connection.execute(
+        """SELECT i.ip, n.names FROM unnest(%s::text[]) AS i (ip) CROSS JOIN LATERAL (
+             SELECT array_agg(d.name) FROM (
+               SELECT DISTINCT h.name FROM hostname h WHERE h.ip = i.ip::inet ORDER BY h.name LIMIT %s) d) n (names)
+           WHERE n.names IS NOT NULL""",
+        [list(ips), MAX_NAMES],
+    )
+    return {ip: tuple(names) for ip, names in found}
+
+
+def _match(row: tuple[Any, ...], names: tuple[str, ...]) -> Match:
+    ip, port, protocol, state, first_seen, last_seen, *texts = row
+    return Match(
+        ip, port, PROTOCOL_NAME[protocol], STATE[_letter(state)], first_seen, last_seen, *texts, hostnames=names
+    )
+
+
+def _letter(state: bytes | str) -> str:
+    """psycopg gives a `"char"` as bytes or text, by its own version."""
+    return state.decode() if isinstance(state, bytes) else state
+
+
+# Cursors -------------------------------------------------------------------------------------------------------------
+
+_CHECK: Final = 6  # bytes: a cursor gives no rights, so this only has to catch damage
+
+
+def _write_cursor(row: tuple[Any, ...], sort: str) -> str:
+    time = SORTS[sort.removeprefix("-")].time
+    at = {"first_seen": row[4], "last_seen": row[5]}.get(time)
+    body = msgspec.json.encode(_Cursor(sort, row[0], row[1], row[2], at))
+    return base64.urlsafe_b64encode(_check(body) + body).rstrip(b"=").decode()
+
+
+def _read_cursor(text: str, sort: str) -> _Cursor:
+    try:
+        padded = text[:1000].encode("ascii") + b"=" * (-len(text) % 4)
+        data = base64.b64decode(padded, altchars=b"-_", validate=True)
+        if data[:_CHECK] != _check(data[_CHECK:]):
+            raise _bad_cursor()
+        cursor = msgspec.json.decode(data[_CHECK:], type=_Cursor)
+    except (binascii.Error, UnicodeEncodeError, msgspec.DecodeError) as error:
+        raise _bad_cursor() from error
+    if cursor.sort != sort:
+        raise BadRequest(
+            f'The cursor belongs to a list sorted by "{cursor.sort[:40]}", not "{sort}".',
+            hint="Keep the sort while following cursors.",
+            field="cursor",
+        )
+    return cursor
+
+
+def _check(body: bytes) -> bytes:
+    return hashlib.sha256(b"search cursor" + body).digest()[:_CHECK]
+
+
+def _bad_cursor() -> BadRequest:
+    return BadRequest("The cursor is damaged.", hint="Pass next_cursor of the page before, unchanged.", field="cursor")
