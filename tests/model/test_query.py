@@ -1,0 +1,317 @@
+"""The query language: what it means, that text and tree are one, and that a mistake is pointed at."""
+
+from __future__ import annotations
+
+import ipaddress
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spectra.errors import BadRequest
+from spectra.model.query import (
+    FIELDS,
+    MAX_LENGTH,
+    MAX_TERMS,
+    MAX_VALUES,
+    WORDS,
+    Field,
+    Moment,
+    Network,
+    Ports,
+    Query,
+    Term,
+    Text,
+    Value,
+    describe,
+    format_query,
+    parse,
+    suggest,
+)
+
+NOW = datetime(2026, 5, 17, 12, tzinfo=UTC)
+
+
+def one(text: str) -> Term:
+    """The only term of `text`."""
+    (term,) = parse(text, NOW).terms
+    return term
+
+
+def refused(text: str) -> BadRequest:
+    """The complaint about `text`."""
+    with pytest.raises(BadRequest) as caught:
+        parse(text, NOW)
+    assert caught.value.reason == "query"
+    assert caught.value.field == "q"
+    return caught.value
+
+
+# What a query means --------------------------------------------------------------------------------------------------
+
+
+def test_the_example_of_the_documentation() -> None:
+    """Terms, lists, ranges, negation, quotes and bare words come out as what they say."""
+    query = parse('port:22,80-90 product:nginx -service:ssh net:10.0.0.5/8 since:7d NOT bare "exact words"', NOW)
+    assert query == Query(
+        (
+            Term("port", (Ports(22, 22), Ports(80, 90))),
+            Term("product", (Text("nginx"),)),
+            Term("service", (Text("ssh"),), negated=True),
+            Term("net", (Network("10.0.0.0", "10.255.255.255"),)),
+            Term("since", (Moment(NOW - timedelta(days=7)),)),
+            Term(WORDS, (Text("bare"),), negated=True),
+            Term(WORDS, (Text("exact words"),)),
+        )
+    )
+
+
+@pytest.mark.parametrize("text", ["", "  ", "\n\t "])
+def test_nothing_asked_is_a_query_without_terms(text: str) -> None:
+    """White space alone asks for everything."""
+    assert parse(text, NOW) == Query()
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("ip:192.0.2.7", Network("192.0.2.7", "192.0.2.7")),
+        ("ip:2001:DB8:0::1", Network("2001:db8::1", "2001:db8::1")),
+        ("net:192.0.2.7", Network("192.0.2.7", "192.0.2.7")),
+        ("net:2001:db8::/126", Network("2001:db8::", "2001:db8::3")),
+        ("port:0", Ports(0, 0)),
+        ("port:1-65535", Ports(1, 65535)),
+        ("protocol:UDP", Text("udp")),
+        ("state:closed", Text("closed")),
+        ("hostname:*.Example.ORG.", Text("example.org")),
+        ("hostname:_dmarc.example.org", Text("_dmarc.example.org")),
+        ("version:1.2*", Text("1.2", prefix=True)),
+        ("version:*", Text("", prefix=True)),
+        (r'product:"a\*b \"c\" \\ d*"', Text('a*b "c" \\ d', prefix=True)),
+        (r'product:"a\*"', Text("a*")),
+        (r'product:"a\\*"', Text("a\\", prefix=True)),
+        ("PRODUCT:nginx", Text("nginx")),
+        ('title:"log, in"', Text("log, in")),
+        ("scan:a*b", Text("a*b")),
+        ('contributor:"bob smith"', Text("bob smith")),
+        ("since:90m", Moment(NOW - timedelta(minutes=90))),
+        ("since:2w", Moment(NOW - timedelta(weeks=2))),
+        ("since:30s", Moment(NOW - timedelta(seconds=30))),
+        ("before:2026-01-31", Moment(datetime(2026, 1, 31, tzinfo=UTC))),
+        ("before:2026-01-31T10:00:00+02:00", Moment(datetime(2026, 1, 31, 8, tzinfo=UTC))),
+        ("before:2026-01-31T10:00Z", Moment(datetime(2026, 1, 31, 10, tzinfo=UTC))),
+        ('"port:22"', Text("port:22")),
+        ("a,b", Text("a,b")),
+        ("nginx/1.2", Text("nginx/1.2")),
+        ("12:30", Text("12:30")),
+        ("-5-", Text("5-")),
+        ("--x", Text("-x")),
+        ("naïve", Text("naïve")),
+    ],
+)
+def test_a_value_is_read_as_its_field_says(text: str, value: Value) -> None:
+    """One value of each kind, and the spellings of it that are accepted."""
+    assert one(text).values == (value,)
+
+
+def test_every_field_has_an_example_that_is_understood() -> None:
+    """The table of fields does not promise what the parser refuses, and the docs show all of it."""
+    for field in FIELDS.values():
+        assert one(field.example).field == field.name
+        assert f"| `{field.name}` |" in describe()
+    assert "| `x` | y | `z` |" in describe([Field("x", "text", "y", "z")])
+
+
+def test_filters_of_a_url_are_further_terms() -> None:
+    """A parameter needs no quotes around blanks, takes lists, and quotes where a comma is meant."""
+    filters = {"port": "22, 80-81", "product": "Apache httpd", "title": '"a, b",c'}
+    assert parse("bare", NOW, filters).terms == (
+        Term(WORDS, (Text("bare"),)),
+        Term("port", (Ports(22, 22), Ports(80, 81))),
+        Term("product", (Text("Apache httpd"),)),
+        Term("title", (Text("a, b"), Text("c"))),
+    )
+
+
+# What is refused, and where -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "column", "says"),
+    [
+        ("prot:22", 1, 'Did you mean "port:"?'),
+        ("x -hostnam:a", 4, 'Did you mean "hostname:"?'),
+        ("zzzzzz:1", 1, "Fields are ip, net,"),
+        ("port:", 6, 'missing after the "port:"'),
+        ("port: 22", 6, "missing"),
+        ("a -port:", 9, 'missing after the "port:"'),
+        ("port:22,", 9, "missing after the comma"),
+        ("port:22,,23", 9, "missing after the comma"),
+        ("port:22, 80", 9, "missing after the comma"),
+        ('a "b c', 3, "never closed"),
+        ('title:"b', 7, "never closed"),
+        ('"b\\"', 1, "never closed"),
+        ('foo"bar"', 4, "cannot stand here"),
+        ('"foo"bar', 6, "cannot stand here"),
+        ("-", 2, "something to exclude is missing"),
+        ("a NOT ", 7, "something to exclude is missing"),
+        ("port:22,70000", 9, "above the highest port"),
+        ("port:90-80", 6, "Write 80-90"),
+        ("port:http", 6, "neither a port nor a range"),
+        ("port:٢٢", 6, "neither a port nor a range"),
+        ("port:-1", 6, "neither a port nor a range"),
+        ("ip:10.0.0.0/8", 4, "Write net:10.0.0.0/8"),
+        ("ip:10.0.0", 4, "not an IP address"),
+        ("ip:fe80::1%eth0", 4, "zone"),
+        ("net:10.0.0.0/33", 5, "not a network"),
+        ("net:fe80::%eth0/64", 5, "zone"),
+        ("protocol:tpc", 10, 'Did you mean "tcp"?'),
+        ("state:zzz", 7, "none of open, closed, filtered"),
+        ("product:a*b", 9, "only stand at the end"),
+        ("product:**", 9, "only stand at the end"),
+        ('product:"a*b"', 9, "only stand at the end"),
+        ('product:""', 9, "empty"),
+        ('version:" *"', 9, "empty"),
+        ('scan:" "', 6, "empty"),
+        ('"!!!"', 1, "no letter or digit"),
+        ("title:...", 7, "no letter or digit"),
+        ('hostname:"a b"', 10, "not a hostname"),
+        ("hostname:*.", 10, "not a hostname"),
+        ("since:yesterday", 7, "neither a time nor a span"),
+        ("since:999999999w", 7, "before all calendars"),
+        ("before:0001-01-01T00:00+14:00", 8, "before all calendars"),
+        ("a\x00b", 2, "not text"),
+        ("a \ud800", 3, "not text"),
+        ("x" * (MAX_LENGTH + 1), MAX_LENGTH + 1, "are allowed"),
+    ],
+)
+def test_a_mistake_is_pointed_at(text: str, column: int, says: str) -> None:
+    """The column (1-based) is where the mistake stands, and the message or hint says what to write instead."""
+    complaint = refused(text)
+    assert complaint.column == column
+    assert says in str(complaint)
+
+
+def test_the_number_of_terms_and_values_is_bounded() -> None:
+    """A query cannot grow past its bounds, wherever its terms come from."""
+    assert len(parse("a " * MAX_TERMS, NOW).terms) == MAX_TERMS
+    assert "terms" in str(refused("a " * (MAX_TERMS + 1)))
+    ports = ",".join(["1"] * MAX_VALUES)
+    assert len(one(f"port:{ports}").values) == MAX_VALUES
+    assert "values" in str(refused(f"port:{ports},1"))
+    with pytest.raises(BadRequest, match="values"):
+        parse("a", NOW, {"port": ports})
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("prot", "22", "no filter"),
+        ("port", "", "missing"),
+        ("port", "22,", "missing"),
+        ("port", "22,,23", "missing"),
+        ("product", '"a', "not closed"),
+        ("product", '"a"b', "not closed"),
+        ("port", "http", "neither a port"),
+        ("scan", "a\x00", "not text"),
+        ("scan", "x" * (MAX_LENGTH + 1), "are allowed"),
+    ],
+)
+def test_a_mistake_in_a_filter_names_the_filter(name: str, value: str, says: str) -> None:
+    """What was wrong in a URL parameter is told by that parameter's name."""
+    with pytest.raises(BadRequest, match=says) as caught:
+        parse("", NOW, {name: value})
+    assert caught.value.field == name
+
+
+def test_suggestions() -> None:
+    """The nearest word is offered, and none where nothing is near."""
+    assert suggest("Prodct", FIELDS) == "product"
+    assert suggest("qqq", FIELDS) == ""
+
+
+# Properties ----------------------------------------------------------------------------------------------------------
+
+_characters = st.characters(exclude_categories=["Cs"], exclude_characters="\x00")
+_texts = st.text(_characters, min_size=1, max_size=30).filter(str.strip)
+_words = _texts.filter(lambda text: any(c.isalnum() for c in text))
+_names = st.from_regex(r"[a-z0-9_-]{1,20}(\.[a-z0-9_-]{1,20}){0,3}", fullmatch=True)
+_addresses = st.ip_addresses()
+_patterns = st.builds(Text, _texts, st.booleans()) | st.just(Text("", prefix=True))
+
+
+@st.composite
+def _networks(draw: st.DrawFn) -> Network:
+    address = draw(_addresses)
+    net = ipaddress.ip_network((address, draw(st.integers(0, address.max_prefixlen))), strict=False)
+    return Network(str(net[0]), str(net[-1]))
+
+
+@st.composite
+def _ports(draw: st.DrawFn) -> Ports:
+    low = draw(st.integers(0, 65535))
+    return Ports(low, draw(st.integers(low, 65535)))
+
+
+_VALUES: dict[str, st.SearchStrategy[Value]] = {
+    "address": _addresses.map(str).map(lambda address: Network(address, address)),
+    "network": _networks(),
+    "port": _ports(),
+    "pattern": _patterns,
+    "hostname": st.builds(Text, _names),
+    "moment": st.builds(Moment, st.datetimes(timezones=st.just(UTC))),
+    "words": st.builds(Text, _words),
+    "text": st.builds(Text, _texts),
+}
+
+
+@st.composite
+def terms(draw: st.DrawFn) -> Term:
+    """Any term that can be asked."""
+    name = draw(st.sampled_from([WORDS, *FIELDS]))
+    negated = draw(st.booleans())
+    if not name:
+        return Term(name, (draw(_VALUES["words"]),), negated)
+    field = FIELDS[name]
+    values = st.sampled_from(field.choices).map(Text) if field.choices else _VALUES[field.kind]
+    return Term(name, tuple(draw(st.lists(values, min_size=1, max_size=4))), negated)
+
+
+@given(st.lists(terms(), max_size=6))
+def test_the_text_of_a_query_is_that_query(asked: list[Term]) -> None:
+    """Writing a query down and reading it again changes nothing, whatever its values hold."""
+    query = Query(tuple(asked))
+    assert parse(format_query(query), NOW) == query
+
+
+def attempt(text: str, filters: dict[str, str]) -> Query | BadRequest:
+    """The query, or the complaint about it; nothing else is caught."""
+    try:
+        return parse(text, NOW, filters)
+    except BadRequest as complaint:
+        return complaint
+
+
+_PIECES = ["port:", "net:", "since:", "product:", '"', "\\", ",", "-", "NOT ", " ", "*", ":", "a", "1", "/", "\n", "é"]
+
+
+@given(st.text(max_size=200) | st.lists(st.sampled_from(_PIECES), max_size=40).map("".join))
+def test_any_text_is_understood_or_pointed_at(text: str) -> None:
+    """No text does anything else than parse (and then formats to itself) or raise `BadRequest` with a column in it."""
+    answer = attempt(text, {})
+    if isinstance(answer, Query):
+        assert parse(format_query(answer), NOW) == answer
+    else:
+        assert answer.column is not None
+        assert 1 <= answer.column <= len(text) + 1
+
+
+@given(st.sampled_from(sorted(FIELDS)), st.text(max_size=60))
+def test_any_filter_is_understood_or_named(name: str, value: str) -> None:
+    """The same for URL parameters."""
+    answer = attempt("", {name: value})
+    if isinstance(answer, Query):
+        assert parse(format_query(answer), NOW) == answer
+    else:
+        assert answer.field == name
