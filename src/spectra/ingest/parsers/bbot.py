@@ -53,7 +53,7 @@ class _Event(msgspec.Struct):
     def word(self, name: str) -> str:
         """One of its own fields as text."""
         value = self.fields().get(name)
-        if isinstance(value, int) and not -_LARGEST < value < _LARGEST:
+        if isinstance(value, bool) or (isinstance(value, int) and not -_LARGEST < value < _LARGEST):
             return ""  # Python refuses to write an integer of thousands of digits
         return value if isinstance(value, str) else str(value) if isinstance(value, int | float) else ""
 

@@ -6,6 +6,7 @@ import base64
 import binascii
 import hashlib
 import re
+import threading
 import warnings
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -14,7 +15,6 @@ from functools import lru_cache
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
-from cryptography.utils import CryptographyDeprecationWarning
 from cryptography.x509.oid import NameOID
 
 from spectra.ingest.parsers.text import LABEL_CHARS, NAME_CHARS, clean
@@ -24,10 +24,19 @@ MAX_DER_BYTES = 64 * 1024
 MAX_SANS = 200
 _DN_CHARS = 1000
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_quiet = threading.Lock()  # `catch_warnings` puts back what it found: two at once would leave warnings off
 _PEM = re.compile(r"-----BEGIN CERTIFICATE-----([A-Za-z0-9+/=\s]+)-----END CERTIFICATE-----")
 
 # What `cryptography` raises on bytes that are not a certificate, or hold a name, date or key it cannot read.
-_UNREADABLE = (ValueError, TypeError, OverflowError, UnsupportedAlgorithm, x509.UnsupportedGeneralNameType)
+_UNREADABLE = (
+    ValueError,
+    TypeError,
+    OverflowError,
+    UnsupportedAlgorithm,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)
 
 
 def sha256_hex(text: str | None) -> str | None:
@@ -88,9 +97,9 @@ def from_der(der: bytes) -> Certificate | None:
         return None
     sha256 = hashlib.sha256(der).hexdigest()
     try:
-        with warnings.catch_warnings():
-            # A stranger's certificate breaks rules; what `cryptography` will refuse one day is not our news.
-            warnings.simplefilter("ignore", CryptographyDeprecationWarning)
+        # A stranger's certificate breaks rules; what `cryptography` thinks of it is not our news.
+        with _quiet, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
             return _described(sha256, x509.load_der_x509_certificate(der))
     except _UNREADABLE:
         return Certificate(sha256=sha256)
@@ -132,7 +141,7 @@ def _common_name(certificate: x509.Certificate) -> str:
 def _alternative_names(certificate: x509.Certificate) -> list[str]:
     try:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except (x509.ExtensionNotFound, x509.DuplicateExtension, *_UNREADABLE):
+    except (x509.ExtensionNotFound, *_UNREADABLE):
         return []
     dns = [name.value for name in names if isinstance(name, x509.DNSName)]
     return dns + [str(name.value) for name in names if isinstance(name, x509.IPAddress)]

@@ -42,7 +42,13 @@ def _bare_endpoint(seen: EndpointSeen) -> EndpointSeen:
 
 def _bare_evidence(evidence: tuple[Evidence, ...]) -> tuple[Evidence, ...]:
     return tuple(
-        Evidence(kind=item.kind, data="", key=item.key.partition("?")[0].partition("#")[0], severity=item.severity)
+        Evidence(kind=item.kind, data="", key=_place(item.key), severity=item.severity)
         for item in evidence
         if item.kind.startswith(_FINDINGS)
     )
+
+
+def _place(key: str) -> str:
+    """The URL or host and port that a key begins with, without query or fragment; other words may be the service's."""
+    word = key.partition(" ")[0]
+    return word.partition("?")[0].partition("#")[0] if ":" in word else ""

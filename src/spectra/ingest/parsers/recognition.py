@@ -58,27 +58,33 @@ def from_head(head: bytes) -> str:
 
 def _xml(head: bytes) -> str | None:
     """nmap's schema, with whatever a terminal wrote before the XML."""
-    embedded = _EMBEDDED_XML.search(head)
-    if root_name(head) != nmap.ROOT and not (embedded and root_name(head[embedded.start() :]) == nmap.ROOT):
+    begin = 0
+    if not head.lstrip().startswith(b"<"):
+        found = _EMBEDDED_XML.search(head)
+        if found is None or b"\x00" in head:  # an archive of scans is not a scan
+            return None
+        begin = found.start()
+    if root_name(head[begin:]) != nmap.ROOT:
         return None
     return "masscan-xml" if _MASSCAN.search(head) else "nmap-xml"
 
 
 def _json(head: bytes) -> str | None:
-    looked = 0
-    for item in records(io.BytesIO(head), _decode, skip=masscan.LAST_LINE):
+    whole = False
+    for number, item in enumerate(records(io.BytesIO(head), _decode, skip=masscan.LAST_LINE)):
         if not isinstance(item, Problem):
+            whole = True
             found = _by_keys(item[1].keys(), item[1].get("tool") == connect.TOOL)
             if found:
                 return found
-        looked += 1
-        if looked >= _MAX_RECORDS:
+        if number >= _MAX_RECORDS:
             break
     if masscan.LAST_LINE in head:
         return "masscan-json"
-    # The first record may be longer than the head.
-    keys = {key.decode() for key in _KEY.findall(head)} if not looked or head.count(b"\n") < 2 else frozenset[str]()
-    return _by_keys(keys, _TOOL.search(head) is not None)
+    if whole:
+        return None
+    # The first record may be longer than the head: its keys, at whatever depth, decide.
+    return _by_keys({key.decode() for key in _KEY.findall(head)}, _TOOL.search(head) is not None)
 
 
 def _by_keys(keys: AbstractSet[str], is_connect: bool) -> str | None:

@@ -55,6 +55,13 @@ class _Node(Element, Protocol):
     def __delitem__(self, index: int, /) -> None: ...
 
 
+class _LogEntry(Protocol):
+    @property
+    def message(self) -> str: ...
+    @property
+    def line(self) -> int: ...
+
+
 def root_name(head: bytes) -> str:
     """The name of the document element in `head` (UTF-8), or an empty string."""
     found = re.search(rb"<([A-Za-z_][\w.-]*)[\s>/]", _COMMENT.sub(b"", head))
@@ -146,8 +153,12 @@ class _Reader:
         return None
 
     def _problem(self, error: etree.XMLSyntaxError) -> Problem:
-        line = (error.lineno or 0) + self._offset
-        return Problem(message=f"the XML ends or breaks here: {clean(error.msg)}", line=line)
+        message, line = error.msg, error.lineno or 0
+        # An entity that is not declared stops libxml2 without an exception; its log has the reason.
+        log = cast("list[_LogEntry]", self._parser.feed_error_log)
+        if not line and len(log):
+            message, line = log[0].message, log[0].line
+        return Problem(message=f"the XML ends or breaks here: {clean(message)}", line=line + self._offset)
 
     def _gap(self) -> Problem | None:
         if self._gap_marks <= _MAX_GAP_MARKS and self._gap_bytes <= _MAX_GAP_BYTES:
