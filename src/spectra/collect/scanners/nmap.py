@@ -110,7 +110,8 @@ def arguments(request: ScanRequest, *, raw: bool) -> list[str]:
     kinds += ["-sU"] if request.ports.udp else []
     ports = [f"T:{brief(request.ports.tcp)}"] if request.ports.tcp else []
     ports += [f"U:{brief(request.ports.udp)}"] if request.ports.udp else []
-    options = ["-n", "--noninteractive", "-v", "-T4", "-sV", *kinds, "--max-rate", str(request.rate)]
+    # Not --noninteractive: it silences --stats-every. In a session of its own nmap finds no terminal to read keys from.
+    options = ["-n", "-v", "-T4", "-sV", *kinds, "--max-rate", str(request.rate)]
     options += [] if request.targets.addresses.size > DISCOVER_ABOVE else ["-Pn"]
     options += ["-6"] if v6 else []
     options += [] if raw else ["--unprivileged"]

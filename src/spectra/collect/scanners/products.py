@@ -57,6 +57,7 @@ HTTP = _rows(
     (r"lighttpd(?:/$V)?", "lighttpd", "cpe:/a:lighttpd:lighttpd"),
     (r"LiteSpeed(?:/$V)?", "LiteSpeed httpd", "cpe:/a:litespeedtech:litespeed_web_server"),
     (r"Caddy(?:/v?$V)?", "Caddy httpd", "cpe:/a:caddyserver:caddy"),
+    (r"Jetty[(/](?P<version>[1-6]\.[\w.]{1,20})", "Jetty", "cpe:/a:mortbay:jetty"),
     (r"Jetty[(/]$V", "Jetty", "cpe:/a:eclipse:jetty"),
     (r"gunicorn(?:/$V)?", "Gunicorn", "cpe:/a:gunicorn:gunicorn"),
     (r"Werkzeug/$V(?: (?P<extra>Python/[\w.]+))?", "Werkzeug httpd", "cpe:/a:palletsprojects:werkzeug"),

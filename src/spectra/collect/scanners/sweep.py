@@ -19,6 +19,7 @@ from spectra.collect.scanners.talk import CannotConnect, Talk, any_tls, dial
 BLOCK = 256  # hosts in work at once: memory is bounded by this, not by the size of the targets
 RETRIES = 1  # of an attempt that timed out
 LOCAL_RETRIES = 3  # of an attempt this machine could not send
+BUSY_RETRIES = 10  # of an attempt for which it had no descriptor or port left, each after twice the wait
 GIVE_UP = 8  # attempts on one host that this machine could not send, when none could be sent
 
 T = TypeVar("T")
@@ -139,16 +140,18 @@ class Sweep:
             self._freed.set()
 
     async def _connected(self, host: Host, port: int) -> Talk:
-        """A connection to the endpoint, tried again once after silence and thrice after failures of this machine."""
-        tries = {Outcome.FILTERED: RETRIES, Outcome.LOCAL: LOCAL_RETRIES}
+        """A connection to the endpoint; what failed is tried again by its kind, a limited number of times."""
+        tried = 0
         while True:
             try:
                 talk = await self._dial(host, port)
             except CannotConnect as failure:
                 self._pace.tell(failure.outcome)
-                tries[failure.outcome] = tries.get(failure.outcome, 0) - 1
-                if tries[failure.outcome] < 0:
+                if tried >= _retries(failure):
                     raise
+                if failure.busy:
+                    await asyncio.sleep(min(self._request.timeout_s, 0.02 * 2**tried))
+                tried += 1
                 await self._turn()
             else:
                 self._pace.tell(Outcome.OPEN)
@@ -161,12 +164,12 @@ class Sweep:
     async def _grabbed(self, host: Host, port: int, talk: Talk) -> Found:
         async def again() -> Talk:
             await self._turn()
-            return await self._dial(host, port)
+            return await self._connected(host, port)
 
         sni = host.names[0] if host.names else ""
         ask = Ask(again, port, _authority(host, port), sni, self._request.timeout_s, self._quiet_s, self._context)
         try:
-            async with asyncio.timeout(8 * (self._request.timeout_s + self._quiet_s)):
+            async with talk, asyncio.timeout(8 * (self._request.timeout_s + self._quiet_s)):
                 return await grab(ask, talk)
         except TimeoutError:
             return Found()
@@ -192,6 +195,12 @@ class Sweep:
             self._output.add(result)
         elif whole:
             self.unsent[host.error] = self.unsent.get(host.error, 0) + 1
+
+
+def _retries(failure: CannotConnect) -> int:
+    if failure.busy:
+        return BUSY_RETRIES
+    return {Outcome.FILTERED: RETRIES, Outcome.LOCAL: LOCAL_RETRIES}.get(failure.outcome, 0)
 
 
 def _authority(host: Host, port: int) -> str:

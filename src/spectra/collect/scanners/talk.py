@@ -16,20 +16,21 @@ from spectra.collect.scanners.pace import Outcome
 IDLE_S = 0.2  # after the first bytes: the pause that ends a greeting
 _CHUNK = 4096
 
-# What this machine, not the target, has run out of: the attempt says nothing about the target.
-_LOCAL = {
-    *(errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL, errno.EADDRINUSE, errno.EAGAIN),
+# What this machine, not the target, lacks: the attempt says nothing about the target. The first kind comes back.
+_BUSY = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL, errno.EADDRINUSE, errno.EAGAIN}
+_LOCAL = _BUSY | {
     *(errno.ENETUNREACH, errno.ENETDOWN, errno.EACCES, errno.EPERM, errno.EINVAL, errno.EAFNOSUPPORT, errno.ENODEV),
 }
 _REFUSED = {errno.ECONNREFUSED, errno.ECONNRESET}
 
 
 class CannotConnect(Exception):
-    """A connection attempt that failed, as the scan counts it."""
+    """A connection attempt that failed, as the scan counts it. `busy`: this machine has none left just now."""
 
-    def __init__(self, outcome: Outcome, message: str = "") -> None:
-        super().__init__(message)
+    def __init__(self, outcome: Outcome, error: OSError | None = None) -> None:
+        super().__init__(str(error or ""))
         self.outcome = outcome
+        self.busy = error is not None and error.errno in _BUSY
 
 
 def any_tls() -> ssl.SSLContext:
@@ -50,7 +51,7 @@ async def dial(address: IPAddress, port: int, *, timeout_s: float, interface: st
     try:
         sock = socket.socket(socket.AF_INET if address.version == 4 else socket.AF_INET6, socket.SOCK_STREAM)
     except OSError as error:
-        raise CannotConnect(Outcome.LOCAL, str(error)) from error
+        raise CannotConnect(Outcome.LOCAL, error) from error
     try:
         sock.setblocking(False)
         if interface:
@@ -63,7 +64,7 @@ async def dial(address: IPAddress, port: int, *, timeout_s: float, interface: st
         if isinstance(error, TimeoutError):
             raise CannotConnect(Outcome.FILTERED) from error
         if isinstance(error, OSError):
-            raise CannotConnect(_outcome(error), str(error)) from error
+            raise CannotConnect(_outcome(error), error) from error
         raise
     return sock
 
