@@ -9,7 +9,7 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spectra.ingest.parsers.jsonlines import MAX_RECORD_BYTES, records
+from spectra.ingest.parsers.jsonlines import MAX_RECORD_BYTES, first_keys, records
 from spectra.model.observation import Problem
 
 decode = msgspec.json.Decoder(dict[str, object]).decode
@@ -123,3 +123,13 @@ def test_size_is_bounded() -> None:
     assert second == {"b": 1}
     half = b'{"a":"' + b"x" * 6_000_000 + b'\\"}"}'
     assert [type(value) for value in values(b"[" + b",".join([half] * 3) + b"]")] == [dict] * 3
+
+
+@given(json_objects, st.booleans())
+def test_keys_of_a_record_that_is_cut(one: dict[str, object], array: bool) -> None:
+    """All keys of the whole record, and of a cut one some of them; never a key from inside."""
+    text = json.dumps([one, {"other": 1}] if array else one, ensure_ascii=False).encode()
+    whole = {json.dumps(key, ensure_ascii=False)[1:-1] for key in one}
+    assert first_keys(text) == whole
+    assert all(first_keys(text[:cut]) <= whole for cut in range(len(text)))
+    assert first_keys(b'}{"a": 1}') == set()

@@ -23,6 +23,7 @@ _SEPARATORS = b" \t\r\n,[]"
 # A string (perhaps unterminated), or a bracket. RFC 8259 7: a raw line feed cannot stand in a string.
 _TOKEN = re.compile(rb'"[^"\\\n]*(?:\\.[^"\\\n]*)*("?)|[{}\[\]]')
 _QUOTE, _BRACKET = ord('"'), ord("[")
+_COLON = re.compile(rb"\s*:")
 _FIELD = re.compile(r" - at `\$\.?([^`]+)`$")
 
 
@@ -52,6 +53,24 @@ def decode_problem(error: msgspec.DecodeError, line: int) -> Problem:
     if found is None:
         return Problem(message=f"not a JSON object: {message[:200]}", line=line)
     return Problem(message=message[: found.start()][:200], line=line, field=found.group(1)[:100])
+
+
+def first_keys(text: bytes) -> set[str]:
+    """The keys of the first object in `text`, which may be cut off anywhere; not those of objects inside it."""
+    keys: set[str] = set()
+    depth = 0
+    for token in _TOKEN.finditer(text):
+        kind = text[token.start()]
+        if kind == _QUOTE:
+            if depth == 1 and token.group(1) and _COLON.match(text, token.end()):
+                keys.add(token.group()[1:-1].decode("utf-8", "replace"))
+        elif kind in b"{[":
+            depth += depth > 0 or kind != _BRACKET
+        else:
+            depth -= 1
+            if depth <= 0:
+                break
+    return keys
 
 
 def _may_be_record(piece: bytes) -> bool:

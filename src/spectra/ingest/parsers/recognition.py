@@ -10,7 +10,7 @@ import msgspec
 
 from spectra.ingest.parsers import connect, masscan, nmap
 from spectra.ingest.parsers.errors import ParseError
-from spectra.ingest.parsers.jsonlines import records
+from spectra.ingest.parsers.jsonlines import first_keys, records
 from spectra.ingest.parsers.text import clean
 from spectra.ingest.parsers.xml import root_name
 from spectra.model.observation import Problem
@@ -29,7 +29,6 @@ FORMATS: tuple[str, ...] = (
 _MAX_RECORDS = 50  # looked at, should the first be broken
 _MASSCAN = re.compile(rb"<nmaprun\b[^>]*\bscanner\s*=\s*[\"']masscan[\"']")
 _EMBEDDED_XML = re.compile(rb"^[ \t]*<(\?xml\s|nmaprun\s)", re.MULTILINE)
-_KEY = re.compile(rb'"([A-Za-z_-]{1,40})"\s*:')
 _TOOL = re.compile(rb'"tool"\s*:\s*"' + connect.TOOL.encode() + b'"')
 
 _BBOT = frozenset({"scan", "module", "scope_distance", "discovery_context"})
@@ -83,8 +82,7 @@ def _json(head: bytes) -> str | None:
         return "masscan-json"
     if whole:
         return None
-    # The first record may be longer than the head: its keys, at whatever depth, decide.
-    return _by_keys({key.decode() for key in _KEY.findall(head)}, _TOOL.search(head) is not None)
+    return _by_keys(first_keys(head), _TOOL.search(head) is not None)  # the first record is longer than the head
 
 
 def _by_keys(keys: AbstractSet[str], is_connect: bool) -> str | None:
