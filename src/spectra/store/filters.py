@@ -200,30 +200,30 @@ def _ids(connection: Connection, content: _Content, held: Condition) -> list[Any
 def _service_name(value: Text) -> Condition:
     """nmap says `http` with tunnel `tls` where others say `https`; both are found by the latter."""
     if value.prefix:
-        return Condition("starts_with(lower(t.name), lower(%s)) AND t.name <> ''", (value.text,))
+        return Condition("(starts_with(lower(t.name), lower(%s)) AND t.name <> '')", (value.text,))
     if len(value.text) > 1 and value.text[-1] in "sS":
         inside: LiteralString = "lower(t.name) = lower(%s) OR lower(t.name) = lower(%s) AND t.tunnel = 'tls'"
         return Condition(f"({inside})", (value.text, value.text[:-1]))
-    return Condition("lower(t.name) = lower(%s)", (value.text,))
+    return Condition("(lower(t.name) = lower(%s))", (value.text,))
 
 
-# Words of a product: `Apache Tomcat/Coyote JSP engine` has six.
-_SEPARATORS: Final = "/-_.,:;()"
+# `Apache Tomcat/Coyote JSP engine` is five words.
+_BETWEEN: Final = r"[ \t\r\n/_.,:;()-]+"
 
 
 def _product(value: Text) -> Condition:
     """Whole words in a row, the last of them open-ended for a prefix."""
-    words = re.split(f"[{re.escape(_SEPARATORS)}\\s]+", value.text)
-    longest = max(words, key=len)
-    if not longest:
-        exact: LiteralString = "t.product <> ''" if value.prefix and not value.text else "lower(t.product) = lower(%s)"
-        return Condition(exact, () if value.prefix and not value.text else (value.text,))
+    if value.prefix and not value.text:
+        return Condition("(t.product <> '')")
+    words = [word for word in re.split(_BETWEEN, value.text) if word]
+    if not words:
+        return Condition("(lower(t.product) = lower(%s))", (value.text,))
     end = "" if value.prefix else " "
     return Condition(
         # The first half is only there because it is cheap.
-        "(strpos(lower(t.product), lower(%s)) > 0 AND strpos(' ' || translate(lower(t.product), '/-_.,:;()',"
-        " '         ') || ' ', lower(%s)) > 0)",
-        (longest, " " + " ".join(words).strip() + end),
+        "(strpos(lower(t.product), lower(%s)) > 0"
+        " AND strpos(' ' || regexp_replace(lower(t.product), %s, ' ', 'g') || ' ', lower(%s)) > 0)",
+        (max(words, key=len), _BETWEEN, " " + " ".join(words) + end),
     )
 
 

@@ -8,13 +8,14 @@ what has not changed is neither given twice nor left out.
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
+import ipaddress
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Final, LiteralString, NamedTuple
+from typing import Annotated, Any, Final, LiteralString, NamedTuple
 
 import msgspec
+from msgspec import Meta
 
 from spectra.errors import BadRequest
 from spectra.model.query import Query, suggest
@@ -53,9 +54,9 @@ class _Cursor(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_field
 
     sort: str
     ip: str
-    port: int
-    protocol: int
-    time: datetime | None
+    port: Annotated[int, Meta(ge=0, le=65535)]
+    protocol: Annotated[int, Meta(ge=0, le=255)]
+    time: Annotated[datetime, Meta(tz=True)] | None
 
 
 def search(
@@ -254,17 +255,22 @@ def _write_cursor(row: tuple[Any, ...], sort: str) -> str:
     time = SORTS[sort.removeprefix("-")].time
     at = {"first_seen": row[4], "last_seen": row[5]}.get(time)
     body = msgspec.json.encode(_Cursor(sort, row[0], row[1], row[2], at))
-    return base64.urlsafe_b64encode(_check(body) + body).rstrip(b"=").decode()
+    return _text(_check(body) + body)
+
+
+def _text(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
 def _read_cursor(text: str, sort: str) -> _Cursor:
     try:
         padded = text[:1000].encode("ascii") + b"=" * (-len(text) % 4)
         data = base64.b64decode(padded, altchars=b"-_", validate=True)
-        if data[:_CHECK] != _check(data[_CHECK:]):
+        if _text(data) != text or data[:_CHECK] != _check(data[_CHECK:]):
             raise _bad_cursor()
         cursor = msgspec.json.decode(data[_CHECK:], type=_Cursor)
-    except (binascii.Error, UnicodeEncodeError, msgspec.DecodeError) as error:
+        ipaddress.ip_address(cursor.ip)
+    except (ValueError, msgspec.DecodeError) as error:  # of base64, ASCII or the address
         raise _bad_cursor() from error
     if cursor.sort != sort:
         raise BadRequest(
@@ -272,6 +278,8 @@ def _read_cursor(text: str, sort: str) -> _Cursor:
             hint="Keep the sort while following cursors.",
             field="cursor",
         )
+    if (cursor.time is None) != (not SORTS[sort.removeprefix("-")].time):
+        raise _bad_cursor()
     return cursor
 
 
