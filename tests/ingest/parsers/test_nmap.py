@@ -34,6 +34,9 @@ def naive(data: bytes) -> Counter[str]:
         found["hosts"] += 1
         found["up" if status is not None and status.get("state") == "up" else "other"] += 1
         found["down"] += status is not None and status.get("state") == "down"
+        if assumed(host):
+            found["down"] += 1
+            continue
         for port in host.iter("port"):
             state, service = port.find("state"), port.find("service")
             if state is None or not (port.get("portid") or "").isdigit():
@@ -43,6 +46,13 @@ def naive(data: bytes) -> Counter[str]:
                 found["version"] += bool(service.get("version"))
                 found["cpe"] += service.find("cpe") is not None
     return found
+
+
+def assumed(host: etree._Element) -> bool:
+    """Whether -Pn alone calls this a host: nothing of it answered."""
+    states = {s.get("state") for s in host.iter("state")} | {s.get("state") for s in host.iter("extraports")}
+    status = host.find("status")
+    return status is not None and status.get("reason") == "user-set" and bool(states) and states <= {"filtered"}
 
 
 def counted(records: list[Record]) -> Counter[str]:
@@ -80,6 +90,14 @@ def test_real_files_hold_what_a_naive_reading_finds(shared_data: Path) -> None:
     # The data set's own count, whose one file with a placeholder for a port this reading leaves out.
     assert (total["hosts"], total["up"], total["open"]) == (2369, 181, 877)
     assert (total["version"], total["cpe"]) == (105, 84)
+
+
+def test_a_host_that_only_pn_assumed_is_silent() -> None:
+    """With -Pn nmap calls every address up: one of which nothing answered is silent, one that refused is a host."""
+    document = """<nmaprun scanner="nmap"><host><status state="up" reason="user-set"/>
+      <address addr="192.0.2.1" addrtype="ipv4"/><ports><extraports state="{}" count="100"/></ports></host></nmaprun>"""
+    assert of(Silent, read(document.format("filtered").encode()))
+    assert of(HostSeen, read(document.format("closed").encode()))
 
 
 def test_real_masscan_xml_is_grouped_by_host(shared_data: Path) -> None:

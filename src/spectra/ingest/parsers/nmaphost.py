@@ -42,13 +42,15 @@ _CACHED_CHARS = 500  # of attributes: those with a servicefp or a banner are all
 
 _Attributes = tuple[tuple[str, str], ...]
 
+# Of all scans of this process: networks run few services, and a `Service` met again has its fingerprint ready.
+_services: dict[tuple[_Attributes, tuple[str | None, ...]], Service | None] = {}
+
 
 class HostReader:
     """Reads `host` elements of one scan; `default_time` dates those without a time."""
 
     def __init__(self, default_time: datetime) -> None:
         self._default_time = default_time
-        self._services: dict[tuple[_Attributes, tuple[str | None, ...]], Service | None] = {}
 
     def read(self, line: int, element: Element) -> Iterator[Record]:
         """The records of one `host` element that begins at `line`."""
@@ -56,9 +58,9 @@ class HostReader:
         seen_at = instant(element.get("endtime")) or instant(element.get("starttime")) or self._default_time
         if not host.ip:
             yield from self._without_address(line, host, seen_at)
-        elif host.is_up:
+        elif host.is_up and not host.only_assumed:
             yield from self._seen(line, host, seen_at)
-        elif host.is_down:
+        elif host.is_down or host.only_assumed:
             yield Silent(host.ip, seen_at)
 
     def _without_address(self, line: int, host: _Host, seen_at: datetime) -> Iterator[Record]:
@@ -128,13 +130,13 @@ class HostReader:
         attributes: _Attributes = tuple(element.items())
         key = (attributes, tuple(child.text for child in element) if len(element) else ())
         try:
-            return self._services[key]
+            return _services[key]
         except KeyError:
             service = _service(dict(attributes), key[1])
-            if len(self._services) >= _CACHED_SERVICES:
-                self._services.clear()
+            if len(_services) >= _CACHED_SERVICES:
+                _services.clear()
             if sum(len(value) for _, value in attributes) <= _CACHED_CHARS:
-                self._services[key] = service
+                _services[key] = service
             return service
 
 
@@ -148,6 +150,7 @@ class _Host:
         self.rest: State | None = None
         self.findings: Findings | None = None
         self._status: str | None = None
+        self._assumed = False
         for child in element:
             tag = child.tag
             if tag == "address":
@@ -156,6 +159,7 @@ class _Host:
                 self._ports(child)
             elif tag == "status":
                 self._status = child.get("state")
+                self._assumed = child.get("reason") == "user-set"
             elif tag == "hostnames":
                 self.hostnames = _hostnames(child)
             elif tag == "os":
@@ -167,6 +171,11 @@ class _Host:
     def is_up(self) -> bool:
         """Some tools write no status; a port that was heard of is the better sign anyway."""
         return self._status == "up" or bool(self.ports) or self._status is None
+
+    @property
+    def only_assumed(self) -> bool:
+        """`-Pn` takes every address for a host: one that answered nothing, not even by refusing, is none."""
+        return self._assumed and self.rest == "filtered" and not any(map(_answered, self.ports))
 
     @property
     def is_down(self) -> bool:
@@ -195,6 +204,11 @@ class _Host:
         for child in element:
             if child.tag == "script":
                 self.findings.add(child)
+
+
+def _answered(port: Element) -> bool:
+    state = port.find("state")
+    return state is not None and "filtered" not in (state.get("state") or "")
 
 
 def _hostnames(element: Element) -> tuple[Hostname, ...]:

@@ -12,6 +12,8 @@ _TITLES = frozenset({"http-title", "html-title", "HTML title"})
 # http-title says these in place of a title.
 _NO_TITLE = ("Site doesn't have a title", "Did not follow redirect", "ERROR")
 
+_ADVICE = "Software version grabbed from Server header"
+
 
 class Findings:
     """What the scripts of one port or host said, sorted as they are read with `add`."""
@@ -32,7 +34,7 @@ class Findings:
         if name == "banner" and not self._banner:
             self._banner = block(output, MAX_BANNER_BYTES)
         elif name == "http-server-header" and not self._server:
-            self._server = block(output, MAX_BANNER_BYTES)
+            self._server = block(_server(script, output), MAX_BANNER_BYTES)
         elif name == "ssl-cert" and self.certificate is None and (found := _certificate(script, output)):
             self.certificate = found
         elif len(self._evidence) < MAX_EVIDENCE:
@@ -57,6 +59,12 @@ class Findings:
         if self._server and self._banner:
             evidence += (Evidence(kind="nse:http-server-header", data=self._server),)
         return evidence
+
+
+def _server(script: Element, output: str) -> str:
+    """The header's value. nmap 7.10 and later put it into elements and may put advice into the output instead."""
+    told = [child.text or "" for child in script if child.tag == "elem"]
+    return told[0] if told else "" if output.startswith(_ADVICE) else output
 
 
 def _elem(parent: Element, key: str) -> str:
