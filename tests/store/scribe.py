@@ -97,13 +97,14 @@ class Scribe:
         tool: str = "nmap",
         facts: ScanFacts | None = None,
         trust: float = 1.0,
+        alone: bool = False,
     ) -> Written:
-        """Write `records` as one observation received `at`."""
+        """Write `records` as one observation received `at`; `alone` as `GraphWriter` has it."""
         with self._database.transaction() as connection:
             keyid = _contributor(connection, contributor, trust)
             payload = _payload(at, contributor, scan_id, scan_type, tool)
             seq = _observation(connection, payload, keyid, at, trust, facts)
-            writer = GraphWriter(self._database, connection, self._known, seq)
+            writer = GraphWriter(self._database, connection, self._known, seq, alone=alone)
             for record in records:
                 writer.add(record)
             counts, digest = writer.finish()

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime, timedelta
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 import msgspec
 
@@ -38,7 +38,7 @@ T = TypeVar("T")
 # A scanner's clock may be wrong by this much before its times are taken for the time of receipt: a record from the
 # future would make every true one after it late.
 CLOCK_SLACK: Final = timedelta(minutes=5)
-_CONFLICT_TRIES: Final = 5
+_CONFLICT_TRIES: Final = 4
 
 
 class DatabaseLedger:
@@ -108,6 +108,14 @@ class Normaliser:
         return msgspec.structs.replace(record, seen_at=self._received)
 
 
+class Written(NamedTuple):
+    """What `Ingest.write` wrote: counts, and the digest of the log's rows."""
+
+    counts: Counts
+    digest: str
+    remember: Callable[[], None]
+
+
 class Ingest:
     """The ingest of one coordinator. Thread-safe; every method may block on database and disk."""
 
@@ -137,7 +145,7 @@ class Ingest:
             return observations.receipt(self.database, verified.observation_id, duplicate=True)
         blob = self._writers.submit(self.blobs.put, verified.payload.output.data)
         try:
-            return _once_more_on_conflict(lambda: self._merge_now(verified, blob))
+            return once_more_on_conflict(lambda alone: self._merge_now(verified, blob, alone=alone))
         except NonceTaken:
             return self._answer_taken(verified)
         except ParseError as error:
@@ -169,40 +177,45 @@ class Ingest:
         """The content of `payload` as assets; raises `ParseError`, at once or while it is read."""
         return Normaliser(payload, received, max_output_bytes=self._max_output_bytes)
 
-    def write(self, connection: Connection, seq: int, assets: Iterator[Asset]) -> tuple[Counts, str]:
-        """Write `assets` into the graph inside the transaction of `connection`; returns counts and the log's digest."""
-        writer = GraphWriter(self.database, connection, self._known, seq)
+    def write(self, connection: Connection, seq: int, assets: Iterator[Asset], *, alone: bool) -> Written:
+        """Write `assets` into the graph inside the transaction of `connection`; `remember` once that is on disk.
+
+        `alone` as `once_more_on_conflict` says.
+        """
+        writer = GraphWriter(self.database, connection, self._known, seq, alone=alone)
         for asset in assets:
             writer.add(asset)
-        return writer.finish()
+        return Written(*writer.finish(), writer.remember)
 
     def close(self) -> None:
         """Wait for blobs on their way to disk."""
         self._writers.shutdown(wait=True)
 
-    def _merge_now(self, verified: Verified, blob: Future[bytes]) -> Receipt:
-        def work(connection: Connection) -> tuple[Receipt, list[Entry]]:
+    def _merge_now(self, verified: Verified, blob: Future[bytes], *, alone: bool) -> Receipt:
+        def work(connection: Connection) -> tuple[tuple[Receipt, Written], list[Entry]]:
             # The address is known before the bytes are stored; that they are is waited for before the commit.
             accepted = _accepted(verified, bytes.fromhex(sha256_hex(verified.payload.output.data)))
             seq, trust = observations.insert(connection, accepted, "merged")
             content = self.normalise(verified.payload, verified.received)
-            counts, digest = self.write(connection, seq, iter(content))
+            written = self.write(connection, seq, iter(content), alone=alone)
             outcome = Outcome(
                 "merged",
                 content.format,
                 content.facts,
-                msgspec.structs.replace(counts, problems=content.n_problems),
+                msgspec.structs.replace(written.counts, problems=content.n_problems),
                 content.problems,
             )
             observations.settle(connection, seq, outcome)
             blob.result()
             entries = [
                 _accepted_entry(accepted, trust),
-                settled_entry(accepted.observation_id, outcome, digest, verified.received),
+                settled_entry(accepted.observation_id, outcome, written.digest, verified.received),
             ]
-            return _receipt(accepted, outcome), entries
+            return (_receipt(accepted, outcome), written), entries
 
-        return commit(self.database, work)
+        receipt, written = commit(self.database, work)
+        written.remember()
+        return receipt
 
     def _fail_now(self, verified: Verified, blob: Future[bytes], error: ParseError) -> None:
         """Keep the raw bytes of what cannot be read, and why, so that nothing a contributor sent is lost."""
@@ -265,6 +278,7 @@ def _accepted_entry(accepted: Accepted, trust: float) -> Entry:
         "trust": f"{trust:.6g}",
         "output": accepted.payload.output.sha256,
         "blob": accepted.blob_sha256.hex(),
+        "workflow": accepted.workflow_id,
     }
     return Entry("observation.accepted", accepted.observation_id, detail, accepted.received)
 
@@ -303,12 +317,14 @@ def _filled(facts: ScanFacts, more: ScanFacts) -> ScanFacts:
     return msgspec.structs.replace(facts, **empty)
 
 
-def _once_more_on_conflict(work: Callable[[], T]) -> T:
-    """Two submissions about the same hosts can lock them in opposite orders; PostgreSQL ends one, which runs again."""
-    for _ in range(_CONFLICT_TRIES - 1):
+def once_more_on_conflict(work: Callable[[bool], T]) -> T:
+    """Two submissions about the same hosts can lock them in opposite orders; PostgreSQL ends one, which runs again,
+    now alone (`work(True)`).
+    """
+    for attempt in range(_CONFLICT_TRIES - 1):
         try:
-            return work()
+            return work(attempt > 0)
         except Unavailable as error:
             if error.reason != "conflict":
                 raise
-    return work()
+    return work(True)

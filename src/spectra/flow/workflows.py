@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 import threading
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, Final, Literal, cast
 
 import msgspec
@@ -20,7 +21,7 @@ from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer, SetWorkflowID, Wo
 
 from spectra.errors import NotFound, SpectraError, Unavailable
 from spectra.flow.assets import pack, unpack
-from spectra.flow.submission import Ingest, failed, settled_entry
+from spectra.flow.submission import Ingest, Written, failed, once_more_on_conflict, settled_entry
 from spectra.ingest.parsers import ParseError
 from spectra.model.envelope import Payload
 from spectra.model.records import WorkflowRecord, WorkflowStep
@@ -115,16 +116,18 @@ def _upsert(observation_id: str, assets: dict[str, Any]) -> str:
     blob = bytes.fromhex(assets["blob"])
     outcome = msgspec.convert(assets["outcome"], Outcome)
 
-    def work(connection: Connection) -> tuple[None, list[Entry]]:
+    def work(connection: Connection, *, alone: bool) -> tuple[Written | None, list[Entry]]:
         pending = observations.claim(connection, observation_id)
         if pending is None:
             return None, []
-        counts, digest = ingest.write(connection, pending.seq, unpack(ingest.blobs.get(blob)))
-        done = outcome._replace(counts=msgspec.structs.replace(counts, problems=assets["problems"]))
+        written = ingest.write(connection, pending.seq, unpack(ingest.blobs.get(blob)), alone=alone)
+        done = outcome._replace(counts=msgspec.structs.replace(written.counts, problems=assets["problems"]))
         observations.settle(connection, pending.seq, done)
-        return None, [settled_entry(observation_id, done, digest, ingest.clock())]
+        return written, [settled_entry(observation_id, done, written.digest, ingest.clock())]
 
-    commit(ingest.database, work)
+    written = once_more_on_conflict(lambda alone: commit(ingest.database, partial(work, alone=alone)))
+    if written:
+        written.remember()
     ingest.blobs.discard(blob)
     return observations.get(ingest.database, observation_id).status
 

@@ -5,18 +5,40 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import Any, LiteralString, NamedTuple
+from itertools import pairwise
+from typing import Any, Final, LiteralString, NamedTuple
 
 import msgspec
 
-from spectra.model.envelope import Counts, Problem, canonical, sha256_hex
-from spectra.model.observation import Banner, Evidence, ScanFacts, Service
+from spectra.model.envelope import canonical, sha256_hex
+from spectra.model.observation import Banner, Certificate, Evidence, Service
 from spectra.store.database import Connection, Database, one
 from spectra.store.history import lives
-from spectra.store.rows import Digest, Extra, NameSightingRow, SightingRow, SilenceRow, content_id, remark_id
-from spectra.store.timeline import Version
+from spectra.store.rows import (
+    Digest,
+    Extra,
+    NameSightingRow,
+    SightingRow,
+    SilenceRow,
+    SweptRow,
+    canonical_ip,
+    claim_id,
+    content_id,
+    remark_id,
+)
+from spectra.store.timeline import OPEN, Version
 
 _PAGE = 500
+
+UNTOUCHED: Final[dict[str, Any]] = {
+    "status": "accepted",
+    "format": "",
+    "facts": {},
+    "counts": {},
+    "problems": sha256_hex(canonical([])),
+    "error": "",
+}
+"""`Stored.settled` of a submission whose content nobody has looked at yet, without its id."""
 
 
 class Stored(NamedTuple):
@@ -37,7 +59,7 @@ def observations(database: Database, ids: Sequence[str]) -> dict[str, Stored]:
         rows = connection.execute(
             """SELECT o.seq, encode(o.observation_id, 'hex'), o.header, o.contributor, o.keyid, o.signature, o.received,
                       o.trust, encode(o.output_sha256, 'hex'), o.blob_sha256, o.status, o.format, o.facts, o.counts,
-                      o.problems, o.error, k.public_key, o.nonce, o.scan_id, o.scan_type
+                      o.problems, o.error, k.public_key, o.nonce, o.scan_id, o.scan_type, o.workflow_id
                FROM observation o JOIN key k ON k.keyid = o.keyid WHERE o.observation_id = ANY(%s)""",
             [[bytes.fromhex(i) for i in ids]],
         ).fetchall()
@@ -45,14 +67,12 @@ def observations(database: Database, ids: Sequence[str]) -> dict[str, Stored]:
 
 
 def _stored(row: tuple[Any, ...]) -> Stored:
-    seq, observation_id, header, contributor, keyid, signature, received, trust, output, blob, *settled = row
-    status, form, facts, counts, problems, error, public_key, nonce, scan_id, scan_type = settled
-    said = json.loads(header)
-    copies = (said["nonce"], said["scan_id"], said["scan_type"], said["contributor"], said["output"]["sha256"])
-    true_to_header = copies == (nonce, scan_id, scan_type, contributor, output)
+    seq, observation_id, header, contributor, keyid, signature, received, trust, output, blob, *others = row
+    status, form, facts, counts, problems, error, public_key, nonce, scan_id, scan_type, workflow = others
+    copies = (nonce, scan_id, scan_type, contributor, output)
     accepted: dict[str, Any] = {
         "observation_id": observation_id,
-        "header": sha256_hex(header.encode()) if true_to_header else "columns differ from the header",
+        "header": sha256_hex(header.encode()) if _copied(header) == copies else "columns differ from the header",
         "contributor": contributor,
         "keyid": keyid,
         "signature": signature,
@@ -60,18 +80,27 @@ def _stored(row: tuple[Any, ...]) -> Stored:
         "trust": f"{trust:.6g}",
         "output": output,
         "blob": blob.hex(),
+        "workflow": workflow,
     }
-    kept = msgspec.convert(problems, tuple[Problem, ...])
     outcome: dict[str, Any] = {
         "observation_id": observation_id,
         "status": status,
         "format": form,
-        "facts": msgspec.convert(facts, ScanFacts, strict=False),
-        "counts": msgspec.convert(counts, Counts),
-        "problems": sha256_hex(canonical(kept)),
+        "facts": facts,
+        "counts": counts,
+        "problems": sha256_hex(canonical(problems)),
         "error": error,
     }
     return Stored(seq, plain(accepted), plain(outcome), header, blob, public_key, signature)
+
+
+def _copied(header: str) -> tuple[Any, ...]:
+    """What columns repeat of a header; nothing where it is no header any more."""
+    try:
+        said = json.loads(header)
+        return said["nonce"], said["scan_id"], said["scan_type"], said["contributor"], said["output"]["sha256"]
+    except (ValueError, LookupError, TypeError):
+        return ()
 
 
 def plain(detail: object) -> dict[str, Any]:
@@ -95,9 +124,12 @@ def observation_ids(database: Database) -> Iterator[str]:
 
 
 def log_digest(database: Database, observation: int) -> str:
-    """The digest over all rows of the log that observation `observation` (seq) wrote, as they are now."""
+    """The digest over all rows of the log that observation `observation` (seq) wrote, as they are now; empty when
+    there is none.
+    """
     digest = Digest()
-    with database.connection() as connection:
+    with database.connection() as connection, connection.transaction():
+        connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         rows = connection.execute(
             """SELECT host(ip), seen_at, ports, states, rest, services, certificates, banners, extra
                FROM sighting WHERE observation = %s""",
@@ -109,14 +141,30 @@ def log_digest(database: Database, observation: int) -> str:
         )
         digest.add(NameSightingRow(name, at, [r.hex for r in remarks]) for name, at, remarks in names)
         nets = connection.execute("SELECT net::text, seen_at FROM silence WHERE observation = %s", [observation])
-        digest.add(SilenceRow(net, at) for net, at in nets)
-    return digest.hexdigest()
+        digest.add(SilenceRow(canonical_ip(net), at) for net, at in nets)
+        for (swept,) in connection.execute("SELECT swept FROM observation WHERE seq = %s", [observation]):
+            if swept:
+                digest.add([SweptRow([(r.lower, r.upper) for r in swept])])
+    return digest.hexdigest() if digest else ""
+
+
+def altered_log(database: Database) -> str:
+    """The first row of the log that no observation wrote; empty when there is none."""
+    with database.connection() as connection:
+        row = connection.execute(
+            """SELECT name, observation FROM (
+                 SELECT 'sighting' AS name, observation FROM sighting UNION ALL
+                 SELECT 'name_sighting', observation FROM name_sighting UNION ALL
+                 SELECT 'silence', observation FROM silence) log
+               WHERE NOT EXISTS (SELECT FROM observation o WHERE o.seq = log.observation) LIMIT 1"""
+        ).fetchone()
+    return f"{row[0]} of observation {row[1]}, which does not exist," if row else ""
 
 
 def _sighting(row: tuple[Any, ...]) -> SightingRow:
     ip, at, ports, states, rest, *ids, extra = row
     services, certificates, banners = ([u and u.hex for u in column] if column else None for column in ids)
-    return SightingRow(ip, at, ports, states, _letter(rest), services, certificates, banners, extra)
+    return SightingRow(canonical_ip(ip), at, ports, states, _letter(rest), services, certificates, banners, extra)
 
 
 def _letter(value: object) -> str:
@@ -124,7 +172,9 @@ def _letter(value: object) -> str:
 
 
 def altered_content(database: Database) -> str:
-    """The first service, banner or remark whose id is not the hash of what it says; empty when there is none."""
+    """The first service, banner or remark that is gone, or whose id is not the hash of what it says; empty when there
+    is none.
+    """
     queries: dict[str, LiteralString] = {
         "service": "SELECT id, name, product, version, extra, os, device, tunnel, cpe FROM service",
         "banner": "SELECT id, text, title FROM banner",
@@ -137,7 +187,49 @@ def altered_content(database: Database) -> str:
                 for key, *fields in cursor:
                     if _content_key(table, fields) != key.hex:
                         return f"{table} {key}"
+        for table, query in _REFERENCES.items():
+            if row := connection.execute(query).fetchone():
+                return f"{table} {row[0]}"
     return ""
+
+
+_REFERENCES: Final[dict[str, LiteralString]] = {
+    "service": "SELECT id FROM (SELECT DISTINCT unnest(services) AS id FROM sighting) s WHERE id IS NOT NULL"
+    " AND NOT EXISTS (SELECT FROM service WHERE id = s.id) LIMIT 1",
+    "banner": "SELECT id FROM (SELECT DISTINCT unnest(banners) AS id FROM sighting) s WHERE id IS NOT NULL"
+    " AND NOT EXISTS (SELECT FROM banner WHERE id = s.id) LIMIT 1",
+    "remark": "SELECT id FROM (SELECT remark AS id FROM evidence UNION SELECT unnest(remarks) FROM name_sighting) s"
+    " WHERE NOT EXISTS (SELECT FROM remark WHERE id = s.id) LIMIT 1",
+}
+
+
+def altered_certificate(database: Database) -> str:
+    """The first certificate that is gone, or says what no observation said of it; empty when there is none.
+
+    Holds 100 bytes for each certificate of the graph.
+    """
+    decoder = msgspec.json.Decoder(Extra)
+    told: set[bytes] = set()
+    ids: set[bytes] = set()
+    with database.connection() as connection, connection.transaction():
+        connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        with connection.cursor(name="audit_claims") as cursor:
+            cursor.execute("SELECT extra FROM sighting WHERE extra LIKE '%\"certificates\"%'")
+            for (extra,) in cursor:
+                for certificate, claim in decoder.decode(extra).certificates:
+                    ids.add(bytes.fromhex(certificate))
+                    told.add(bytes.fromhex(certificate + claim))
+        with connection.cursor(name="audit_certificates") as cursor:
+            cursor.execute(
+                """SELECT id, encode(sha256, 'hex'), subject_cn, subject, issuer, sans, not_before, not_after, serial,
+                          key FROM certificate"""
+            )
+            for key, sha256, cn, subject, issuer, sans, *rest in cursor:
+                row = Certificate(sha256, cn, subject, issuer, tuple(sans), *rest)
+                if content_id(row.fingerprint) != key.hex or key.bytes + bytes.fromhex(claim_id(row)) not in told:
+                    return f"certificate {key}"
+                ids.discard(key.bytes)
+    return f"certificate {min(ids).hex()}" if ids else ""
 
 
 def _content_key(table: str, fields: list[Any]) -> str:
@@ -170,8 +262,9 @@ def altered_host(database: Database) -> str:
             ips = [
                 row[0]
                 for row in connection.execute(
-                    """SELECT host(ip) FROM (SELECT ip FROM host UNION SELECT ip FROM endpoint UNION
-                         SELECT ip FROM hostname UNION SELECT ip FROM evidence) every
+                    """SELECT host(ip) FROM (
+                         SELECT ip FROM host UNION SELECT ip FROM endpoint UNION SELECT ip FROM endpoint_version UNION
+                         SELECT ip FROM hostname UNION SELECT ip FROM evidence UNION SELECT ip FROM sighting) every
                        WHERE ip > %s::inet ORDER BY ip LIMIT %s""",
                     [after, _PAGE],
                 )
@@ -197,21 +290,24 @@ def _first_difference(connection: Connection, ips: list[str]) -> str:
 def _told_versions(connection: Connection, ips: list[str]) -> set[tuple[Any, ...]]:
     told: set[tuple[Any, ...]] = set()
     for (ip, protocol, port), versions in lives(connection, ips):
-        for version, following in zip(versions, [*versions[1:], None], strict=True):
-            told.add((ip, protocol, port, *version, following and following.since))
+        last_open = max(v.confirmed for v in versions if v.state == OPEN)
+        for version, following in pairwise(versions):
+            told.add((ip, protocol, port, *version, following.since, None))
+        told.add((ip, protocol, port, *versions[-1], versions[0].since, last_open))
     return told
 
 
 def _stored_versions(connection: Connection, ips: list[str]) -> set[tuple[Any, ...]]:
+    """Past versions with their `until` and None, current ones with when they were first and last seen open."""
     rows = connection.execute(
-        """SELECT host(ip), protocol, port, state, service, certificate, banner, since, confirmed, NULL
+        """SELECT host(ip), protocol, port, state, service, certificate, banner, since, confirmed, first_seen, last_seen
            FROM endpoint WHERE ip = ANY(%(ips)s::inet[])
            UNION ALL
-           SELECT host(ip), protocol, port, state, service, certificate, banner, since, confirmed, until
+           SELECT host(ip), protocol, port, state, service, certificate, banner, since, confirmed, until, NULL
            FROM endpoint_version WHERE ip = ANY(%(ips)s::inet[])""",
         {"ips": ips},
     )
-    return {(*row[:3], *Version(_letter(row[3]), *row[4:9]), row[9]) for row in rows}
+    return {(*row[:3], *Version(_letter(row[3]), *row[4:9]), *row[9:]) for row in rows}
 
 
 Times = tuple[datetime, datetime]
@@ -234,7 +330,7 @@ def _told_extras(connection: Connection, ips: list[str]) -> set[tuple[Any, ...]]
             newest[ip, "os"] = max(newest.get((ip, "os"), (at, "")), (at, extra.os))
         if extra.mac:
             newest[ip, "mac"] = max(newest.get((ip, "mac"), (at, "", "")), (at, extra.mac, extra.vendor))
-    facts = {(*key, *value[1:]) for key, value in newest.items()}
+    facts = {(*key, *value) for key, value in newest.items()}
     return facts | {(*key, *span) for key, span in times.items()}
 
 
@@ -248,10 +344,10 @@ def _stored_extras(connection: Connection, ips: list[str]) -> set[tuple[Any, ...
         [ips],
     ).fetchall()
     facts = connection.execute(
-        "SELECT host(ip), os, mac, vendor FROM host WHERE ip = ANY(%s::inet[]) AND (os <> '' OR mac <> '')", [ips]
+        "SELECT host(ip), os_at, os, mac_at, mac, vendor FROM host WHERE ip = ANY(%s::inet[])", [ips]
     ).fetchall()
-    systems = {(ip, "os", os) for ip, os, _, _ in facts if os}
-    cards = {(ip, "mac", mac, vendor) for ip, _, mac, vendor in facts if mac}
+    systems = {(ip, "os", at, os) for ip, at, os, *_ in facts if at or os}
+    cards = {(ip, "mac", *card) for ip, _, _, *card in facts if any(card)}
     return {*names, *evidence, *systems, *cards}
 
 
@@ -265,19 +361,6 @@ def _told_hosts(connection: Connection, ips: list[str]) -> set[tuple[Any, ...]]:
 def _stored_hosts(connection: Connection, ips: list[str]) -> set[tuple[Any, ...]]:
     rows = connection.execute("SELECT host(ip), first_seen, last_seen FROM host WHERE ip = ANY(%s::inet[])", [ips])
     return set(rows.fetchall())
-
-
-def key_details(database: Database) -> dict[str, dict[str, str]]:
-    """What each key's newest provenance entry has to say, by keyid: (contributor, role, public key, revoked)."""
-    with database.connection() as connection:
-        rows = connection.execute(
-            """SELECT k.keyid, k.contributor, c.role, encode(k.public_key, 'base64'), k.revoked IS NOT NULL
-               FROM key k JOIN contributor c ON c.name = k.contributor"""
-        ).fetchall()
-    return {
-        keyid: {"contributor": name, "role": role, "public_key": public.replace("\n", ""), "revoked": str(revoked)}
-        for keyid, name, role, public, revoked in rows
-    }
 
 
 def subjects_after(database: Database, seq: int) -> set[str]:

@@ -16,7 +16,7 @@ import obstore
 from obstore.exceptions import BaseError
 from obstore.store import LocalStore, S3Store
 
-from spectra.errors import Corrupt, NotFound, Unavailable
+from spectra.errors import Corrupt, NotFound, SetupError, Unavailable
 from spectra.settings import BlobSettings
 
 if TYPE_CHECKING:
@@ -37,8 +37,14 @@ class BlobStore:
 
     @classmethod
     def local(cls, folder: Path) -> BlobStore:
-        """Blobs in `folder`, which is made (mode 0700) if need be."""
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        """Blobs in `folder`, which is made (mode 0700) if need be; `SetupError` where it cannot be."""
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as error:
+            raise SetupError(
+                f"The blob folder {folder} cannot be made: {error.strerror}.",
+                hint="Choose another with SPECTRA_BLOBS__URL, or the data folder with SPECTRA_DATA_DIR.",
+            ) from error
         return cls(LocalStore(prefix=folder, mkdir=True), folder)
 
     @classmethod
@@ -52,13 +58,17 @@ class BlobStore:
         )
 
     def put(self, data: bytes) -> bytes:
-        """Store `data` and return its address, the SHA-256 (32 bytes). Storing the same twice keeps one."""
+        """Store `data` and return its address, the SHA-256 (32 bytes). Storing the same twice keeps one.
+
+        A blob that is there already is read, so that sending the original again heals a damaged one.
+        """
         digest = hashlib.sha256(data).digest()
         path = _path(digest)
-        if self._size(path) != len(data):
-            _call(lambda: obstore.put(self._store, path, data))
-            if self._folder is not None:
-                _fsync(self._folder / path)
+        if not self._holds(path, data):
+            _stored(lambda: obstore.put(self._store, path, data))
+        if self._folder is not None:
+            file = self._folder / path
+            _stored(lambda: _fsync(file))  # also one that another writer may have put there only now
         return digest
 
     def get(self, digest: bytes) -> bytes:
@@ -81,12 +91,14 @@ class BlobStore:
         with contextlib.suppress(FileNotFoundError):
             _call(lambda: obstore.delete(self._store, _path(digest)))
 
-    def _size(self, path: str) -> int:
-        """The stored size in bytes, or -1."""
+    def _holds(self, path: str, data: bytes) -> bool:
         try:
-            return _call(lambda: obstore.head(self._store, path))["size"]
+            return (
+                _call(lambda: obstore.head(self._store, path))["size"] == len(data)
+                and _call(lambda: bytes(obstore.get(self._store, path).bytes())) == data
+            )
         except FileNotFoundError:
-            return -1
+            return False
 
 
 def _s3_config(settings: BlobSettings) -> S3Config:
@@ -106,16 +118,28 @@ def _path(digest: bytes) -> str:
 
 
 def _call(work: Callable[[], T]) -> T:
+    """`FileNotFoundError` for a blob that is not there; all other trouble is `Unavailable`."""
     try:
         return work()
     except FileNotFoundError:
         raise
     except (BaseError, OSError) as error:
-        raise Unavailable(
-            f"The blob store cannot be used: {error}",
-            reason="blob_store_away",
-            hint="Check its disk or server, then send the same request again.",
-        ) from error
+        raise _away(error) from error
+
+
+def _stored(work: Callable[[], object]) -> None:
+    try:
+        _call(work)
+    except FileNotFoundError as error:  # the folder or bucket itself
+        raise _away(error) from error
+
+
+def _away(error: Exception) -> Unavailable:
+    return Unavailable(
+        f"The blob store cannot be used: {str(error).partition(chr(10))[0]}",  # further lines are for debugging
+        reason="blob_store_away",
+        hint="Check its disk or server, then send the same request again.",
+    )
 
 
 def _fsync(path: Path) -> None:

@@ -1,20 +1,25 @@
 """Services, banners, certificates and remarks: immutable rows, each written once.
 
-They are written before the transaction that refers to them, on a connection of their own: a row without a reader is
-harmless, while two transactions waiting for each other's service rows would not be. Their WAL precedes the referring
-commit's, so that commit's flush makes them durable too.
+Services, banners and remarks are written before the transaction that refers to them, on a connection of their own: a
+row without a reader is harmless, while two transactions waiting for each other's service rows would not be. Their WAL
+precedes the referring commit's, so that commit's flush makes them durable too; only then are they remembered, because
+a server that dies before that flush forgets them.
+
+A certificate's row is not content-addressed (its id is the hash of a DER form that not every tool gives), so what it
+says has to have been said by an accepted observation: it is written in the transaction itself, last of all.
 """
 
 from __future__ import annotations
 
+import itertools
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 import msgspec
 
 from spectra.model.observation import Banner, Certificate, Evidence, Service
-from spectra.store.database import Database
+from spectra.store.database import Connection, Database
 from spectra.store.rows import content_id, encode, remark_id
 
 _SERVICE = """
@@ -43,6 +48,7 @@ FROM json_to_recordset(%s::json) AS r (id uuid, kind text, key text, severity te
 ORDER BY id ON CONFLICT DO NOTHING"""
 
 _REMEMBERED: Final = 200_000  # ids, about 20 MB
+_MANY_CERTIFICATES: Final = 10_000  # held until the end of a submission, about 10 MB
 _PROVEN: Final = {True: "+der", False: ""}
 
 
@@ -65,6 +71,7 @@ class Content:
 
     def __init__(self, known: Known) -> None:
         self._known = known
+        self._written = Known()  # by this transaction, not durable yet
         self._services: dict[str, Service] = {}
         self._banners: dict[str, Banner] = {}
         self._certificates: dict[str, Certificate] = {}
@@ -73,53 +80,72 @@ class Content:
     def service(self, service: Service) -> str:
         """The id of `service`, noted for writing if it is new."""
         key = content_id(service.fingerprint)
-        if key not in self._known:
+        if self._is_new(key):
             self._services[key] = service
         return key
 
     def banner(self, banner: Banner) -> str:
         """The id of `banner`, noted for writing if it is new."""
         key = content_id(banner.fingerprint)
-        if key not in self._known:
+        if self._is_new(key):
             self._banners[key] = banner
         return key
 
     def certificate(self, certificate: Certificate) -> str:
         """The id of `certificate`. Only parsers that had the DER form fill `key`: such a one replaces a claimed one."""
         key = content_id(certificate.fingerprint)
-        if key + _PROVEN[bool(certificate.key)] not in self._known:
-            self._certificates[key] = certificate
+        if self._is_new(key + _PROVEN[bool(certificate.key)]):
+            noted = self._certificates.setdefault(key, certificate)
+            if certificate.key and not noted.key:
+                self._certificates[key] = certificate
         return key
 
     def remark(self, evidence: Evidence) -> str:
         """The id of `evidence`, noted for writing if it is new."""
         key = remark_id(evidence)
-        if key not in self._known:
+        if self._is_new(key):
             self._remarks[key] = evidence
         return key
 
     def write(self, database: Database) -> None:
-        """Write what was noted, and forget it."""
+        """Write what was noted, without certificates, and forget it."""
         batches: list[tuple[str, list[object]]] = [
             (_SERVICE, [_service_row(key, s) for key, s in self._services.items()]),
             (_BANNER, [{"id": key, "text": b.text, "title": b.title} for key, b in self._banners.items()]),
-            (_CERTIFICATE, [_certificate_row(key, c) for key, c in self._certificates.items()]),
             (_REMARK, [_remark_row(key, e) for key, e in self._remarks.items()]),
         ]
         if any(rows for _, rows in batches):
-            with database.connection() as connection:
-                connection.execute("SET synchronous_commit = off")
-                try:
-                    for statement, rows in batches:
-                        if rows:
-                            connection.execute(statement.encode(), [encode(rows).decode()])
-                finally:
-                    if not connection.closed:
-                        connection.execute("RESET synchronous_commit")
-        self._known.add(key + _PROVEN[bool(c.key)] for key, c in self._certificates.items())
-        for noted in (self._services, self._banners, self._certificates, self._remarks):
-            self._known.add(noted)
+            with database.aside() as connection:
+                for statement, rows in batches:
+                    if rows:
+                        connection.execute(statement.encode(), [encode(rows).decode()])
+        for noted in (self._services, self._banners, self._remarks):
+            self._written.add(noted)
             noted.clear()
+
+    @property
+    def many_certificates(self) -> bool:
+        """Whether so many certificates are noted that they should be written now."""
+        return len(self._certificates) >= _MANY_CERTIFICATES
+
+    def write_certificates(self, connection: Connection) -> None:
+        """Write the certificates noted, inside the transaction of `connection`, and forget them.
+
+        Their rows stay locked until it ends, so this comes last: who waits for them waits for no disk.
+        """
+        if self._certificates:
+            rows = [_certificate_row(key, c) for key, c in self._certificates.items()]
+            connection.execute(_CERTIFICATE, [encode(rows).decode()])
+            self._written.add(key + _PROVEN[bool(c.key)] for key, c in self._certificates.items())
+            self._written.add(self._certificates)
+            self._certificates.clear()
+
+    def remember(self) -> None:
+        """What was written is durable: nobody of this process has to write it again."""
+        self._known.add(self._written)
+
+    def _is_new(self, key: str) -> bool:
+        return key not in self._known and key not in self._written
 
 
 def _service_row(key: str, s: Service) -> ServiceRow:
@@ -153,8 +179,11 @@ class Known:
     def __contains__(self, key: object) -> bool:
         return key in self._young or key in self._old
 
+    def __iter__(self) -> Iterator[str]:
+        return itertools.chain(self._young, self._old)
+
     def add(self, keys: Iterable[str]) -> None:
-        """Remember `keys`, which have been committed."""
+        """Remember `keys`, which have been committed and flushed."""
         with self._lock:
             self._young.update(keys)
             if len(self._young) > self._size // 2:

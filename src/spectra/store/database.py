@@ -32,44 +32,64 @@ class Database:
     """A bounded pool of connections to one PostgreSQL database.
 
     `connection()` lends one in autocommit mode and turns passing trouble into `Unavailable`; `transaction()` lends one
-    inside a transaction. Both wait at most `timeout_s` for a connection.
+    inside a transaction. Both wait at most `timeout_s` for a connection. Who holds one and needs a second borrows that
+    with `aside()`, from a pool of its own: writers that each hold one and wait for another would wait forever.
     """
 
     def __init__(
         self, url: str, *, pool_size: int = 12, timeout_s: float = 30.0, statement_timeout_s: float = 60.0
     ) -> None:
         self.url = url
-        self._pool: ConnectionPool[Connection] = ConnectionPool(
-            url,
-            min_size=min(2, pool_size),
-            max_size=pool_size,
-            timeout=timeout_s,
-            max_idle=300.0,
-            reconnect_timeout=30.0,
-            check=ConnectionPool.check_connection,
-            kwargs={
-                "autocommit": True,
-                "connect_timeout": 5,
-                "application_name": "spectra",
-                "options": f"-c statement_timeout={int(statement_timeout_s * 1000)} -c timezone=UTC"
-                " -c idle_in_transaction_session_timeout=300000 -c plan_cache_mode=force_custom_plan",
-            },
-            open=False,
+        options = (
+            f"-c statement_timeout={int(statement_timeout_s * 1000)} -c timezone=UTC"
+            " -c idle_in_transaction_session_timeout=300000 -c plan_cache_mode=force_custom_plan"
         )
+
+        def pool(least: int, most: int, more: str) -> ConnectionPool[Connection]:
+            return ConnectionPool(
+                url,
+                min_size=least,
+                max_size=most,
+                timeout=timeout_s,
+                max_idle=300.0,
+                reconnect_timeout=30.0,
+                check=ConnectionPool.check_connection,
+                kwargs={
+                    "autocommit": True,
+                    "connect_timeout": 5,
+                    "application_name": "spectra",
+                    "options": options + more,
+                },
+                open=False,
+            )
+
+        self._pool = pool(min(2, pool_size), pool_size, "")
+        self._aside = pool(0, max(2, pool_size // 3), " -c synchronous_commit=off")
 
     def open(self) -> None:
         """Open the pool and wait for a first connection; raises `Unavailable`."""
         with unavailable():
             self._pool.open(wait=True, timeout=15.0)
+            self._aside.open()
 
     def close(self) -> None:
         """Close every connection; a borrowed one is closed when it comes back."""
+        self._aside.close(timeout=5.0)
         self._pool.close(timeout=5.0)
 
     @contextlib.contextmanager
     def connection(self) -> Generator[Connection]:
         """Lend a connection in autocommit mode."""
         with unavailable(), self._pool.connection() as connection:
+            yield connection
+
+    @contextlib.contextmanager
+    def aside(self) -> Generator[Connection]:
+        """Lend a second connection to who holds one already, for single statements that wait for no other connection.
+
+        Autocommit, without waiting for the disk: a later commit's flush makes what is written here durable.
+        """
+        with unavailable(), self._aside.connection() as connection:
             yield connection
 
     @contextlib.contextmanager
@@ -91,6 +111,8 @@ def unavailable() -> Generator[None]:
     """Turn passing database trouble into `Unavailable`; everything else is a defect and stays what it is."""
     try:
         yield
+    except psycopg.errors.ProgramLimitExceeded:  # an OperationalError, but it would be exceeded again
+        raise
     except psycopg.errors.QueryCanceled as error:
         raise Unavailable(
             "The database took too long over this request.", reason="timeout", hint="Narrow it and try again."

@@ -34,6 +34,9 @@ from spectra.store.rows import (
     NameSightingRow,
     SightingRow,
     SilenceRow,
+    SweptRow,
+    canonical_ip,
+    claim_id,
     encode,
     letter,
     packed_port,
@@ -41,6 +44,7 @@ from spectra.store.rows import (
 from spectra.store.timeline import OPEN, PROTOCOL_NUMBER
 
 BATCH_HOSTS: Final = 2000
+_LOCK: Final = 0x5EC7_0003
 _BATCH_SILENT: Final = 65536
 
 _HOSTS = """
@@ -53,12 +57,13 @@ ON CONFLICT (ip) DO UPDATE SET
   previous_seen = h.last_seen,
   first_seen = least(h.first_seen, excluded.first_seen),
   last_seen = greatest(h.last_seen, excluded.last_seen),
-  os = CASE WHEN (excluded.os_at, excluded.os) > (h.os_at, h.os) OR h.os_at IS NULL THEN excluded.os ELSE h.os END,
+  os = CASE WHEN (excluded.os_at, excluded.os COLLATE "C") > (h.os_at, h.os) OR h.os_at IS NULL
+            THEN excluded.os ELSE h.os END,
   os_at = greatest(h.os_at, excluded.os_at),
-  mac = CASE WHEN (excluded.mac_at, excluded.mac) > (h.mac_at, h.mac) OR h.mac_at IS NULL
-             THEN excluded.mac ELSE h.mac END,
-  vendor = CASE WHEN (excluded.mac_at, excluded.mac) > (h.mac_at, h.mac) OR h.mac_at IS NULL
-                THEN excluded.vendor ELSE h.vendor END,
+  mac = CASE WHEN (excluded.mac_at, excluded.mac COLLATE "C", excluded.vendor COLLATE "C")
+                  > (h.mac_at, h.mac, h.vendor) OR h.mac_at IS NULL THEN excluded.mac ELSE h.mac END,
+  vendor = CASE WHEN (excluded.mac_at, excluded.mac COLLATE "C", excluded.vendor COLLATE "C")
+                     > (h.mac_at, h.mac, h.vendor) OR h.mac_at IS NULL THEN excluded.vendor ELSE h.vendor END,
   mac_at = greatest(h.mac_at, excluded.mac_at)
 RETURNING host(ip), previous_seen"""
 
@@ -151,11 +156,20 @@ SELECT net, seen_at, %s FROM json_to_recordset(%s::json) AS r (net cidr, seen_at
 class GraphWriter:
     """Writes one observation's records inside the transaction of `connection`.
 
-    `add` every record, then `finish`. The digest that `finish` gives covers every row of the log that was written;
-    provenance keeps it, so that an edited row is found out.
+    `add` every record, then `finish`. The digest that `finish` gives covers every row of the log that was written
+    (empty where none was); provenance keeps it, so that an edited row is found out. Once the transaction is on disk,
+    `remember` what content the database has.
+
+    Two writers of several batches each may lock the same hosts in opposite orders; PostgreSQL ends one of them
+    (`Unavailable`, reason `conflict`). That one goes on `alone`: it waits for all others and keeps new ones waiting, so
+    that it cannot meet anybody again.
     """
 
-    def __init__(self, database: Database, connection: Connection, known: Known, observation: int) -> None:
+    def __init__(
+        self, database: Database, connection: Connection, known: Known, observation: int, *, alone: bool = False
+    ) -> None:
+        lock = "pg_advisory_xact_lock" if alone else "pg_advisory_xact_lock_shared"
+        connection.execute(f"SELECT {lock}(%s)", [_LOCK])
         self._database = database
         self._connection = connection
         self._observation = observation
@@ -169,6 +183,7 @@ class GraphWriter:
         self._names: list[NameSightingRow] = []
         self._silent: dict[str, datetime] = {}
         self._swept: list[tuple[int, int]] = []
+        self._sweeps_end = False
         self._n_hosts = self._n_endpoints = self._n_hostnames = self._n_silent = 0
 
     def add(self, record: HostSeen | NameSeen | Silent | Swept) -> None:
@@ -179,7 +194,7 @@ class GraphWriter:
                     self._flush()
                 self._add_host(record)
             case Silent():
-                self._silent[record.ip] = record.seen_at
+                self._silent[record.ip] = max(record.seen_at, self._silent.get(record.ip, record.seen_at))
                 if len(self._silent) >= _BATCH_SILENT:
                     self._flush_silent()
             case NameSeen():
@@ -189,26 +204,42 @@ class GraphWriter:
                 if len(self._names) >= BATCH_HOSTS:
                     self._flush()
             case Swept():
-                self._flush()  # what was swept holds for the hosts that follow
-                self._swept += [
-                    (packed_port(record.protocol, low), packed_port(record.protocol, high) + 1)
-                    for low, high in record.ranges
-                ]
+                self._add_swept(record)
 
     def finish(self) -> tuple[Counts, str]:
         """Write what is left; returns what was written and the digest of the log rows."""
         self._flush()
         self._flush_silent()
+        self._content.write_certificates(self._connection)
         self._note_swept()
+        if self._swept:
+            self._digest.add([SweptRow(self._swept)])
         counts = Counts(
             hosts=self._n_hosts, endpoints=self._n_endpoints, hostnames=self._n_hostnames, silent=self._n_silent
         )
-        return counts, self._digest.hexdigest()
+        return counts, self._digest.hexdigest() if self._digest else ""
+
+    def remember(self) -> None:
+        """Note that the content written is durable, so that nobody of this process writes it again."""
+        self._content.remember()
+
+    def _add_swept(self, swept: Swept) -> None:
+        """What was swept is a fact of the whole observation, because the log keeps it so: it has to be told before
+        the first host whose `rest` it explains, and is left out when it comes later.
+        """
+        if self._sweeps_end:
+            return
+        self._flush()
+        number = swept.protocol
+        self._swept += [(packed_port(number, low), packed_port(number, high) + 1) for low, high in swept.ranges]
+        self._swept = _merged(self._swept)
 
     def _add_host(self, host: HostSeen) -> None:
         ip, at = host.ip, host.seen_at
         rest = letter(host.rest) if host.rest else ""
-        self._hosts[ip] = HostRow(ip, at, host.os, host.mac, host.vendor, rest)
+        self._sweeps_end = self._sweeps_end or bool(rest)
+        # A vendor is the MAC's: without one it could not be dated.
+        self._hosts[ip] = HostRow(ip, at, host.os, host.mac, host.vendor if host.mac else "", rest)
         rows = self._endpoints[ip] = [self._endpoint(ip, at, e) for e in host.endpoints]
         if len(rows) > 1 and len({(r.port, r.protocol) for r in rows}) < len(rows):
             rows = self._endpoints[ip] = _distinct(rows)
@@ -248,15 +279,17 @@ class GraphWriter:
         for seen in host.endpoints:
             if seen.evidence:
                 remarks += [(seen.port, PROTOCOL_NUMBER[seen.protocol], e) for e in seen.evidence]
-        if not (remarks or host.hostnames or host.os or host.mac):
+        claims = [e.certificate for e in host.endpoints if e.certificate]
+        if not (remarks or claims or host.hostnames or host.os or host.mac):
             return ""
         return encode(
             Extra(
                 names=[self._hostname(host, n.name, n.kind) for n in host.hostnames],
                 remarks=[self._remark(host, port, protocol, e) for port, protocol, e in remarks],
+                certificates=[(self._content.certificate(c), claim_id(c)) for c in claims],
                 os=host.os,
                 mac=host.mac,
-                vendor=host.vendor,
+                vendor=host.vendor if host.mac else "",
             )
         ).decode()
 
@@ -272,6 +305,8 @@ class GraphWriter:
 
     def _flush(self) -> None:
         self._content.write(self._database)
+        if self._content.many_certificates:
+            self._content.write_certificates(self._connection)
         if self._hosts:
             self._flush_hosts()
         self._execute(_HOSTNAMES, self._hostnames)
@@ -286,7 +321,7 @@ class GraphWriter:
     def _flush_hosts(self) -> None:
         rows = list(self._hosts.values())
         found = self._connection.execute(_HOSTS, [encode(rows).decode()]).fetchall()
-        previous: dict[str, datetime | None] = dict(found)
+        previous: dict[str, datetime | None] = {canonical_ip(ip): seen for ip, seen in found}
         self._digest.add(self._sightings)
         self._connection.execute(_SIGHTINGS, [self._observation, encode(self._sightings).decode()])
 
@@ -302,7 +337,8 @@ class GraphWriter:
             )
         if late:
             self._note_swept()  # the log is read back: what this observation swept has to be in it
-            history.rewrite(self._connection, late)
+            looks = [e for ip in late for e in self._endpoints[ip]]
+            history.settle(self._connection, [self._hosts[ip] for ip in late], looks, self._multirange())
         self._hosts.clear()
         self._sightings.clear()
         self._endpoints.clear()
@@ -310,13 +346,10 @@ class GraphWriter:
     def _flush_silent(self) -> None:
         if not self._silent:
             return
-        newest = max(self._silent.values())
-        addresses = [ipaddress.ip_network(ip) for ip in self._silent]
-        nets = [
-            *ipaddress.collapse_addresses(n for n in addresses if isinstance(n, ipaddress.IPv4Network)),
-            *ipaddress.collapse_addresses(n for n in addresses if isinstance(n, ipaddress.IPv6Network)),
-        ]
-        rows = [SilenceRow(str(net), newest) for net in nets]
+        by_time: dict[datetime, list[str]] = {}
+        for ip, at in self._silent.items():
+            by_time.setdefault(at, []).append(ip)
+        rows = [SilenceRow(net, at) for at, ips in by_time.items() for net in _collapsed(ips)]
         self._digest.add(rows)
         self._connection.execute(_SILENCES, [self._observation, encode(rows).decode()])
         self._n_silent += len(self._silent)
@@ -335,6 +368,27 @@ class GraphWriter:
 
     def _multirange(self) -> str:
         return "{" + ",".join(f"[{low},{high})" for low, high in self._swept) + "}"
+
+
+def _collapsed(ips: Sequence[str]) -> list[str]:
+    """The fewest networks that cover these addresses and no other."""
+    nets = [ipaddress.ip_network(ip) for ip in ips]
+    collapsed = (
+        *ipaddress.collapse_addresses(n for n in nets if isinstance(n, ipaddress.IPv4Network)),
+        *ipaddress.collapse_addresses(n for n in nets if isinstance(n, ipaddress.IPv6Network)),
+    )
+    return [str(net) for net in collapsed]
+
+
+def _merged(ranges: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Half-open ranges in order, those that meet as one: the form in which PostgreSQL keeps a multirange."""
+    merged: list[tuple[int, int]] = []
+    for low, high in sorted(ranges):
+        if merged and low <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(high, merged[-1][1]))
+        else:
+            merged.append((low, high))
+    return merged
 
 
 def _distinct(rows: list[EndpointRow]) -> list[EndpointRow]:

@@ -10,12 +10,18 @@ import psycopg
 
 from spectra.errors import BadRequest, NotFound
 from spectra.model.records import KeyRecord
-from spectra.store.database import Connection, Database
+from spectra.store.database import Connection, Database, one
 from spectra.store.provenance import Entry, commit
 
-_SELECT = """
+_JOINED = "key k JOIN contributor c ON c.name = k.contributor"
+_SELECT = f"""
 SELECT k.keyid, k.contributor, c.role, k.public_key, k.created, k.expires, k.revoked, k.comment
-FROM key k JOIN contributor c ON c.name = k.contributor"""
+FROM {_JOINED}"""
+_DETAIL = f"""
+SELECT k.keyid, k.contributor, c.role, c.trust, c.created, encode(k.public_key, 'hex'), k.created, k.expires, k.revoked,
+       k.comment
+FROM {_JOINED}"""
+_CREDENTIAL = "SELECT encode(digest, 'hex'), contributor, created, expires, revoked FROM credential"
 
 
 def find(database: Database, keyid: str) -> KeyRecord | None:
@@ -49,7 +55,7 @@ def register(
             )
         _insert(connection, [keyid, contributor, public_key, now, comment])
         record = _get(connection, keyid)
-        return record, [Entry("key.registered", keyid, _detail(record), now)]
+        return record, [Entry("key.registered", keyid, _detail(connection, keyid), now)]
 
     return commit(database, work)
 
@@ -57,12 +63,16 @@ def register(
 def rotate(
     database: Database, *, keyid: str, public_key: bytes, new_keyid: str, now: datetime, grace_s: int
 ) -> tuple[KeyRecord, KeyRecord]:
-    """Put a new key in the place of `keyid`, which stays valid for `grace_s` seconds. Returns (old, new)."""
+    """Put a new key in the place of `keyid`, which stays valid for `grace_s` seconds. Returns (old, new).
+
+    Only an active key has no successor yet: of two rotations at once one is refused.
+    """
 
     def work(connection: Connection) -> tuple[tuple[KeyRecord, KeyRecord], list[Entry]]:
         expires = now + timedelta(seconds=grace_s)
         old = connection.execute(
-            "UPDATE key SET expires = least(expires, %s) WHERE keyid = %s AND revoked IS NULL RETURNING contributor",
+            "UPDATE key SET expires = %s WHERE keyid = %s AND revoked IS NULL AND expires IS NULL"
+            " RETURNING contributor",
             [expires, keyid],
         ).fetchone()
         if old is None:
@@ -70,8 +80,8 @@ def rotate(
         _insert(connection, [new_keyid, old[0], public_key, now, ""])
         records = _get(connection, keyid), _get(connection, new_keyid)
         return records, [
-            Entry("key.retired", keyid, _detail(records[0]), now),
-            Entry("key.registered", new_keyid, _detail(records[1]), now),
+            Entry("key.retired", keyid, _detail(connection, keyid), now),
+            Entry("key.registered", new_keyid, _detail(connection, new_keyid), now),
         ]
 
     return commit(database, work)
@@ -85,18 +95,25 @@ def revoke(database: Database, keyid: str, now: datetime) -> KeyRecord:
             "UPDATE key SET revoked = %s WHERE keyid = %s AND revoked IS NULL", [now, keyid]
         ).rowcount
         record = _get(connection, keyid)
-        return record, [Entry("key.revoked", keyid, _detail(record), now)] if changed else []
+        return record, [Entry("key.revoked", keyid, _detail(connection, keyid), now)] if changed else []
 
     return commit(database, work)
 
 
 def add_credential(database: Database, *, digest: bytes, contributor: str, now: datetime) -> None:
     """Let the token with this SHA-256 speak for `contributor`."""
-    with database.transaction() as connection:
-        connection.execute(
+
+    def work(connection: Connection) -> tuple[None, list[Entry]]:
+        added = connection.execute(
             "INSERT INTO credential (digest, contributor, created) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING",
             [digest, contributor, now],
-        )
+        ).rowcount
+        if not added:
+            return None, []
+        row = one(connection.execute(f"{_CREDENTIAL} WHERE digest = %s", [digest]))
+        return None, [Entry("credential.added", digest.hex(), _credential_detail(row), now)]
+
+    commit(database, work)
 
 
 def account(database: Database, digest: bytes, now: datetime) -> tuple[str, str] | None:
@@ -129,13 +146,50 @@ def _get(connection: Connection, keyid: str) -> KeyRecord:
     return _record(row)
 
 
-def _detail(record: KeyRecord) -> dict[str, str]:
+def details(database: Database) -> dict[str, dict[str, object]]:
+    """What the newest provenance entry of each key and token has to say, by its subject: as the rows are now."""
+    with database.connection() as connection:
+        found = {row[0]: _key_detail(row) for row in connection.execute(_DETAIL)}
+        return found | {row[0]: _credential_detail(row) for row in connection.execute(_CREDENTIAL)}
+
+
+def strangers(database: Database) -> list[str]:
+    """Contributors without a key: none can have come in by `register`."""
+    with database.connection() as connection:
+        rows = connection.execute(
+            "SELECT name FROM contributor c WHERE NOT EXISTS (SELECT FROM key WHERE contributor = c.name) ORDER BY name"
+        ).fetchall()
+    return [row[0] for row in rows]
+
+
+def _detail(connection: Connection, keyid: str) -> dict[str, object]:
+    return _key_detail(one(connection.execute(f"{_DETAIL} WHERE k.keyid = %s", [keyid])))
+
+
+def _key_detail(row: tuple[Any, ...]) -> dict[str, object]:
+    keyid, contributor, role, trust, joined, public_key, created, expires, revoked, comment = row
     return {
-        "keyid": record.keyid,
-        "contributor": record.contributor,
-        "role": record.role,
-        "public_key": record.public_key,
-        "status": record.status,
+        "keyid": keyid,
+        "contributor": contributor,
+        "role": role,
+        "trust": f"{trust:.6g}",
+        "joined": joined,
+        "public_key": public_key,
+        "created": created,
+        "expires": expires,
+        "revoked": revoked,
+        "comment": comment,
+    }
+
+
+def _credential_detail(row: tuple[Any, ...]) -> dict[str, object]:
+    digest, contributor, created, expires, revoked = row
+    return {
+        "digest": digest,
+        "contributor": contributor,
+        "created": created,
+        "expires": expires,
+        "revoked": revoked,
     }
 
 

@@ -14,6 +14,7 @@ from spectra.model.envelope import Counts, Payload, Problem, Receipt
 from spectra.model.observation import ScanFacts
 from spectra.model.records import ObservationRecord
 from spectra.store.database import Connection, Database, one
+from spectra.store.provenance import flush
 from spectra.store.rows import encode
 
 Status = Literal["accepted", "merged", "failed"]
@@ -156,8 +157,12 @@ def nonce_owner(database: Database, contributor: str, nonce: str) -> str | None:
 
 
 def receipt(database: Database, observation_id: str, *, duplicate: bool = False) -> Receipt:
-    """The receipt of an accepted submission."""
+    """The receipt of an accepted submission. A duplicate's first may have committed a moment ago: its flush is
+    waited for, so that this answer promises no less than the first's.
+    """
     record = get(database, observation_id)
+    if duplicate:
+        flush(database)
     return Receipt(
         observation_id=record.observation_id,
         status=cast(Status, record.status),
@@ -179,6 +184,8 @@ def known_outputs(database: Database, contributor: str, digests: Sequence[str]) 
             " WHERE output_sha256 = ANY(%s) AND contributor = %s AND status <> 'failed' GROUP BY output_sha256",
             [[bytes.fromhex(d) for d in digests], contributor],
         ).fetchall()
+    if rows:
+        flush(database)  # the caller will not send these again
     return dict(rows)
 
 

@@ -1,6 +1,7 @@
 """The hash chain of everything that was accepted, and the only way to commit something that belongs in it.
 
 hash = SHA-256(previous hash || canonical entry || timestamp), the entry in the same transaction as what it tells of.
+The canonical entry is the JSON object {"detail", "kind", "subject"}; the columns of those names are copies to look by.
 
 A chain is one line, and a line could make every submission wait for the disk of the one before it. It does not: the
 transaction commits *asynchronously* while it holds the chain's lock, which takes no disk, gives the lock up, and only
@@ -14,7 +15,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator
 from datetime import datetime
-from typing import Final, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
 
@@ -61,6 +62,19 @@ class Link(NamedTuple):
         """What `hash` has to be."""
         return hashlib.sha256(self.previous + self.entry.encode() + self.at.encode()).digest()
 
+    def detail(self) -> dict[str, Any]:
+        """What the entry says; `ValueError` where it is no entry or of another kind or subject than its columns say."""
+        told = msgspec.json.decode(self.entry, type=_Told)
+        if (told.kind, told.subject) != (self.kind, self.subject):
+            raise ValueError("the entry is of another kind or subject than its columns say")
+        return told.detail
+
+
+class _Told(msgspec.Struct, forbid_unknown_fields=True):
+    detail: dict[str, Any]
+    kind: str
+    subject: str
+
 
 def timestamp(at: datetime) -> str:
     """The RFC 3339 text of `at` that goes into the hash."""
@@ -81,9 +95,19 @@ def commit(database: Database, work: Callable[[Connection], tuple[T, list[Entry]
         finally:
             if not connection.closed:
                 connection.execute("SELECT pg_advisory_unlock_all()")
-        # A commit of its own that has something to flush: it waits for the WAL up to here, and so for ours.
-        connection.execute("SELECT pg_logical_emit_message(true, 'spectra', '')")
+        _flush(connection)
     return result
+
+
+def flush(database: Database) -> None:
+    """Wait until all that is visible now is on disk: before telling somebody else that it was accepted."""
+    with database.connection() as connection:
+        _flush(connection)
+
+
+def _flush(connection: Connection) -> None:
+    # A commit of its own that has something to flush: it waits for the WAL up to here, and so for all before it.
+    connection.execute("SELECT pg_logical_emit_message(true, 'spectra', '')")
 
 
 def _append(connection: Connection, entry: Entry) -> None:
@@ -91,7 +115,7 @@ def _append(connection: Connection, entry: Entry) -> None:
         _APPEND,
         {
             "genesis": GENESIS,
-            "entry": canonical(entry.detail).decode(),
+            "entry": canonical({"detail": entry.detail, "kind": entry.kind, "subject": entry.subject}).decode(),
             "at": timestamp(entry.at),
             "kind": entry.kind,
             "subject": entry.subject,

@@ -8,12 +8,14 @@ column names.
 from __future__ import annotations
 
 import hashlib
+import ipaddress
 from collections.abc import Iterable
 from datetime import datetime
 
 import msgspec
 
-from spectra.model.observation import Evidence
+from spectra.model.envelope import canonical
+from spectra.model.observation import Certificate, Evidence
 from spectra.store.timeline import LETTER, PROTOCOL_NUMBER
 
 encode = msgspec.json.Encoder().encode
@@ -67,6 +69,7 @@ class Extra(msgspec.Struct, omit_defaults=True):
 
     names: list[tuple[str, str]] = []
     remarks: list[tuple[int, int, str]] = []  # port, protocol, remark id
+    certificates: list[tuple[str, str]] = []  # certificate id, `claim_id` of what was said of it
     os: str = ""
     mac: str = ""
     vendor: str = ""
@@ -101,6 +104,12 @@ class SilenceRow(msgspec.Struct):
     seen_at: datetime
 
 
+class SweptRow(msgspec.Struct):
+    """The ports that one observation swept: half-open ranges of packed ports, in order and merged."""
+
+    swept: list[tuple[int, int]]
+
+
 def content_id(fingerprint: bytes) -> str:
     """The id of content-addressed rows: the first 16 bytes of the SHA-256, as 32 hex digits."""
     return fingerprint[:16].hex()
@@ -110,6 +119,18 @@ def remark_id(evidence: Evidence) -> str:
     """The id of a remark: over every field, so that an edited one is found out."""
     parts = (evidence.kind, evidence.key, evidence.severity, evidence.data)
     return content_id(hashlib.sha256(encode(parts)).digest())
+
+
+def claim_id(certificate: Certificate) -> str:
+    """The id of what a tool said of a certificate: over every field, which the certificate's own id does not cover."""
+    return content_id(hashlib.sha256(canonical(certificate)).digest())
+
+
+def canonical_ip(text: str) -> str:
+    """An address or network as `ipaddress` writes it: PostgreSQL writes `::102:304` as `::1.2.3.4`."""
+    if ":" not in text or "." not in text:
+        return text
+    return str(ipaddress.IPv6Network(text) if "/" in text else ipaddress.IPv6Address(text))
 
 
 def packed_port(protocol: str, port: int) -> int:
@@ -131,6 +152,10 @@ class Digest:
     def add(self, rows: Iterable[msgspec.Struct]) -> None:
         """Take in rows."""
         self._hashes += [hashlib.sha256(encode(row)).digest() for row in rows]
+
+    def __bool__(self) -> bool:
+        """Whether there was any row."""
+        return bool(self._hashes)
 
     def hexdigest(self) -> str:
         """The digest of all rows taken in so far."""

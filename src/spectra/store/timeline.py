@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import NamedTuple
+from itertools import groupby
+from typing import Final, NamedTuple
 from uuid import UUID
 
 OPEN = "o"
@@ -19,6 +20,9 @@ LETTER = {"open": "o", "closed": "c", "filtered": "f"}
 STATE = {letter: state for state, letter in LETTER.items()}
 PROTOCOL_NUMBER = {"tcp": 6, "udp": 17, "sctp": 132}
 PROTOCOL_NAME = {number: name for name, number in PROTOCOL_NUMBER.items()}
+
+
+_UNSAID: Final = UUID(int=0)
 
 
 class Look(NamedTuple):
@@ -55,11 +59,14 @@ def step(current: Version | None, look: Look) -> tuple[Version | None, bool]:
     return current._replace(confirmed=look.at, banner=look.banner or current.banner), False
 
 
-def fold(looks: Iterable[Look]) -> list[Version]:
-    """All versions of an endpoint, oldest first, whatever the order of `looks`."""
+def fold(looks: Iterable[Look], seed: Version | None = None) -> list[Version]:
+    """All versions of an endpoint, oldest first, whatever the order of `looks`.
+
+    `seed` is the version before them; the first of them has to begin another one.
+    """
     versions: list[Version] = []
-    for look in sorted(looks, key=lambda look: (look.at, look.tie)):
-        version, fresh = step(versions[-1] if versions else None, look)
+    for _, same in groupby(sorted(looks, key=_order), key=lambda look: look.at):
+        version, fresh = step(versions[-1] if versions else seed, _as_one(list(same)))
         if version is None:
             continue
         if fresh:
@@ -67,6 +74,30 @@ def fold(looks: Iterable[Look]) -> list[Version]:
         else:
             versions[-1] = version
     return versions
+
+
+def _order(look: Look) -> tuple[object, ...]:
+    ids = (look.service or _UNSAID, look.certificate or _UNSAID, look.banner or _UNSAID)
+    return look.at, look.tie, look.state, *ids
+
+
+def _as_one(looks: list[Look]) -> Look:
+    """The looks of one instant as one, so that no version has length zero: open outweighs, the last tie speaks first,
+    and what it left unsaid the others say.
+    """
+    last = looks[-1]
+    if len(looks) == 1:
+        return last
+    state = OPEN if any(look.state == OPEN for look in looks) else last.state
+    one = Look(last.at, last.tie, state)
+    for look in reversed(looks):
+        if look.state == state:
+            one = one._replace(
+                service=one.service or look.service,
+                certificate=one.certificate or look.certificate,
+                banner=one.banner or look.banner,
+            )
+    return one
 
 
 def _begin(look: Look, service: UUID | None, certificate: UUID | None) -> Version:
