@@ -1,0 +1,81 @@
+# Needs Python >= 3.11 with venv, git and make. The first target that needs packages installs them; later runs are
+# offline. `make` alone prints what there is.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+
+# Any Python that can make a virtual environment; override with `make PYTHON=/path/to/python3`.
+CANDIDATES := python3.13 python3.12 python3.11 python3
+USABLE := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
+PYTHON ?= $(shell for p in $(CANDIDATES); do "$$p" -c '$(USABLE)' >/dev/null 2>&1 && echo "$$p" && break; done)
+
+UV := .tools/bin/uv
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+CODE := src tests scripts
+
+# uv neither downloads a Python nor reads an environment that belongs to another project.
+export UV_PYTHON_DOWNLOADS := never
+unexport VIRTUAL_ENV UV_PROJECT_ENVIRONMENT
+
+.PHONY: help install demo up down test lint format bench docs clean
+
+help: ## Print this list
+	@echo 'Spectra: make <target>'
+	@echo
+	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  \1|\2/p' $(firstword $(MAKEFILE_LIST)) | \
+		while IFS='|' read -r name words; do printf '%-11s %s\n' "$$name" "$$words"; done
+
+install: $(INSTALLED) ## Install what is needed, locked, into .venv (once; everything else calls it)
+
+demo: $(INSTALLED) ## Start Spectra, scan this machine, import samples, ask questions, stop it again
+	@$(BIN)/python scripts/demo.py
+
+up: $(INSTALLED) ## Start Spectra and leave it running
+	@$(BIN)/spectra up --detach
+	@echo 'Ask it: $(BIN)/spectra status, $(BIN)/spectra --help'
+
+down: $(INSTALLED) ## Stop the Spectra that runs on this machine
+	@$(BIN)/spectra down
+
+test: $(INSTALLED) ## Run every test that can run here, with coverage of at least 90 % (ARGS='tests/store -x')
+	@echo 'Every test file is a line below. What this machine cannot run is skipped; the end says why.'
+	@$(BIN)/pytest --cov --cov-report=term --cov-fail-under=90 $(ARGS)
+
+lint: $(INSTALLED) ## Check format, lint and types: ruff and pyright
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/pyright $(CODE)
+
+format: $(INSTALLED) ## Format the code and fix what can be fixed by itself
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(INSTALLED) ## Measure ingest, search and memory (HOSTS=10000)
+	@$(BIN)/spectra bench --hosts $(or $(HOSTS),10000)
+
+docs: $(INSTALLED) ## Write the generated parts of the documentation again
+	@$(BIN)/python scripts/generate_docs.py
+
+clean: ## Remove what was installed and measured; the data of nodes stays
+	rm -rf .venv .tools .coverage .coverage.* htmlcov .pytest_cache .ruff_cache .hypothesis dist
+	find src tests scripts -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# --- installation: a pinned uv in a small environment of its own, then everything else from the lock file ---
+$(INSTALLED): pyproject.toml uv.lock $(UV)
+	@$(UV) sync --locked --quiet --python .tools/bin/python
+	@touch $@
+
+$(UV): requirements-tools.txt
+	@if [ -z '$(PYTHON)' ]; then \
+		echo 'Spectra needs Python 3.11 or newer with venv, and none was found ($(CANDIDATES)).' >&2; \
+		echo 'Debian and Ubuntu: apt install python3-venv. Fedora: dnf install python3. macOS: brew install python.' >&2; \
+		echo 'Or name one: make PYTHON=/path/to/python3' >&2; \
+		exit 1; \
+	fi
+	@"$(PYTHON)" -c '$(USABLE)' || \
+		{ echo '$(PYTHON) is older than 3.11 or has no venv (Debian: apt install python3-venv).' >&2; exit 1; }
+	@echo 'Installing into .tools and .venv (once; needs the network) ...'
+	@"$(PYTHON)" -m venv --clear .tools
+	@.tools/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-tools.txt
+	@touch $@
