@@ -163,7 +163,7 @@ def host(database: Database, ip: str, *, at: datetime | None = None, history: bo
         mac=mac,
         vendor=vendor,
         hostnames=tuple(HostnameRecord(name, kind, first, min(last, seen)) for name, kind, first, last in names),
-        endpoints=tuple(_endpoints(versions, moment, seen, evidence, history=history)),
+        endpoints=tuple(_endpoints(versions, seen, evidence, history=history)),
         evidence=tuple(evidence[0, 0]),
         sightings=tuple(SightingRecord(*row) for rows in sightings for row in rows),
     )
@@ -211,21 +211,18 @@ def _ask(
 
 def _endpoints(
     rows: Iterable[tuple[Any, ...]],
-    moment: datetime,
     seen: datetime,
     evidence: dict[tuple[int, int], list[EvidenceRecord]],
     *,
     history: bool,
 ) -> Iterator[EndpointRecord]:
-    """Each endpoint that had been born by `moment`, in order of port, in the version that lasted then."""
+    """Each endpoint of `rows`, in order of port, in its newest version there."""
     lives: dict[tuple[int, int], list[tuple[Any, ...]]] = defaultdict(list)
     for row in sorted(rows, key=lambda row: row[:2] + row[3:4]):
         lives[row[0], row[1]].append(row)
     for (port, protocol), life in lives.items():
         versions = [_version(row) for row in life]
         current = versions[-1]
-        if current.until is not None and current.until <= moment:
-            continue  # cut off by MAX_PAST
         first_seen, last_seen = life[-1][6:8]
         yield EndpointRecord(
             **msgspec.structs.asdict(current),

@@ -278,7 +278,7 @@ def _read_cursor(text: str, sort: str) -> _Cursor:
             hint="Keep the sort while following cursors.",
             field="cursor",
         )
-    if (cursor.time is None) != (not SORTS[sort.removeprefix("-")].time):
+    if (cursor.time is None) != (not SORTS[sort.removeprefix("-")].time) or "%" in cursor.ip:
         raise _bad_cursor()
     return cursor
 
