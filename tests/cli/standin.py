@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections import deque
 from collections.abc import Generator
@@ -142,6 +143,10 @@ def serving(server: StandIn) -> Generator[str]:
                 self.send_header(name, value)
             self.send_header("transfer-encoding", "chunked")
             self.end_headers()
+            with contextlib.suppress(ConnectionError):  # a client that has read enough goes away
+                self._body(answer)
+
+        def _body(self, answer: Answer) -> None:
             for chunk in answer.chunks:
                 self.wfile.write(b"%x\r\n%b\r\n" % (len(chunk), chunk))
             if answer.cut:

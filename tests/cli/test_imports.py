@@ -40,7 +40,7 @@ def test_files_are_signed_and_submitted(run: Run, server: StandIn, scans: Path) 
     assert (one.tool, one.scan_type, one.contributor, one.started) == ("import", "import", "alice", None)
     assert one.finished is not None
     line = next(line for line in result.lines if "a.jsonl" in line)
-    assert line == f"✓ {scans}/a.jsonl  naabu_jsonl: 3 hosts, 7 endpoints, 1 names, 1 not kept"
+    assert line == f"✓ {scans}/a.jsonl  naabu_jsonl: 3 hosts, 7 endpoints, 1 name, 1 record not kept"
     assert "    not kept: line 4, ip: not an address" in result.lines
     assert "3 imported" in result.err
 

@@ -32,7 +32,7 @@ def show(context: typer.Context, *, json: JsonOption = False) -> None:
     columns: list[Column[tuple[str, object, str]]] = [
         Column("key", lambda row: row[0], "setting", style="cyan"),
         Column("value", lambda row: _shown(row[1]), flexible=True),
-        Column("from", lambda row: row[2], style="dim", optional=True),
+        Column("from", lambda row: row[2], style="dim", flexible=True, optional=True),
     ]
     emit(rows, columns, Target())
 

@@ -1,7 +1,10 @@
-"""What a scan found, read from the JSON lines of naabu and of the built-in scanner, for a look without a server."""
+"""What a scan on this machine found, for a look without a server: naabu's and the built-in scanner's JSON lines, and
+nmap's XML. Only what a table shows is read; keeping output is the work of `ingest`, on the server.
+"""
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, cast
@@ -39,7 +42,10 @@ COLUMNS: list[Column[Found]] = [
 
 
 def found(data: bytes) -> Iterator[Found]:
-    """The open endpoints of JSON lines; a line that is none of a host or not JSON is passed over."""
+    """The open endpoints of a scanner's output; what is cut off at its end or not of a host is passed over."""
+    if data.lstrip().startswith(b"<"):
+        yield from _of_nmap(data)
+        return
     for raw in data.splitlines():
         try:
             line: object = msgspec.json.decode(raw)
@@ -78,3 +84,37 @@ def _of_port(ip: str, names: tuple[str, ...], port: Line) -> Found:
 
 def _dict(value: object) -> Line:
     return cast("Line", value) if isinstance(value, dict) else {}
+
+
+def _of_nmap(data: bytes) -> Iterator[Found]:
+    """nmap's XML (https://svn.nmap.org/nmap/docs/nmap.dtd), entities and network off, one host in memory at a time."""
+    from lxml import etree
+
+    reader = etree.iterparse(
+        io.BytesIO(data), tag="host", resolve_entities=False, load_dtd=False, no_network=True, recover=True
+    )
+    try:
+        for _, host in reader:
+            ip = next((a.get("addr", "") for a in host.iter("address") if a.get("addrtype") != "mac"), "")
+            names = tuple(name.get("name", "") for name in host.iter("hostname"))
+            for port in host.iter("port"):
+                state, service = port.find("state"), port.find("service")
+                if state is not None and state.get("state") == "open":
+                    yield _of_element(ip, names, dict(port.attrib), dict(service.attrib) if service is not None else {})
+            host.clear()
+    except etree.XMLSyntaxError:  # nothing of the file is XML
+        return
+
+
+def _of_element(ip: str, names: tuple[str, ...], port: Line, service: Line) -> Found:
+    return Found(
+        ip,
+        int(port.get("portid") or 0),
+        str(port.get("protocol") or "tcp"),
+        names,
+        service=str(service.get("name") or ""),
+        product=str(service.get("product") or ""),
+        version=str(service.get("version") or ""),
+        says=str(service.get("extrainfo") or ""),
+        tls=service.get("tunnel") == "ssl",
+    )

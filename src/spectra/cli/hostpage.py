@@ -80,7 +80,7 @@ def _clipped(rows: Iterable[Text], width: int) -> Iterator[Text]:
 
 def _section(title: str, slots: Sequence[Slot], rows: Iterable[Sequence[Text]], width: int) -> Iterator[Text]:
     body = list(lines(slots, rows, width))
-    if len(body) > 1:  # more than the header
+    if body:
         yield Text()
         yield Text(f" {title.upper()}", style="bold magenta")
         yield from body
@@ -97,8 +97,7 @@ def _head(host: HostRecord, now: datetime) -> Iterator[Text]:
         yield _fact("as it was", f"{stamp(host.at)} UTC ({ago(host.at, now)})")
     if host.down_since:
         yield _fact("down", f"since {stamp(host.down_since)} UTC, for {span(now - host.down_since)}")
-    known = span(host.last_seen - host.first_seen)
-    yield _fact("seen", f"{ago(host.last_seen, now)}, first {stamp(host.first_seen)} UTC, known for {known}")
+    yield _fact("seen", f"{ago(host.last_seen, now)}, first {stamp(host.first_seen)} UTC")
     if host.hostnames:
         yield _fact("names", ", ".join(f"{n.name} ({n.kind})" for n in host.hostnames))
     if host.os:

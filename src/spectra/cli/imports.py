@@ -12,7 +12,7 @@ import typer
 
 from spectra.cli.help import JsonOption, examples
 from spectra.cli.local import Machine
-from spectra.cli.output import json_line, note
+from spectra.cli.output import json_line, note, plural
 from spectra.cli.problems import describe
 from spectra.cli.safe import safe
 from spectra.errors import BadRequest
@@ -186,16 +186,16 @@ def kept(outcome: Outcome) -> str:
     """`nmap_xml: 12 hosts, 40 endpoints, 3 names`, over all pieces of a file."""
     formats = ", ".join(dict.fromkeys(safe(r.format) for r in outcome.receipts if r.format))
     counts = [receipt.counts for receipt in outcome.receipts]
-    sums = {
-        "hosts": sum(c.hosts for c in counts),
-        "endpoints": sum(c.endpoints for c in counts),
-        "names": sum(c.hostnames for c in counts),
-        "silent": sum(c.silent for c in counts),
-        "not kept": sum(c.problems for c in counts),
-    }
+    sums = (
+        ("host", "", sum(c.hosts for c in counts)),
+        ("endpoint", "", sum(c.endpoints for c in counts)),
+        ("name", "", sum(c.hostnames for c in counts)),
+        ("silent address", "silent addresses", sum(c.silent for c in counts)),
+        ("record not kept", "records not kept", sum(c.problems for c in counts)),
+    )
     if all(receipt.status == "accepted" for receipt in outcome.receipts):
         return "accepted: " + ", ".join(f"spectra workflows show {safe(r.workflow_id)}" for r in outcome.receipts)
-    shown = ", ".join(f"{count:,} {name}" for name, count in sums.items() if count) or "nothing in it"
+    shown = ", ".join(plural(count, one, many) for one, many, count in sums if count) or "nothing in it"
     return f"{formats}: {shown}" if formats else shown
 
 

@@ -85,16 +85,27 @@ def cut(text: Text, width: int, *, right: bool = False) -> Text:
 
 
 def lines(slots: Sequence[Slot], rows: Iterable[Sequence[Text]], width: int) -> Iterator[Text]:
-    """The header and one line per row. Rows after the first `SAMPLE_ROWS` are cut to the widths those asked for."""
+    """The header and one line per row, nothing at all where there is no row.
+
+    Rows after the first `SAMPLE_ROWS` are cut to the widths those asked for.
+    """
     from rich.text import Text  # lazy: `spectra --help` does not draw tables
 
     stream = iter(rows)
     sample = list(islice(stream, SAMPLE_ROWS))
-    natural = [max([len(slot.header), *(row[index].cell_len for row in sample)]) for index, slot in enumerate(slots)]
+    if not sample:
+        return
+    natural = [_natural(slot, [row[index].cell_len for row in sample]) for index, slot in enumerate(slots)]
     widths = fit(slots, natural, width)
     header = [Text(slot.header.upper(), style="bold") for slot in slots]
     for row in chain([header], sample, stream):
         yield _line(slots, row, widths)
+
+
+def _natural(slot: Slot, cells: list[int]) -> int:
+    """The width a column asks for; none for an optional one that is empty as far as can be seen."""
+    longest = max(cells, default=0)
+    return 0 if slot.optional and not longest else max(len(slot.header), longest)
 
 
 def _line(slots: Sequence[Slot], row: Sequence[Text], widths: Sequence[int]) -> Text:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 READY_WITHIN_S = 90.0
 LOOK_EVERY_S = 0.1
+END_WITHIN_S = 30.0
 LOG_LINES = 20
 LOG_TAIL_BYTES = 16 * 1024
 
@@ -62,10 +63,10 @@ def up(
     if state := running_state(settings.data_dir):
         if not detach:
             raise SetupError(f"Spectra already runs at {state.url} (pid {state.pid})", hint="Stop it: spectra down")
-        _say_ready(state.url, settings)
+        _say_ready(state.url, settings, "It was running already")
         return
     if detach:
-        _say_ready(_start_detached(settings), settings)
+        _say_ready(_start_detached(settings), settings, "It runs on in the background")
         return
     raise typer.Exit(_serve(settings))
 
@@ -76,13 +77,13 @@ UP_EXAMPLES = examples("spectra up --detach", "spectra up --port 9000 --data-dir
 def _serve(settings: Settings) -> int:
     from spectra import app  # the composition root: only `up` reaches it
 
-    return app.serve(settings, ready=lambda url: _say_ready(url, settings))
+    return app.serve(settings, ready=lambda url: _say_ready(url, settings, "Ctrl-C ends it"))
 
 
-def _say_ready(url: str, settings: Settings) -> None:
+def _say_ready(url: str, settings: Settings, how: str) -> None:
     sys.stdout.write(f"{url}\n")
     sys.stdout.flush()
-    note(f"Spectra is ready; its data is in {settings.data_dir}. Stop it with `spectra down` (or Ctrl-C here).")
+    note(f"Spectra is ready, its data is in {settings.data_dir}. {how}; `spectra down` stops it.")
 
 
 def _start_detached(settings: Settings) -> str:
@@ -112,13 +113,23 @@ def _until_ready(child: subprocess.Popen[bytes], data_dir: Path, log: Path, star
         except subprocess.TimeoutExpired:
             state = running_state(data_dir)
             if state and state.pid == child.pid and is_ready(state.url):
+                child.returncode = 0  # it is on its own now: nobody here will wait for it
                 return state.url
             continue
         raise StartFailed(f"Spectra ended with code {code} while starting{_log_end(log, start)}", hint=f"Log: {log}")
-    child.terminate()
+    _end(child)
     raise StartFailed(
         f"Spectra was not ready within {READY_WITHIN_S:.0f} s and was stopped{_log_end(log, start)}", hint=f"Log: {log}"
     )
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    child.terminate()
+    try:
+        child.wait(END_WITHIN_S)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()
 
 
 def is_ready(url: str) -> bool:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from spectra.cli.help import CsvOption, FieldsOption, FileOption, JsonOption, examples
+from spectra.cli.ids import LOOK_AT, resolve, short
 from spectra.cli.local import Machine
-from spectra.cli.output import Column, Target, console, emit, note, replaced, text
+from spectra.cli.output import Column, Target, console, emit, note, plural, replaced, text
 from spectra.cli.pages import Command, Group
 from spectra.cli.safe import safe
 from spectra.cli.times import ago
@@ -27,20 +28,22 @@ MAX_PROBLEMS = 50
 STYLES = {"merged": "green", "accepted": "yellow", "failed": "red"}
 
 observations = typer.Typer(cls=Group, help="Look at accepted submissions and their original output.")
-IdArgument = Annotated[str, typer.Argument(metavar="ID", help="As printed by `spectra observations list`.")]
+IdArgument = Annotated[
+    str, typer.Argument(metavar="ID", help="Whole or short, as `spectra observations list` prints it.")
+]
 
 
 def _kept(record: ObservationRecord) -> str:
     counts = record.counts
-    shown = [f"{counts.hosts} hosts", f"{counts.endpoints} endpoints"]
-    shown += [f"{counts.problems} problems"] if counts.problems else []
+    shown = [plural(counts.hosts, "host"), plural(counts.endpoints, "endpoint")]
+    shown += [f"{plural(counts.problems, 'record')} not kept"] if counts.problems else []
     return ", ".join(shown)
 
 
 def _columns(now: datetime) -> list[Column[ObservationRecord]]:
     return [
         Column("observation_id", lambda o: o.observation_id, table=False),
-        Column("id", lambda o: o.observation_id[:16], data=False, style="cyan"),
+        Column("id", lambda o: short(o.observation_id), data=False, style="cyan"),
         Column("status", lambda o: text(o.status, STYLES.get(o.status, ""))),
         Column("received", lambda o: o.received, table=False),
         Column("when", lambda o: ago(o.received, now), "received", data=False, style="dim"),
@@ -97,11 +100,15 @@ def show(context: typer.Context, *, observation_id: IdArgument, json: JsonOption
     from spectra.model.records import ObservationRecord
 
     with Machine.of(context).client(notify=note) as client:
-        record = client.get(f"/v0/observations/{segment(observation_id)}", ObservationRecord)
+        record = client.get(f"/v0/observations/{segment(_whole(client, observation_id))}", ObservationRecord)
     if json:
         emit([record], [], Target.of(json=True))
     else:
         _print(record)
+
+
+def _whole(client: Client, given: str) -> str:
+    return resolve(given, lambda: (record.observation_id for record in _pages(client, LOOK_AT)))
 
 
 def _print(record: ObservationRecord) -> None:
@@ -136,7 +143,7 @@ def raw(
     if out is None and sys.stdout.isatty():
         raise BadRequest("the original bytes could drive this terminal", field="out", hint="Give -o FILE, or pipe it.")
     with Machine.of(context).client(notify=note) as client:
-        chunks = client.chunks(f"/v0/observations/{segment(observation_id)}/raw")
+        chunks = client.chunks(f"/v0/observations/{segment(_whole(client, observation_id))}/raw")
         if out is None:
             for chunk in chunks:
                 sys.stdout.buffer.write(chunk)

@@ -97,6 +97,11 @@ def console(file: IO[str] | None = None) -> Console:
     )
 
 
+def plural(count: int, one: str, many: str = "") -> str:
+    """`1 host`, `1,024 hosts`."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
 def note(message: str) -> None:
     """Something for the person, not for the pipe: one safe line on standard error."""
     sys.stderr.write(f"{safe(message)}\n")

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -15,7 +16,7 @@ import typer
 
 from spectra.cli.help import JsonOption, examples
 from spectra.cli.local import Machine
-from spectra.cli.output import Target, emit, note
+from spectra.cli.output import Target, emit, note, plural
 from spectra.cli.problems import describe
 from spectra.cli.safe import safe
 from spectra.cli.times import span
@@ -153,13 +154,9 @@ def _announce(tool: Scanner, request: ScanRequest, yes: bool) -> None:
     addresses = request.targets.addresses.size
     count = request.ports.count("tcp") + request.ports.count("udp")
     length = timedelta(seconds=addresses * count / request.rate)
-    note(f"{tool.name}: {_plural(addresses, 'address', 'addresses')}, {_plural(count, 'port')}, {request.rate:,}/s")
+    note(f"{tool.name}: {plural(addresses, 'address', 'addresses')}, {plural(count, 'port')}, {request.rate:,}/s")
     if length > ASK_ABOVE and not yes and sys.stdin.isatty():
         typer.confirm(f"At this rate it takes up to {span(length)}. Go on?", default=False, abort=True, err=True)
-
-
-def _plural(count: int, one: str, many: str = "") -> str:
-    return f"{count:,} {one if count == 1 else many or one + 's'}"
 
 
 def _run(tool: Scanner, request: ScanRequest) -> tuple[RawOutput, ...]:
@@ -170,7 +167,7 @@ def _run(tool: Scanner, request: ScanRequest) -> tuple[RawOutput, ...]:
     with bar("scanning") as progress:
 
         def moved(state: Progress) -> None:
-            progress.move(state.fraction, 1.0, f"{_plural(state.found, 'endpoint')} {state.note}".strip())
+            progress.move(state.fraction, 1.0, f"{plural(state.found, 'endpoint')} {state.note}".strip())
 
         return asyncio.run(run(tool, request, moved))
 
@@ -248,8 +245,8 @@ class Job:
             emit([receipt], [], Target.of(json=True))
             return
         counts = receipt.counts
-        brought = f"{_plural(counts.hosts, 'host')}, {_plural(counts.endpoints, 'endpoint')}"
-        missing = f", {_plural(counts.problems, 'record')} not kept" if counts.problems else ""
+        brought = f"{plural(counts.hosts, 'host')}, {plural(counts.endpoints, 'endpoint')}"
+        missing = f", {plural(counts.problems, 'record')} not kept" if counts.problems else ""
         again = " (known already)" if receipt.duplicate else ""
         sys.stdout.write(f"submitted: {brought}{missing}{again}\nobservation {safe(receipt.observation_id)}\n")
 
@@ -272,14 +269,9 @@ class Job:
     def _show(self, outputs: Sequence[RawOutput]) -> None:
         from spectra.cli.found import COLUMNS, found
 
-        count = 0
-        for output in outputs:
-            if output.data.lstrip().startswith(b"<"):  # nmap's XML is read by the server, not here
-                self._save([output], Path.cwd() / f"{safe(self.scan_id).replace('/', '_')}.{ending(output)}")
-                note("Import it to look at it: spectra import FILE")
-            else:
-                count += emit(found(output.data), COLUMNS, Target.of(json=self.json))
-        note(f"{_plural(count, 'open endpoint')} found. --submit puts what is found into the graph.")
+        rows = chain.from_iterable(found(output.data) for output in outputs)
+        count = emit(rows, COLUMNS, Target.of(json=self.json))
+        note(f"{plural(count, 'open endpoint')} found. --submit puts what is found into the graph.")
 
 
 def ending(output: RawOutput) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from spectra.cli.help import JsonOption, examples
+from spectra.cli.ids import LOOK_AT, resolve, short
 from spectra.cli.local import Machine
 from spectra.cli.output import Column, Target, console, emit, note, text
 from spectra.cli.pages import Command, Group
@@ -31,7 +32,7 @@ workflows = typer.Typer(cls=Group, help="Follow the durable work behind submissi
 
 def _columns(now: datetime) -> list[Column[WorkflowRecord]]:
     return [
-        Column("workflow_id", lambda w: w.workflow_id, "id", style="cyan"),
+        Column("id", lambda w: short(w.workflow_id), style="cyan"),
         Column("name", lambda w: w.name),
         Column("status", lambda w: text(w.status, STYLES.get(w.status, ""))),
         Column("created", lambda w: ago(w.created, now), style="dim"),
@@ -59,7 +60,9 @@ def list_workflows(
 def show(
     context: typer.Context,
     *,
-    workflow_id: Annotated[str, typer.Argument(metavar="ID", help="As printed by `spectra workflows list`.")],
+    workflow_id: Annotated[
+        str, typer.Argument(metavar="ID", help="Whole or short, as `spectra workflows list` prints it.")
+    ],
     watch: Annotated[bool, typer.Option("--watch", help="Follow it until it ends; failing exits with 1.")] = False,
     json: JsonOption = False,
 ) -> None:
@@ -67,13 +70,22 @@ def show(
     with Machine.of(context).client(notify=note) as client:
         record = None
         shown = 0
-        for record in _versions(client, workflow_id, watch):
+        for record in _versions(client, _whole(client, workflow_id), watch):
             if json:
                 emit([record], [], Target.of(json=True))
             else:
                 shown = _progress(record, shown)
     if watch and record is not None and record.status == "failed":
         raise typer.Exit(1)
+
+
+def _whole(client: Client, given: str) -> str:
+    from spectra.cli.answers import WorkflowList
+
+    def known() -> Iterator[str]:
+        return (w.workflow_id for w in client.get("/v0/workflows", WorkflowList, {"limit": LOOK_AT}).workflows)
+
+    return resolve(given, known)
 
 
 def _versions(client: Client, workflow_id: str, watch: bool) -> Iterator[WorkflowRecord]:
