@@ -56,13 +56,14 @@ def submit_all(server: BenchServer, files: Sequence[Path], *, clients: int, prog
     """Post every file on the fast path from `clients` at once; returns seconds."""
     done = itertools.count(1)
 
-    def submit(client: httpx.Client, file: Path) -> None:
-        _checked(client.post("/v0/mesh/ingest", content=file.read_bytes()))
-        progress(next(done))
-
     with client_of(server) as client, ThreadPoolExecutor(clients) as pool:
+
+        def submit(file: Path) -> None:
+            _checked(client.post("/v0/mesh/ingest", content=file.read_bytes()))
+            progress(next(done))
+
         began = time.perf_counter()
-        for _ in pool.map(lambda file: submit(client, file), files):
+        for _ in pool.map(submit, files):
             pass
         return time.perf_counter() - began
 

@@ -55,7 +55,7 @@ class Result(msgspec.Struct, kw_only=True):
 
 def run(n_hosts: int = 10_000, *, batch: int = 1000, say: Say | None = None) -> Result:
     """Measure everything with `n_hosts` made-up hosts of three services, in a scratch database."""
-    tell = say or (lambda _: None)
+    tell = say or _silent
     tell("gate and parser")
     verify_rate, parse_rate = gate_verify_per_s(), parse_hosts_per_s()
     tell("starting the server")
@@ -104,6 +104,10 @@ def parse_hosts_per_s(count: int = 5000) -> float:
     kept = sum(1 for _ in records)
     assert kept >= count
     return count / (time.perf_counter() - began)
+
+
+def _silent(_: str) -> None:
+    """Say nothing."""
 
 
 class _OneKey:
