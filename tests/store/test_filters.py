@@ -26,7 +26,16 @@ PRODUCTS = ["nginx", "Apache httpd", "Apache Tomcat/Coyote JSP engine", "OpenSSH
 VERSIONS = ["1.2", "1.2.3", "1.20", "1.2p1", "1.2-rc", "9.2p1 Debian 2", ""]
 SERVICES = ["http", "https", "ssh", "imap", "HTTP", "s", ""]
 SPEECH = ["welcome", "to", "nginx", "login", "page", "42", "SSH"]
-NAMES = ["example.org", "a.example.org", "b.a.example.org", "notexample.org", "examplexorg", "100%.example.org", "x_y"]
+NAMES = [
+    "example.org",
+    "a.example.org",
+    "b.a.example.org",
+    "notexample.org",
+    "examplexorg",
+    "100%.example.org",
+    "x_y",
+    "b.xay",
+]
 ADDRESSES = ["10.0.0.1", "10.0.0.2", "10.0.1.200", "10.255.255.255", "11.0.0.0", "192.0.2.7", "2001:db8::1", "::ffff"]
 PORTS = [0, 21, 22, 80, 443, 8080, 65535]
 SCANS = ["weekly", "nightly", "odd'; --"]
