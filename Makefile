@@ -16,6 +16,9 @@ CODE := src tests scripts
 
 # uv neither downloads a Python nor reads an environment that belongs to another project.
 export UV_PYTHON_DOWNLOADS := never
+# This machine's own certificates where it has some: a company's proxy is in there, not in uv's.
+STORES := /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt /etc/ssl/cert.pem
+export UV_SYSTEM_CERTS := $(if $(wildcard $(STORES)),true,false)
 unexport VIRTUAL_ENV UV_PROJECT_ENVIRONMENT
 
 .PHONY: help install demo up down test lint format bench docs clean

@@ -26,7 +26,7 @@ WIDTH = min(80, shutil.get_terminal_size((80, 24)).columns)
 COLOUR = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
 COMMAND_TIMEOUT_S = 120
 STOP_WITHIN_S = 30
-PORTS = "21-23,25,53,80,110,143,443,445,587,631,993,1883,3000,3306,5432,6379,8000,8080,8443,9000,9200,11211,27017"
+PORTS = "22,25,53,80,443,3306,5432,6379,8080,9200"
 
 
 class Failed(Exception):
@@ -53,7 +53,12 @@ class Demo:
         shown = textwrap.wrap(line, WIDTH - 2, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)
         print(paint(" \\\n".join(shown), "36"), flush=True)
         done = subprocess.run(
-            [SPECTRA, *arguments], env=self.environment, cwd=ROOT, timeout=COMMAND_TIMEOUT_S, check=False
+            [SPECTRA, *arguments],
+            env=self.environment,
+            cwd=ROOT,
+            stderr=subprocess.STDOUT,  # in one stream, so that a pipe keeps the order
+            timeout=COMMAND_TIMEOUT_S,
+            check=False,
         )
         if done.returncode:
             raise Failed(f"`spectra {arguments[0]}` ended with code {done.returncode}")
@@ -73,39 +78,37 @@ def paint(text: str, code: str) -> str:
     return f"\x1b[{code}m{text}\x1b[0m" if COLOUR else text
 
 
-def say(text: str) -> None:
-    """A heading with what comes next."""
-    head, _, rest = text.partition(". ")
-    print(f"\n{paint('── ' + head + ' ' + '─' * max(0, WIDTH - len(head) - 4), '1')}")
-    if rest:
-        print(textwrap.fill(rest, WIDTH))
+def say(head: str, text: str = "") -> None:
+    """A heading, and what comes next in a sentence or two."""
+    print(f"\n{paint(f'── {head} '.ljust(WIDTH, '─'), '1')}")
+    if text:
+        print(textwrap.fill(text, WIDTH))
 
 
 def show(demo: Demo) -> None:
     """The tour."""
-    say("1. Start")
+    say("1. Start", "A database, an API and workflows, on a node of its own in a temporary folder.")
     demo.run("up", "--detach")
 
-    say("2. Scan this machine. The scanner is built in; every special-use range, loopback too, needs your word first.")
-    ports = f"{PORTS},{demo.port()}"
-    allowed = ("--allow", "127.0.0.0/8", "--consent", "my own machine")
-    demo.run("scan", "127.0.0.1", "--scanner", "connect", *allowed, "--ports", ports, "--submit")
+    say("2. Scan this machine", "The scanner is built in. Loopback is special-use: it needs your word first.")
+    where = ("--ports", f"{PORTS},{demo.port()}", "--allow", "127.0.0.0/8", "--consent", "my own machine")
+    demo.run("scan", "127.0.0.1", "--scanner", "connect", *where, "--submit")
     demo.run("search", "net:127.0.0.0/8")
 
-    say("3. Import what nmap and masscan found on two days. A small network of documentation addresses.")
+    say("3. Import", "What nmap and masscan wrote about a small network, on two days.")
     demo.run("import", "samples/day1", "samples/day2")
 
-    say("4. Ask. Which OpenSSH is where? Which pages speak of the bakery, nginx aside?")
-    demo.run("search", "product:openssh", "net:192.0.2.0/24", "--sort", "ip")
-    demo.run("search", "bakery", "-product:nginx", "--sort", "ip")
+    say("4. Ask", "Which OpenSSH is where? Who else than nginx speaks of the bakery?")
+    demo.run("search", "product:openssh", "net:192.0.2.0/24", "--fields", "ip,port,product,version,hostnames")
+    demo.run("search", "bakery", "-product:nginx", "--fields", "ip,port,product,title,banner")
 
-    say("5. One host and its past. Upgrades, a new certificate, and a Redis that is gone.")
+    say("5. One host and its past", "Two upgrades, a new certificate, and a Redis that is gone.")
     demo.run("host", "192.0.2.10", "--history")
 
-    say("6. The same host as it was on the day before")
+    say("6. The same host, the day before", "Nothing is overwritten: any past moment can be asked for.")
     demo.run("host", "192.0.2.10", "--at", "2026-11-20T12:00:00Z")
 
-    say("7. Trust. Everything accepted was signed and chained; this walks the chain and hashes the originals.")
+    say("7. Trust", "All of it was signed and chained. This checks signatures, chain and originals.")
     demo.run("provenance", "verify")
     demo.run("status")
 
