@@ -8,7 +8,6 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from importlib import resources
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -367,10 +366,6 @@ def test_a_scan_of_a_contributor_is_one_observation(database: Database, write: S
     assert ask(database, "scan:weekly") == [("10.0.0.1", 80), ("10.0.0.2", 80)]
 
 
-@pytest.mark.xfail(
-    "translate(" not in (resources.files("spectra.store") / "schema.sql").read_text("utf-8"),
-    reason="banner.words is still cut by PostgreSQL's parser alone",
-)
 @pytest.mark.parametrize("words", ["nginx", "nginx/1.18.0", "HTTP/1.1 200 ok", "x-powered-by", "<b>", "server: nginx"])
 def test_words_are_cut_at_punctuation(database: Database, write: Scribe, words: str) -> None:
     """`nginx` finds `Server: nginx/1.18.0`, which PostgreSQL's own parser takes for the path of a file."""

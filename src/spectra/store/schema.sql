@@ -97,14 +97,16 @@ CREATE TABLE service (
     first_seen timestamptz NOT NULL DEFAULT now()
 );
 CREATE INDEX service_name ON service (lower(name));
-CREATE INDEX service_product ON service (lower(product));
 
 CREATE TABLE banner (
     id         uuid PRIMARY KEY,
     text       text NOT NULL,
     title      text NOT NULL,
     first_seen timestamptz NOT NULL DEFAULT now(),
-    words      tsvector NOT NULL GENERATED ALWAYS AS (to_tsvector('simple', title || ' ' || text)) STORED
+    -- Punctuation is cut first: the parser would take nginx/1.18.0 for a path and <b> for a tag. store/filters.py cuts
+    -- what is searched for in the same way.
+    words      tsvector NOT NULL GENERATED ALWAYS AS (to_tsvector('simple', translate(title || ' ' || text,
+                 '!"#$%&''()*+,-./:;<=>?@[\]^_`{|}~', repeat(' ', 32)))) STORED
 );
 CREATE INDEX banner_words ON banner USING gin (words);
 

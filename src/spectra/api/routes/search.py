@@ -35,13 +35,13 @@ def find(
     limit: Annotated[int, Query(ge=1, le=5000)] = 100,
 ) -> Response:
     """Endpoints in their newest version. Each filter of the language may also be given as a parameter of its name."""
-    parsed = queries.parse(f"{q} {_filters(request)}".strip(), services.clock())
+    parsed = queries.parse(q, services.clock(), _filters(request))
     return answer(search.search(services.database, parsed, sort=sort, cursor=cursor, limit=limit))
 
 
-def _filters(request: Request) -> str:
-    """Parameters named like a field of the language, as terms of it; any other is refused rather than ignored."""
-    terms: list[str] = []
+def _filters(request: Request) -> dict[str, str]:
+    """Parameters named like a field of the language; any other is refused rather than ignored."""
+    given: dict[str, str] = {}
     for name, value in request.query_params.multi_items():
         if name in _OWN:
             continue
@@ -49,13 +49,7 @@ def _filters(request: Request) -> str:
             raise BadRequest(
                 f"There is no filter {name[:40]}.", field=name[:40], hint=f"Filters: {', '.join(queries.FIELDS)}."
             )
-        terms.append(f"{name}:{value}" if _plain(value) else f'{name}:"{_escaped(value)}"')
-    return " ".join(terms)
-
-
-def _plain(value: str) -> bool:
-    return bool(value) and not any(c.isspace() or c in '"\\' for c in value)
-
-
-def _escaped(value: str) -> str:
-    return value.replace("\\", "\\\\").replace('"', '\\"')
+        if name in given:
+            raise BadRequest(f"{name} is given twice.", field=name, hint="Separate values by commas: they mean OR.")
+        given[name] = value
+    return given
