@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import threading
 from collections import deque
 from collections.abc import Generator
@@ -113,6 +114,15 @@ def decompressed(said: Payload) -> bytes:
     return zstandard.ZstdDecompressor().decompress(said.output.data, max_output_size=max(said.output.size, 1))
 
 
+class _Quiet(ThreadingHTTPServer):
+    """Clients that go away are part of the tests; other errors are told."""
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Tell of an error in a handler."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
+
+
 @contextmanager
 def serving(server: StandIn) -> Generator[str]:
     """The URL at which `server` answers while the block runs."""
@@ -131,7 +141,11 @@ def serving(server: StandIn) -> Generator[str]:
 
         def _handle(self) -> None:
             url = urlsplit(self.path)
-            body = self.rfile.read(int(self.headers.get("content-length") or 0))
+            length = int(self.headers.get("content-length") or 0)
+            body = self.rfile.read(length)
+            if len(body) < length:  # a client that was interrupted while it sent
+                self.close_connection = True
+                return
             params = {name: values[-1] for name, values in parse_qs(url.query, keep_blank_values=True).items()}
             token = (self.headers.get("authorization") or "").removeprefix("Bearer ")
             answer = server.answer(Request(self.command, url.path, params, body, token))
@@ -154,7 +168,7 @@ def serving(server: StandIn) -> Generator[str]:
                 return
             self.wfile.write(b"0\r\n\r\n")
 
-    httpd = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    httpd = _Quiet(("127.0.0.1", 0), Handler)
     httpd.daemon_threads = True
     thread = threading.Thread(target=httpd.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()

@@ -18,6 +18,7 @@ from tests.cli.standin import Answer, StandIn
 from tests.cli.test_search import match
 
 HEAVY = (
+    "asyncio",
     "httpx",
     "pydantic",
     "msgspec",

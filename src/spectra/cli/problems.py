@@ -52,9 +52,10 @@ class ApiError(SpectraError):
 
     @property
     def where(self) -> str:
-        """The field, line and column the server named, such as `line 17, field host.ip`; empty if none."""
+        """What the server named of field, line and column and did not say already, such as `line 17, field ip`."""
         named = (("line", self.problem.line), ("column", self.problem.column), ("field", self.problem.field))
-        return ", ".join(f"{name} {value}" for name, value in named if value)
+        said = self.message.lower()
+        return ", ".join(f"{name} {value}" for name, value in named if value and f"{name} {value}".lower() not in said)
 
 
 _BY_STATUS = {400: Code.USAGE, 404: Code.NOT_FOUND, 502: Code.UNREACHABLE, 503: Code.UNREACHABLE, 504: Code.UNREACHABLE}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 import sys
 from collections.abc import Sequence
@@ -34,6 +33,21 @@ DEFAULT_PORTS = "top1000"
 CONSENT_LASTS = timedelta(days=1)
 ASK_ABOVE = timedelta(minutes=30)
 
+ScannerOption = Annotated[
+    Literal["auto", "naabu", "nmap", "connect"],
+    typer.Option("--scanner", help="auto takes naabu, else nmap, else the built-in connect scanner."),
+]
+PrivacyOption = Annotated[
+    Literal["full", "meta-only"],
+    typer.Option("--privacy", help="meta-only keeps banners, titles and certificates here."),
+]
+AllowOption = Annotated[
+    list[str] | None, typer.Option("--allow", metavar="CIDR", help="Allow this special-use network for this scan.")
+]
+ConsentOption = Annotated[
+    str, typer.Option("--consent", metavar="REASON", help="Record for a day who agreed to the scan, and why.")
+]
+
 
 def scan(
     context: typer.Context,
@@ -44,21 +58,11 @@ def scan(
     ports: Annotated[
         str, typer.Option("--ports", "-p", metavar="SPEC", help="22,80,8000-8100, U:53, top100, top1000 or all.")
     ] = DEFAULT_PORTS,
-    scanner: Annotated[
-        Literal["auto", "naabu", "nmap", "connect"],
-        typer.Option("--scanner", help="auto takes naabu, else nmap, else the built-in connect scanner."),
-    ] = "auto",
+    scanner: ScannerOption = "auto",
     submit: Annotated[bool, typer.Option("--submit", help="Sign what was found and submit it.")] = False,
-    privacy: Annotated[
-        Literal["full", "meta-only"],
-        typer.Option("--privacy", help="meta-only keeps banners, titles and certificates here."),
-    ] = "full",
-    allow: Annotated[
-        list[str] | None, typer.Option("--allow", metavar="CIDR", help="Allow this special-use network for this scan.")
-    ] = None,
-    consent: Annotated[
-        str, typer.Option("--consent", metavar="REASON", help="Record for a day who agreed to the scan, and why.")
-    ] = "",
+    privacy: PrivacyOption = "full",
+    allow: AllowOption = None,
+    consent: ConsentOption = "",
     skip: Annotated[bool, typer.Option("--skip-forbidden", help="Leave out what may not be scanned.")] = False,
     rate: Annotated[int, typer.Option("--rate", min=0, metavar="N", help="Most probes a second; 0: settings.")] = 0,
     timeout: Annotated[
@@ -128,6 +132,8 @@ def _prepare(
     targets: tuple[ScanTarget, ...], settings: Settings, allow: Sequence[str], reason: str, skip: bool
 ) -> Prepared:
     """Check and resolve; where only consent is missing, record what `reason` or the person at the terminal says."""
+    import asyncio
+
     from spectra.cli.scopes import ask, law, record_consent
     from spectra.collect.prepare import prepare
     from spectra.collect.scope import OutOfScope
@@ -161,6 +167,8 @@ def _announce(tool: Scanner, request: ScanRequest, yes: bool) -> None:
 
 def _run(tool: Scanner, request: ScanRequest) -> tuple[RawOutput, ...]:
     """Scan with a bar. Ctrl-C cancels the scan, which then hands out what it has; a second one gives up."""
+    import asyncio
+
     from spectra.cli.progress import bar
     from spectra.collect.scanners.choose import run
 

@@ -85,8 +85,8 @@ class Sender:
         self._seen: dict[str, str] = {}
 
     def close(self) -> None:
-        """Begin no further piece; those under way end by themselves."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        """Begin no further piece, and let the few under way come to their end: they may be accepted already."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
 
     def outcomes(self, files: Iterable[tuple[str, Iterable[Piece]]]) -> Iterator[Outcome]:
         """Send the pieces of all `files` (name and pieces); outcomes come in the order files are finished."""

@@ -130,7 +130,7 @@ def _below(name: str, recursive: bool, tell: Callable[[str], None]) -> Iterator[
         return
     for folder, folders, files in os.walk(path):
         if not recursive and folders:
-            tell(f"{folder}: {len(folders)} folders are left out; -r takes them in")
+            tell(f"{folder}: the {len(folders)} folders in it are left out; -r takes them in")
             folders.clear()
         folders[:] = sorted(f for f in folders if not f.startswith("."))
         yield from (Path(folder) / file for file in sorted(files) if not file.startswith("."))
