@@ -92,7 +92,8 @@ def _start_detached(settings: Settings) -> str:
     call = [sys.executable, "-m", "spectra", "up", "--port", str(settings.api.port)]
     call += ["--data-dir", str(settings.data_dir)]
     try:
-        log.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)  # on its own: `mode` is not for parents
+        log.parent.mkdir(exist_ok=True, mode=0o700)
         with log.open("ab") as stream:
             start = stream.tell()
             child = subprocess.Popen(
