@@ -1,4 +1,4 @@
-"""An S3 for tests: moto's server stands in for a real one (SeaweedFS, AWS). It speaks the protocol and keeps nothing."""
+"""An S3 for tests: moto's server stands in for a real one (SeaweedFS, AWS): it speaks the protocol, keeps nothing."""
 
 from __future__ import annotations
 
