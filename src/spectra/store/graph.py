@@ -314,16 +314,15 @@ class GraphWriter:
         self._execute(_EVIDENCE, self._evidence)
         self._evidence.clear()
         if self._names:
-            self._digest.add(self._names)
-            self._connection.execute(_NAMES, {"rows": encode(self._names).decode(), "observation": self._observation})
+            named = self._digest.add(self._names)
+            self._connection.execute(_NAMES, {"rows": named, "observation": self._observation})
             self._names.clear()
 
     def _flush_hosts(self) -> None:
         rows = list(self._hosts.values())
         found = self._connection.execute(_HOSTS, [encode(rows).decode()]).fetchall()
         previous: dict[str, datetime | None] = {canonical_ip(ip): seen for ip, seen in found}
-        self._digest.add(self._sightings)
-        self._connection.execute(_SIGHTINGS, [self._observation, encode(self._sightings).decode()])
+        self._connection.execute(_SIGHTINGS, [self._observation, self._digest.add(self._sightings)])
 
         new = [ip for ip, seen in previous.items() if seen is None]
         newer = [ip for ip, seen in previous.items() if seen is not None and seen < self._hosts[ip].at]
@@ -350,8 +349,7 @@ class GraphWriter:
         for ip, at in self._silent.items():
             by_time.setdefault(at, []).append(ip)
         rows = [SilenceRow(net, at) for at, ips in by_time.items() for net in _collapsed(ips)]
-        self._digest.add(rows)
-        self._connection.execute(_SILENCES, [self._observation, encode(rows).decode()])
+        self._connection.execute(_SILENCES, [self._observation, self._digest.add(rows)])
         self._n_silent += len(self._silent)
         self._silent.clear()
 

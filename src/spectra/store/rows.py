@@ -149,9 +149,11 @@ class Digest:
     def __init__(self) -> None:
         self._hashes: list[bytes] = []
 
-    def add(self, rows: Iterable[msgspec.Struct]) -> None:
-        """Take in rows."""
-        self._hashes += [hashlib.sha256(encode(row)).digest() for row in rows]
+    def add(self, rows: Iterable[msgspec.Struct]) -> str:
+        """Take in rows; returns them as the JSON array that PostgreSQL is given, since each is encoded here anyway."""
+        encoded = [encode(row) for row in rows]
+        self._hashes += [hashlib.sha256(row).digest() for row in encoded]
+        return f"[{b','.join(encoded).decode()}]"
 
     def __bool__(self) -> bool:
         """Whether there was any row."""
