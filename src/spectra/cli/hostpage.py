@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -162,11 +163,25 @@ def _endpoint(endpoint: EndpointRecord, now: datetime) -> list[Text]:
 
 
 def _evidence(host: HostRecord, now: datetime) -> Iterator[list[Text]]:
-    for piece in host.evidence:
-        yield _piece("host", piece, now)
+    yield from _pieces("host", host.evidence, now)
     for endpoint in _ordered(host.endpoints):
-        for piece in endpoint.evidence:
-            yield _piece(f"{endpoint.port}/{endpoint.protocol}", piece, now)
+        yield from _pieces(f"{endpoint.port}/{endpoint.protocol}", endpoint.evidence, now)
+
+
+def _pieces(where: str, evidence: Iterable[EvidenceRecord], now: datetime) -> Iterator[list[Text]]:
+    """The newest of each kind and key: some scripts say something else every time, such as a nonce."""
+    newest: dict[tuple[str, str], EvidenceRecord] = {}
+    earlier: Counter[tuple[str, str]] = Counter()
+    for piece in evidence:
+        key = (piece.kind, piece.key)
+        earlier[key] += key in newest
+        if key not in newest or piece.last_seen > newest[key].last_seen:
+            newest[key] = piece
+    for key, piece in newest.items():
+        row = _piece(where, piece, now)
+        if earlier[key]:
+            row[1].append(f" (+{earlier[key]} earlier)", style="dim")
+        yield row
 
 
 _SEVERITY = {"critical": "bold red", "high": "red", "medium": "yellow", "low": "cyan"}
