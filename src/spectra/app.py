@@ -7,7 +7,7 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
@@ -16,11 +16,12 @@ import uvicorn
 
 from spectra import __version__, logs
 from spectra.api.app import create_app
+from spectra.api.protocol import BoundedHttp
 from spectra.api.services import Services
 from spectra.engines import lifecycle
 from spectra.engines.lifecycle import RunState
 from spectra.engines.postgres import PostgresServer
-from spectra.errors import SetupError
+from spectra.errors import SetupError, SpectraError
 from spectra.flow.submission import Ingest
 from spectra.flow.workflows import Workflows
 from spectra.identity import tokens
@@ -35,6 +36,8 @@ from spectra.store.database import Database, migrate
 
 _log = logging.getLogger("spectra")
 
+_BACKLOG = 512
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 LOCAL_CONTRIBUTOR = "local-admin"
 
 
@@ -44,9 +47,14 @@ def now() -> datetime:
 
 
 @contextmanager
-def engines(settings: Settings, *, with_workflows: bool = True) -> Generator[Services]:
-    """Everything `settings` asks for, started; stopped in reverse order when the block ends."""
-    with _database_url(settings) as (url, server):
+def engines(
+    settings: Settings, *, with_workflows: bool = True, on_failure: Callable[[SpectraError], None] | None = None
+) -> Generator[Services]:
+    """Everything `settings` asks for, started; stopped in reverse order when the block ends.
+
+    `on_failure` is told, on another thread, when the embedded PostgreSQL cannot be kept running.
+    """
+    with _database_url(settings, on_failure) as (url, server):
         db = settings.database
         with Database(
             url,
@@ -78,9 +86,12 @@ def _services(
         clock=now,
     )
     workflows = Workflows(ingest)
-    if with_workflows:
-        workflows.start()
-    try:
+    with ExitStack() as stack:
+        stack.callback(ingest.close)
+        if with_workflows:
+            workflows.start()
+            # Before the database goes away: its threads are loud when that happens to them.
+            stack.callback(workflows.stop)
         yield Services(
             database=database,
             blobs=blobs,
@@ -90,23 +101,23 @@ def _services(
             started=now(),
             max_envelope_bytes=gate.max_envelope_bytes,
             max_concurrent_ingests=settings.api.max_concurrent_ingests,
+            body_timeout_s=settings.api.body_timeout_s,
             key_grace_s=gate.key_grace_s,
             database_kind="embedded" if server else "server",
             database_restarts=lambda: server.restarts if server else 0,
         )
-    finally:
-        # DBOS first: its threads are loud when the database goes away before them.
-        if with_workflows:
-            workflows.stop()
-        ingest.close()
 
 
 @contextmanager
-def _database_url(settings: Settings) -> Generator[tuple[str, PostgresServer | None]]:
+def _database_url(
+    settings: Settings, on_failure: Callable[[SpectraError], None] | None
+) -> Generator[tuple[str, PostgresServer | None]]:
     if settings.database.url is not None:
         yield settings.database.url.get_secret_value(), None
         return
-    server = PostgresServer(settings.data_dir, shared_buffers_mb=settings.database.shared_buffers_mb, log=_log)
+    server = PostgresServer(
+        settings.data_dir, shared_buffers_mb=settings.database.shared_buffers_mb, log=_log, on_failure=on_failure
+    )
     url = server.start()
     try:
         yield url, server
@@ -115,32 +126,101 @@ def _database_url(settings: Settings) -> Generator[tuple[str, PostgresServer | N
 
 
 def serve(settings: Settings, *, ready: Callable[[str], None]) -> int:
-    """Run until SIGINT or SIGTERM; `ready` is called with the URL once it answers. Returns the exit code."""
+    """Run until SIGINT or SIGTERM; `ready` is called with the URL once it answers. Returns the exit code.
+
+    Raises `SpectraError` where it cannot start, or where the embedded PostgreSQL cannot be kept running: a service
+    manager may then start it anew.
+    """
     logs.configure(settings.log)
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
-    with lifecycle.instance_lock(settings.data_dir), _listening(settings) as listener, engines(settings) as services:
+    try:
+        with _ended_by_signals(), _owned(settings.data_dir), _listening(settings) as listener:
+            _serve_on(listener, settings, ready)
+    except KeyboardInterrupt:
+        _log.info("stopped while starting")
+    return 0
+
+
+def _serve_on(listener: socket.socket, settings: Settings, ready: Callable[[str], None]) -> None:
+    ending = _Ending()
+    with engines(settings, on_failure=ending.because) as services:
         url = _url(settings.api.host, listener)
         ensure_local_identity(services.database, settings.data_dir, url)
-        server = _Server(
-            uvicorn.Config(
-                create_app(services),
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                date_header=True,
-                timeout_keep_alive=30,
-                timeout_graceful_shutdown=10,
-                h11_max_incomplete_event_size=65536,
-                backlog=512,
-            ),
-            on_ready=lambda: _announce(settings, url, ready),
+        config = uvicorn.Config(
+            create_app(services),
+            http=BoundedHttp,
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            date_header=True,
+            timeout_keep_alive=30,
+            timeout_graceful_shutdown=10,
+            backlog=_BACKLOG,
         )
         try:
-            server.run(sockets=[listener])
+            ending.run(_Server(config, on_ready=lambda: _announce(settings, url, ready)), listener)
         finally:
             lifecycle.remove_state(settings.data_dir)
         _log.info("stopping")
-    return 0
+    if ending.error:
+        raise ending.error
+
+
+@contextmanager
+def _owned(data_dir: Path) -> Generator[None]:
+    """The data folder, made if need be, for this process alone."""
+    with ExitStack() as stack:
+        try:
+            data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+            stack.enter_context(lifecycle.instance_lock(data_dir))
+        except OSError as error:
+            raise SetupError(
+                f"The data folder {data_dir} cannot be used: {error.strerror}.",
+                hint="Choose another with --data-dir or SPECTRA_DATA_DIR.",
+            ) from error
+        yield
+
+
+@contextmanager
+def _ended_by_signals() -> Generator[None]:
+    """Until the server takes signals over, SIGTERM unwinds the start as Ctrl-C does, so that no engine is left."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        _ignore_signals()
+        raise KeyboardInterrupt
+
+    for number in _SIGNALS:
+        signal.signal(number, interrupt)
+    yield
+
+
+def _ignore_signals() -> None:
+    """Engines are being stopped: a second, impatient signal must not break that off."""
+    for number in _SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+
+
+class _Ending:
+    """Why the server ends, if not by a signal. The reason may come at any time, from another thread."""
+
+    def __init__(self) -> None:
+        self.error: SpectraError | None = None
+        self._server: uvicorn.Server | None = None
+
+    def because(self, error: SpectraError) -> None:
+        """End the server with `error`."""
+        self.error = error
+        if self._server is not None:
+            self._server.should_exit = True
+
+    def run(self, server: uvicorn.Server, listener: socket.socket) -> None:
+        """Run `server` unless there is a reason not to already."""
+        self._server = server
+        if self.error is None:
+            server.run(sockets=[listener])
 
 
 def _announce(settings: Settings, url: str, ready: Callable[[str], None]) -> None:
@@ -168,13 +248,12 @@ class _Server(uvicorn.Server):
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        before = {number: signal.signal(number, self._stop) for number in (signal.SIGINT, signal.SIGTERM)}
+        for number in _SIGNALS:
+            signal.signal(number, self._stop)
         try:
             yield
         finally:
-            # From here on engines are being stopped: a second, impatient signal must not break that off.
-            for number in before:
-                signal.signal(number, signal.SIG_IGN)
+            _ignore_signals()
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
         self.handle_exit(number, frame)
@@ -190,6 +269,8 @@ def _listening(settings: Settings) -> Generator[socket.socket]:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((host, port))
+            # Listening, not only bound: with SO_REUSEADDR two may bind the same port until one of them listens.
+            listener.listen(_BACKLOG)
         except OSError as error:
             raise SetupError(
                 f"Cannot listen on {host}:{port}: {error.strerror}.",

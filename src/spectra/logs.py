@@ -38,6 +38,18 @@ class _Text(logging.Formatter):
         """The line, with control characters escaped."""
         return _printable(super().formatMessage(record))
 
+    def formatException(self, ei: Any) -> str:  # noqa: N802
+        """The traceback: an error's message quotes what a stranger sent."""
+        return _lines(super().formatException(ei))
 
-def _printable(text: Any) -> str:
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
+    def formatStack(self, stack_info: str) -> str:  # noqa: N802
+        """The stack, line by line."""
+        return _lines(super().formatStack(stack_info))
+
+
+def _lines(text: str) -> str:
+    return "\n".join(_printable(line) for line in text.split("\n"))
+
+
+def _printable(text: str) -> str:
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

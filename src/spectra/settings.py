@@ -41,6 +41,7 @@ class ApiSettings(_Section):
     host: str = Field(default="127.0.0.1", description="Address the API listens on; loopback unless you change it.")
     port: int = Field(default=8765, ge=0, le=65535, description="TCP port of the API; 0 picks a free one.")
     request_timeout_s: float = Field(default=30.0, gt=0, description="Longest a request may wait for the database.")
+    body_timeout_s: float = Field(default=120.0, gt=0, description="Longest a request's body may take to arrive.")
     max_concurrent_ingests: int = Field(
         default=8,
         ge=1,

@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import Any, Final
 
 import msgspec
-from fastapi import FastAPI
-from fastapi.openapi.utils import get_openapi
 from starlette.responses import Response
 
 from spectra.api.problems import MEDIA_TYPE
@@ -15,7 +13,7 @@ _REF: Final = "#/components/schemas/{name}"
 _encode = msgspec.json.Encoder().encode
 
 
-class Problem(msgspec.Struct, omit_defaults=True):
+class ProblemDetails(msgspec.Struct, omit_defaults=True):
     """RFC 9457 problem details. `reason` is stable; `detail` and `hint` are for people."""
 
     type: str
@@ -43,13 +41,18 @@ def described(kind: type, *others: int, status: int = 200) -> dict[int | str, di
         status: {"description": (kind.__doc__ or kind.__name__).partition("\n")[0], "content": _content(kind)}
     }
     for other in (*others, 503):
-        documents[other] = {"description": "Problem", "content": _content(Problem, MEDIA_TYPE)}
+        documents[other] = {"description": "Problem", "content": _content(ProblemDetails, MEDIA_TYPE)}
     return documents
 
 
 def _content(kind: type, media_type: str = "application/json") -> dict[str, Any]:
     describe(kind)
-    return {media_type: {"schema": {"$ref": _REF.format(name=kind.__name__)}}}
+    return {media_type: {"schema": {"$ref": ref(kind)}}}
+
+
+def ref(kind: type) -> str:
+    """Where the OpenAPI document has the schema of `kind`."""
+    return _REF.format(name=kind.__name__)
 
 
 def describe(kind: type) -> None:
@@ -60,17 +63,8 @@ def describe(kind: type) -> None:
 _described: set[type] = set()
 
 
-def install_openapi(app: FastAPI) -> None:
-    """Have `app.openapi()` carry the schemas of all answers."""
-
-    def openapi() -> dict[str, Any]:
-        if app.openapi_schema is None:
-            document = get_openapi(title=app.title, version=app.version, routes=app.routes, description=app.description)
-            kinds = sorted(_described, key=lambda kind: kind.__name__)
-            _, components = msgspec.json.schema_components(kinds, ref_template=_REF)
-            document.setdefault("components", {}).setdefault("schemas", {}).update(components)
-            document["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
-            app.openapi_schema = document
-        return app.openapi_schema
-
-    app.openapi = openapi  # FastAPI's documented way of extending the document
+def components() -> dict[str, Any]:
+    """The JSON Schemas of all kinds of answer, by name."""
+    kinds = sorted(_described, key=lambda kind: kind.__name__)
+    _, schemas = msgspec.json.schema_components(kinds, ref_template=_REF)
+    return schemas

@@ -15,7 +15,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from spectra import __version__
-from spectra.api.answers import install_openapi
+from spectra.api import document
 from spectra.api.metrics import Metrics
 from spectra.api.problems import problem
 from spectra.api.routes import health, hosts, ingest, keys, observations, provenance, search, workflows
@@ -23,6 +23,8 @@ from spectra.api.services import Services
 from spectra.errors import BadRequest, SpectraError
 
 _log = logging.getLogger("spectra.api")
+# A label's values must be bounded: some HTTP parsers let any word through as a method.
+_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE"})
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 ROUTERS: Final = (
@@ -39,6 +41,18 @@ ROUTERS: Final = (
 
 def create_app(services: Services) -> FastAPI:
     """The app around `services`; starting and stopping those is the caller's."""
+    app = routed_app()
+    app.state.services = services
+    app.state.admission = ingest.Admission(services.max_concurrent_ingests)
+    app.add_exception_handler(SpectraError, _spectra_error)
+    app.add_exception_handler(RequestValidationError, _validation_error)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_middleware(Observed, metrics=services.metrics)
+    return app
+
+
+def routed_app() -> FastAPI:
+    """The routes alone, with no services behind them: enough for the OpenAPI document."""
     app = FastAPI(
         title="Spectra",
         version=__version__,
@@ -47,16 +61,10 @@ def create_app(services: Services) -> FastAPI:
         redoc_url=None,
         openapi_url=None,
     )
-    app.state.services = services
-    app.state.admission = ingest.Admission(services.max_concurrent_ingests)
     for router in ROUTERS:
         app.include_router(router)
     app.include_router(health.document)
-    install_openapi(app)
-    app.add_exception_handler(SpectraError, _spectra_error)
-    app.add_exception_handler(RequestValidationError, _validation_error)
-    app.add_exception_handler(HTTPException, _http_error)
-    app.add_middleware(Observed, metrics=services.metrics)
+    document.install(app, ROUTERS)
     return app
 
 
@@ -134,7 +142,8 @@ class Observed:
 
     def _record(self, scope: Scope, status: int, seconds: float, request_id: str) -> None:
         route = getattr(scope.get("route"), "path", "unmatched")
-        self._metrics.requests.labels(scope["method"], route, str(status)).inc()
+        method = scope["method"] if scope["method"] in _METHODS else "other"
+        self._metrics.requests.labels(method, route, str(status)).inc()
         self._metrics.seconds.labels(route).observe(seconds)
         _log.info(
             "%s %s %d",

@@ -20,6 +20,7 @@ MEDIA_TYPE: Final = "application/problem+json"
 _BY_REASON: Final[dict[str, int]] = {
     "envelope_too_large": 413,
     "too_large": 413,
+    "body_too_slow": 408,
     "no_such_path": 404,
     "method_not_allowed": 405,
     "http_error": 400,

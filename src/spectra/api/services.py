@@ -25,6 +25,7 @@ class Services:
     started: datetime
     max_envelope_bytes: int
     max_concurrent_ingests: int
+    body_timeout_s: float
     key_grace_s: int
     database_kind: str
     database_restarts: Callable[[], int]

@@ -33,10 +33,11 @@ def host(
 ) -> Response:
     """Names, endpoints with service, banner and certificate, evidence; with `history` how they came to be."""
     try:
-        address = str(ipaddress.ip_address(ip))
+        address = ipaddress.ip_address(ip)
     except ValueError as error:
         raise BadRequest(f"{ip[:80]} is not an IP address.", field="ip", hint="For a name ask /v0/hostname.") from error
-    return answer(hosts.host(services.database, address, at=_moment(at), history=history))
+    mapped = getattr(address, "ipv4_mapped", None)  # ::ffff:192.0.2.7 is kept as 192.0.2.7
+    return answer(hosts.host(services.database, str(mapped or address), at=_moment(at), history=history))
 
 
 @router.get(
@@ -57,6 +58,6 @@ def _moment(text: str) -> datetime | None:
     try:
         # A `+` of a time zone that was not percent-encoded arrives as a space.
         moment = datetime.fromisoformat(text.replace(" ", "+") if "T" in text else text)
-    except ValueError as error:
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (ValueError, OverflowError) as error:  # overflow: a zone that takes it out of the years 1 to 9999
         raise BadRequest(f"{text[:80]} is not a time.", field="at", hint="Write it as 2026-03-01T12:00:00Z.") from error
-    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)

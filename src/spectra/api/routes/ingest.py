@@ -5,33 +5,26 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Final
 
 import anyio
 import anyio.to_thread
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from spectra.api.answers import answer, describe, described
+from spectra.api import bodies
+from spectra.api.answers import answer, described
 from spectra.api.auth import ENVELOPE, ServicesDep, open_to
+from spectra.api.bodies import BodyTooLarge, described_body
 from spectra.api.problems import Busy, problem
 from spectra.api.services import Services
-from spectra.errors import BadRequest, SpectraError
+from spectra.errors import SpectraError
 from spectra.ingest.gate import Reason, Rejected
 from spectra.ingest.parsers import ParseError
 from spectra.model.envelope import Envelope, Receipt
 
 router = APIRouter(tags=["ingest"])
 
-_BODY_TIMEOUT_S: Final = 120.0
-describe(Envelope)
-_ENVELOPE_BODY = {
-    "requestBody": {
-        "required": True,
-        "description": "A DSSE envelope around a canonical application/vnd.spectra.observation+json payload.",
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Envelope"}}},
-    }
-}
+_ENVELOPE_BODY = described_body(Envelope)
 
 
 class Admission:
@@ -62,7 +55,7 @@ class Admission:
     "/v0/mesh/ingest",
     summary="Submit, and have it in search when this answers",
     dependencies=[open_to(ENVELOPE)],
-    responses=described(Receipt, 400, 401, 403, 409, 413, 422, 429, 507),
+    responses=described(Receipt, 400, 401, 403, 408, 409, 413, 422, 429, 507),
     openapi_extra=_ENVELOPE_BODY,
     response_class=Response,
 )
@@ -81,7 +74,10 @@ async def submit(request: Request, services: ServicesDep) -> Response:
     summary="Submit for a durable workflow",
     status_code=202,
     dependencies=[open_to(ENVELOPE)],
-    responses=described(Receipt, 400, 401, 403, 409, 413, 429, status=202),
+    responses={
+        **described(Receipt, 400, 401, 403, 408, 409, 413, 429, 507, status=202),
+        **described(Receipt),  # the same submission again
+    },
     openapi_extra=_ENVELOPE_BODY,
     response_class=Response,
 )
@@ -101,7 +97,7 @@ def _accept(services: Services, raw: bytes) -> Receipt:
 async def _receive(request: Request, services: Services, path: str, work: Callable[[bytes], Receipt]) -> Receipt:
     admission: Admission = request.app.state.admission
     async with admission.place():
-        raw = await _body(request, services.max_envelope_bytes)
+        raw = await _body(request, services)
         try:
             receipt = await admission.run(partial(work, raw))
         except Rejected as error:
@@ -114,33 +110,16 @@ async def _receive(request: Request, services: Services, path: str, work: Callab
     return receipt
 
 
-async def _body(request: Request, most: int) -> bytes:
-    """The body, at most `most` bytes: a claim of more is refused before anything is read."""
-    claimed = request.headers.get("content-length", "")
-    if claimed.isdecimal() and int(claimed) > most:
-        raise _too_large(request, int(claimed), most)
-    body = bytearray()
+async def _body(request: Request, services: Services) -> bytes:
     try:
-        with anyio.fail_after(_BODY_TIMEOUT_S):
-            async for chunk in request.stream():
-                body += chunk
-                if len(body) > most:
-                    raise _too_large(request, len(body), most)
-    except TimeoutError as error:
-        raise BadRequest(
-            f"The body did not arrive within {_BODY_TIMEOUT_S:.0f} s.", reason="body_too_slow", field="body"
+        return await bodies.read(request, services.max_envelope_bytes)
+    except BodyTooLarge as error:
+        services.metrics.rejections.labels(Reason.ENVELOPE_TOO_LARGE.value).inc()
+        raise Rejected(
+            Reason.ENVELOPE_TOO_LARGE,
+            f"The envelope has {error.size} bytes or more; {services.max_envelope_bytes} are accepted.",
+            hint="Split the output, or raise SPECTRA_GATE__MAX_ENVELOPE_BYTES.",
         ) from error
-    return bytes(body)
-
-
-def _too_large(request: Request, size: int, most: int) -> Rejected:
-    services: Services = request.app.state.services
-    services.metrics.rejections.labels(Reason.ENVELOPE_TOO_LARGE.value).inc()
-    return Rejected(
-        Reason.ENVELOPE_TOO_LARGE,
-        f"The envelope has {size} bytes or more; {most} are accepted.",
-        hint="Split the output, or raise SPECTRA_GATE__MAX_ENVELOPE_BYTES.",
-    )
 
 
 def _failed_before(request: Request, receipt: Receipt) -> Response:

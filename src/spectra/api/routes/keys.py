@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, TypeVar
+from typing import Annotated
 
 import msgspec
-from fastapi import APIRouter, Body, Request
+from fastapi import APIRouter, Request
+from msgspec import Meta
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
+from spectra.api import bodies
 from spectra.api.answers import answer, described
 from spectra.api.auth import ENVELOPE, ServicesDep, open_to, scope
+from spectra.api.bodies import described_body, json_body
 from spectra.api.services import Services
 from spectra.errors import BadRequest
 from spectra.identity import rotation
 from spectra.identity.keys import PublicKey
 from spectra.identity.roles import ROLES
-from spectra.ingest.gate import Reason, Rejected
+from spectra.model.envelope import Envelope, Sha256Hex, Word
 from spectra.model.records import KeyRecord
 from spectra.store import keys
 
 router = APIRouter(tags=["keys"])
-T = TypeVar("T")
 
 MAX_AGE_S = 600
 
@@ -42,17 +44,17 @@ class Rotated(msgspec.Struct):
 class NewKey(msgspec.Struct, forbid_unknown_fields=True):
     """A key to register; `proof` is a DSSE registration statement (JSON text) signed by that key."""
 
-    contributor: str
-    role: str
-    public_key: str
-    proof: str
-    comment: str = ""
+    contributor: Word
+    role: Word
+    public_key: Annotated[str, Meta(max_length=64)]
+    proof: Annotated[str, Meta(max_length=rotation.MAX_STATEMENT_BYTES)]
+    comment: Annotated[str, Meta(max_length=200, pattern=r"^[^\x00-\x1f\x7f-\x9f]*\Z")] = ""
 
 
 class KeyToRevoke(msgspec.Struct, forbid_unknown_fields=True):
     """The key to revoke."""
 
-    keyid: str
+    keyid: Sha256Hex
 
 
 @router.get(
@@ -72,12 +74,12 @@ def every(services: ServicesDep) -> Response:
     summary="Register a key",
     status_code=201,
     dependencies=[scope("keys:write")],
-    responses=described(KeyRecord, 400, 401, 403, 409, status=201),
+    responses=described(KeyRecord, 400, 401, 403, 408, 409, 413, status=201),
+    openapi_extra=described_body(NewKey),
     response_class=Response,
 )
-def register(services: ServicesDep, body: Annotated[dict[str, Any], Body(description=NewKey.__doc__)]) -> Response:
+def register(services: ServicesDep, new: Annotated[NewKey, json_body(NewKey)]) -> Response:
     """The holder proves possession: the proof is signed by the new key and names contributor and role."""
-    new = _read(body, NewKey)
     if new.role not in ROLES:
         raise BadRequest(f"There is no role {new.role[:40]}.", field="role", hint=f"One of {', '.join(ROLES)}.")
     public = PublicKey.from_b64(new.public_key)
@@ -91,7 +93,7 @@ def register(services: ServicesDep, body: Annotated[dict[str, Any], Body(descrip
         public_key=public.raw,
         keyid=public.keyid,
         now=services.clock(),
-        comment=new.comment[:200],
+        comment=new.comment,
     )
     return answer(record, 201)
 
@@ -100,12 +102,13 @@ def register(services: ServicesDep, body: Annotated[dict[str, Any], Body(descrip
     "/v0/keys/rotate",
     summary="Replace one's own key",
     dependencies=[open_to(ENVELOPE)],
-    responses=described(Rotated, 400, 401, 403, 404, 409, 413),
+    responses=described(Rotated, 400, 401, 404, 408, 409, 413),
+    openapi_extra=described_body(Envelope),
     response_class=Response,
 )
 async def rotate(request: Request, services: ServicesDep) -> Response:
     """A DSSE rotation statement signed by the old and the new key; the old one stays valid for the grace period."""
-    raw = await _statement(request)
+    raw = await bodies.read(request, rotation.MAX_STATEMENT_BYTES)
     return await run_in_threadpool(_rotate, services, raw)
 
 
@@ -130,31 +133,16 @@ def _rotate(services: Services, raw: bytes) -> Response:
     "/v0/keys/revoke",
     summary="Revoke a key at once",
     dependencies=[scope("keys:write")],
-    responses=described(KeyRecord, 400, 401, 403, 404),
+    responses=described(KeyRecord, 400, 401, 403, 404, 408, 413),
+    openapi_extra=described_body(KeyToRevoke),
     response_class=Response,
 )
-def revoke(services: ServicesDep, body: Annotated[dict[str, Any], Body(description=KeyToRevoke.__doc__)]) -> Response:
+def revoke(services: ServicesDep, key: Annotated[KeyToRevoke, json_body(KeyToRevoke)]) -> Response:
     """From the next submission on, by any coordinator."""
-    return answer(keys.revoke(services.database, _read(body, KeyToRevoke).keyid, services.clock()))
+    return answer(keys.revoke(services.database, key.keyid, services.clock()))
 
 
 def _rotatable(services: Services, keyid: str) -> PublicKey | None:
     """Only an active key: one that was rotated already has a successor, which is the one to rotate."""
     record = keys.find(services.database, keyid)
     return PublicKey.from_b64(record.public_key) if record and record.status == "active" else None
-
-
-async def _statement(request: Request) -> bytes:
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > rotation.MAX_STATEMENT_BYTES:
-            raise Rejected(Reason.ENVELOPE_TOO_LARGE, "A rotation statement is smaller than this.")
-    return bytes(body)
-
-
-def _read(body: dict[str, Any], kind: type[T]) -> T:
-    try:
-        return msgspec.convert(body, kind)
-    except msgspec.ValidationError as error:
-        raise BadRequest(f"{error}.", field="body") from error

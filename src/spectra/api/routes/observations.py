@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Annotated
 
 import msgspec
-from fastapi import APIRouter, Body, Query, Request
+from fastapi import APIRouter, Query, Request
 from msgspec import Meta
 from starlette.responses import Response
 
 from spectra.api.answers import answer, described
 from spectra.api.auth import ServicesDep, caller_of, scope
+from spectra.api.bodies import described_body, json_body
 from spectra.errors import BadRequest
 from spectra.ingest.output import open_output
 from spectra.model.envelope import Payload
@@ -43,17 +44,12 @@ class Digests(msgspec.Struct, forbid_unknown_fields=True):
     "/v0/observations/known",
     summary="Which outputs were accepted already",
     dependencies=[scope("observations:read")],
-    responses=described(Known, 400, 401, 403),
+    responses=described(Known, 400, 401, 403, 408, 413),
+    openapi_extra=described_body(Digests),
     response_class=Response,
 )
-def known(
-    request: Request, services: ServicesDep, body: Annotated[dict[str, list[str]], Body(description=Digests.__doc__)]
-) -> Response:
+def known(request: Request, services: ServicesDep, digests: Annotated[Digests, json_body(Digests)]) -> Response:
     """What makes an import resumable: ask before sending. Only the caller's own submissions are told of."""
-    try:
-        digests = msgspec.convert(body, Digests)
-    except msgspec.ValidationError as error:
-        raise BadRequest(f"{error}", field="output_sha256") from error
     found = observations.known_outputs(services.database, caller_of(request).contributor, digests.output_sha256)
     return answer(Known(found))
 
@@ -91,7 +87,10 @@ def one(services: ServicesDep, observation_id: str) -> Response:
     "/v0/observations/{observation_id}/raw",
     summary="The tool's original output",
     dependencies=[scope("observations:read")],
-    responses={200: {"description": "The bytes as the tool wrote them", "content": {"application/octet-stream": {}}}},
+    responses={
+        **described(ObservationRecord, 401, 403, 404, 500),
+        200: {"description": "The bytes as the tool wrote them", "content": {"application/octet-stream": {}}},
+    },
     response_class=Response,
 )
 def raw(services: ServicesDep, observation_id: str) -> Response:

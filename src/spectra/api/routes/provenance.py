@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import queue
 import threading
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ from spectra.store import provenance
 
 router = APIRouter(tags=["provenance"])
 
+_log = logging.getLogger("spectra.api")
 _QUEUE: Final = 64
 _WAIT_S: Final = 60.0
 
@@ -50,7 +52,7 @@ def head(services: ServicesDep) -> Response:
     summary="Walk the chain",
     dependencies=[scope("provenance:read")],
     responses={
-        **described(ChainReport, 401, 403),
+        **described(ChainReport, 400, 401, 403),
         200: {
             "description": "JSON lines: {progress} while walking, then one {report}",
             "content": {"application/x-ndjson": {"schema": {"$ref": "#/components/schemas/ChainReport"}}},
@@ -87,6 +89,9 @@ def _walk(services: Services, *, deep: bool) -> Iterator[bytes]:
             put({"report": report})
         except SpectraError as error:
             put({"error": {"reason": error.reason, "detail": error.message}})
+        except Exception:  # noqa: BLE001 - the stream has begun: an end without report would look like a cut connection
+            _log.exception("the walk of the provenance chain failed")
+            put({"error": {"reason": "internal", "detail": "Something went wrong in here; the log has it."}})
 
     thread = threading.Thread(target=work, name="audit", daemon=True)
     thread.start()

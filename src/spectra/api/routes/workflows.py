@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 import msgspec
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Path, Query
 from starlette.responses import Response
 
 from spectra.api.answers import answer, described
@@ -25,7 +25,7 @@ class WorkflowPage(msgspec.Struct):
     "/v0/workflows",
     summary="Workflows, newest first",
     dependencies=[scope("workflows:read")],
-    responses=described(WorkflowPage, 401, 403),
+    responses=described(WorkflowPage, 400, 401, 403),
     response_class=Response,
 )
 def newest(
@@ -41,9 +41,11 @@ def newest(
     "/v0/workflows/{workflow_id}",
     summary="One workflow with its steps",
     dependencies=[scope("workflows:read")],
-    responses=described(WorkflowRecord, 401, 403, 404),
+    responses=described(WorkflowRecord, 400, 401, 403, 404),
     response_class=Response,
 )
-def one(services: ServicesDep, workflow_id: str) -> Response:
+def one(
+    services: ServicesDep, workflow_id: Annotated[str, Path(max_length=200, pattern="^[A-Za-z0-9-]+$")]
+) -> Response:
     """How far a workflow is."""
     return answer(services.workflows.get(workflow_id))

@@ -1,0 +1,89 @@
+"""Request bodies, bounded in size and time, and read only after the caller was let in.
+
+FastAPI's own body parameters are read whole, and before any dependency has looked at the caller: a stranger could fill
+the memory of this process.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, TypeVar
+
+import anyio
+import msgspec
+from fastapi import Depends, Request
+from starlette.requests import ClientDisconnect
+
+from spectra.api.answers import describe, ref
+from spectra.api.auth import services_of
+from spectra.errors import BadRequest
+
+T = TypeVar("T")
+
+MAX_JSON_BYTES: Final = 256 * 1024
+_AT: Final = re.compile(r" - at `\$\.?([^`]+)`$")
+
+
+class BodyTooLarge(BadRequest):
+    """The body has `size` bytes or more, where `most` are accepted."""
+
+    reason = "too_large"
+
+    def __init__(self, size: int, most: int) -> None:
+        super().__init__(f"The body has {size} bytes or more; {most} are accepted.", field="body")
+        self.size = size
+
+
+async def read(request: Request, most: int) -> bytes:
+    """The body, at most `most` bytes: a claim of more is refused before anything is read.
+
+    Raises `BodyTooLarge`, or `BadRequest` for a body that took longer than the settings allow or was broken off.
+    """
+    claimed = request.headers.get("content-length", "")
+    if claimed.isdecimal() and int(claimed) > most:
+        raise BodyTooLarge(int(claimed), most)
+    within_s = services_of(request).body_timeout_s
+    body = bytearray()
+    try:
+        with anyio.fail_after(within_s):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > most:
+                    raise BodyTooLarge(len(body), most)
+    except TimeoutError as error:
+        raise BadRequest(
+            f"The body did not arrive within {within_s:g} s.", reason="body_too_slow", field="body"
+        ) from error
+    except ClientDisconnect as error:
+        raise BadRequest("The body was broken off.", reason="body_cut_off", field="body") from error
+    return bytes(body)
+
+
+def json_body(kind: type[T]) -> Any:
+    """A dependency: the body as a struct of type `kind`. `BadRequest` names the field that is wrong."""
+    decoder = msgspec.json.Decoder(kind)
+
+    async def decoded(request: Request) -> T:
+        raw = await read(request, MAX_JSON_BYTES)
+        try:
+            return decoder.decode(raw)
+        except (ValueError, RecursionError) as error:
+            raise _refused(error) from error
+
+    checked: Callable[[Request], Awaitable[T]] = decoded
+    return Depends(checked)
+
+
+def described_body(kind: type) -> dict[str, Any]:
+    """The `openapi_extra` of a route whose body is a JSON `kind`."""
+    describe(kind)
+    content = {"application/json": {"schema": {"$ref": ref(kind)}}}
+    return {"requestBody": {"required": True, "description": kind.__doc__, "content": content}}
+
+
+def _refused(error: Exception) -> BadRequest:
+    message = str(error)[:300]
+    if (at := _AT.search(message)) is None:
+        return BadRequest(f"The body is not what this route reads: {message}.", field="body")
+    return BadRequest(f"`{at[1]}`: {message[: at.start()]}.", field=at[1])

@@ -1,0 +1,65 @@
+"""The OpenAPI document: what FastAPI knows of the routes, our own schemas, and the scope that each route asks for.
+
+`python -m spectra.api.document FILE` writes it; `docs/openapi.json` is that file, and a test holds it to the code.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from fastapi import APIRouter, FastAPI
+from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
+
+from spectra.api.answers import components
+from spectra.api.auth import ENVELOPE, scope_of
+from spectra.identity.roles import PUBLIC
+
+
+def install(app: FastAPI, routers: Sequence[APIRouter]) -> None:
+    """Have `app.openapi()` answer our document of `routers`, which `app` includes; built once."""
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = _build(app, routers)
+        return app.openapi_schema
+
+    app.openapi = openapi  # FastAPI's documented way of extending the document
+
+
+def _build(app: FastAPI, routers: Sequence[APIRouter]) -> dict[str, Any]:
+    document = get_openapi(title=app.title, version=app.version, routes=app.routes, description=app.description)
+    document["components"] = {
+        "schemas": components(),
+        "securitySchemes": {"token": {"type": "http", "scheme": "bearer", "description": "A token, as `spk_...`."}},
+    }
+    for route in (route for router in routers for route in router.routes):
+        if isinstance(route, APIRoute):
+            for method in route.methods or ():
+                _declare(document["paths"][route.path_format][method.lower()], scope_of(list(route.dependencies)))
+    return document
+
+
+def _declare(operation: dict[str, Any], scope: str) -> None:
+    """What the framework cannot know: the scope, and that parameters which do not validate are answered 400 here."""
+    operation["x-spectra-scope"] = scope
+    operation["security"] = [] if scope in (PUBLIC, ENVELOPE) else [{"token": []}]
+    unprocessable = operation["responses"].get("422", {}).get("content", {})
+    if "application/json" in unprocessable:  # the framework's own; ours is a problem
+        del operation["responses"]["422"]
+
+
+def main(path: Path) -> None:
+    """Write the document to `path`, indented, with a line feed at the end."""
+    from spectra.api.app import routed_app
+
+    text = msgspec.json.format(msgspec.json.encode(routed_app().openapi()), indent=2)
+    path.write_bytes(text + b"\n")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1] if len(sys.argv) > 1 else "docs/openapi.json"))
