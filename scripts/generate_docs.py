@@ -3,12 +3,14 @@
     python scripts/generate_docs.py [--check]
 
 A part stands between `<!-- generated: NAME -->` and `<!-- end -->` in README.md, CONTRIBUTING.md or docs/**.md, and is
-made by the function of that name in `PARTS`. `tests/test_repository.py` fails where a part is out of date.
+made by the function of that name in `PARTS`. `tests/test_repository.py` fails where a part is out of date. Pages that
+are generated as a whole are written too; each has a test beside the code it describes.
 """
 
 from __future__ import annotations
 
 import re
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,6 +24,7 @@ from pydantic_core import PydanticUndefined
 
 from spectra.api.metrics import Metrics
 from spectra.cli.main import app
+from spectra.ingest import parsers
 from spectra.settings import Settings
 
 ROOT = Path(__file__).parents[1]
@@ -109,6 +112,15 @@ PARTS: dict[str, Callable[[], str]] = {
 }
 
 
+def pages() -> None:
+    """Write the pages that are generated as a whole. In processes of their own: help looks at the terminal early."""
+    module = [sys.executable, "-m"]
+    said = subprocess.run([*module, "spectra.cli.docs"], stdout=subprocess.PIPE, text=True, check=True)
+    (ROOT / "docs" / "cli.md").write_text(said.stdout, "utf-8")
+    subprocess.run([*module, "spectra.api.document", str(ROOT / "docs" / "openapi.json")], check=True)
+    (ROOT / "docs" / "formats.md").write_text(parsers.table(), "utf-8")
+
+
 def documents() -> list[Path]:
     """The files that may hold generated parts."""
     return [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -120,13 +132,16 @@ def renewed(text: str) -> str:
 
 
 def main() -> int:
-    """Write, or with `--check` compare; 1 where something is out of date."""
+    """Write, or with `--check` compare the parts; 1 where something is out of date."""
+    check = "--check" in sys.argv
     stale = [path for path in documents() if renewed(old := path.read_text("utf-8")) != old]
     for path in stale:
-        print(f"{path.relative_to(ROOT)}: {'out of date' if '--check' in sys.argv else 'written'}")
-        if "--check" not in sys.argv:
+        print(f"{path.relative_to(ROOT)}: {'out of date' if check else 'written'}")
+        if not check:
             path.write_text(renewed(path.read_text("utf-8")), "utf-8")
-    return int(bool(stale) and "--check" in sys.argv)
+    if not check:
+        pages()
+    return int(check and bool(stale))
 
 
 if __name__ == "__main__":
