@@ -67,3 +67,9 @@ def test_wide_characters_count_double(text: str, width: int) -> None:
 def test_flexible_columns_keep_a_readable_rest() -> None:
     """A flexible column is not cut below what can be read while another is wide."""
     assert min(fit(SLOTS, [9, 4, 100, 100], 60)[2:]) >= MIN_FLEXIBLE
+
+
+def test_what_matters_is_cut_last() -> None:
+    """Of the flexible columns, those that are not `main` give up their width first."""
+    slots = (Slot("version", flexible=True, main=True), Slot("says", flexible=True))
+    assert fit(slots, (30, 30), 1 + 30 + 2 + 10) == [30, 10]

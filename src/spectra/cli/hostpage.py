@@ -23,7 +23,7 @@ _ENDPOINTS = (
     Slot("port", right=True, style="bold"),
     Slot("state"),
     Slot("service", style="green"),
-    Slot("version", flexible=True),
+    Slot("version", flexible=True, main=True),
     Slot("says", flexible=True, optional=True),
     Slot("certificate", flexible=True, optional=True),
     Slot("since", style="dim"),

@@ -22,20 +22,24 @@ INDENT = " "
 
 @dataclass(frozen=True)
 class Slot:
-    """A column on the screen. `flexible` ones are cut first; `optional` ones are left out where space ends."""
+    """A column on the screen. `flexible` ones are cut first, of those the ones not `main` before the others; `optional`
+    ones are left out where space ends.
+    """
 
     header: str
     flexible: bool = False
     optional: bool = False
     right: bool = False
     style: str = ""
+    main: bool = False
 
 
 def fit(slots: Sequence[Slot], natural: Sequence[int], width: int) -> list[int]:
     """The width of each column in cells, 0 for one that is left out; with gaps and indent they fill at most `width`."""
     widths = [min(n, MAX_FLEXIBLE) if s.flexible else n for s, n in zip(slots, natural, strict=True)]
     room = width - len(INDENT)
-    _shrink(slots, widths, room)
+    _shrink([i for i, s in enumerate(slots) if s.flexible and not s.main], widths, room)
+    _shrink([i for i, s in enumerate(slots) if s.flexible], widths, room)
     for index in reversed(range(len(slots))):
         if _total(widths) <= room:
             break
@@ -53,9 +57,10 @@ def _total(widths: Sequence[int]) -> int:
     return sum(shown) + GAP * max(len(shown) - 1, 0)
 
 
-def _shrink(slots: Sequence[Slot], widths: list[int], room: int) -> None:
+def _shrink(columns: Sequence[int], widths: list[int], room: int) -> None:
+    """Cut the widest of `columns` until all fits or none is wider than the least."""
     while (excess := _total(widths) - room) > 0:
-        candidates = [i for i, s in enumerate(slots) if s.flexible and widths[i] > MIN_FLEXIBLE]
+        candidates = [i for i in columns if widths[i] > MIN_FLEXIBLE]
         if not candidates:
             return
         widest = max(candidates, key=lambda i: widths[i])

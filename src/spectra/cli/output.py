@@ -52,11 +52,12 @@ class Column(Generic[R]):
     optional: bool = False
     right: bool = False
     style: str = ""
+    main: bool = False
 
     @property
     def slot(self) -> Slot:
         """The column as the table sees it."""
-        return Slot(self.header or self.name, self.flexible, self.optional, self.right, self.style)
+        return Slot(self.header or self.name, self.flexible, self.optional, self.right, self.style, self.main)
 
 
 @dataclass(frozen=True)

@@ -91,7 +91,7 @@ def columns(now: datetime) -> list[Column[Match]]:
         Column("state", lambda m: m.state, table=False),
         Column("service", lambda m: m.service + ("/tls" if m.tunnel else ""), table=False),
         Column("is", lambda m: m.service + ("/tls" if m.tunnel else ""), "service", data=False, style="green"),
-        Column("software", _product, "product", data=False, flexible=True),
+        Column("software", _product, "product", data=False, flexible=True, main=True),
         Column("product", lambda m: m.product, table=False),
         Column("version", lambda m: m.version, table=False),
         Column("extra", lambda m: m.extra, table=False),
