@@ -16,7 +16,7 @@ from spectra.store import keys
 from spectra.store.blobs import BlobStore
 from spectra.store.database import Database
 
-NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
+NOON = datetime(2027, 1, 1, 12, tzinfo=UTC)
 
 # Tables that hold what was seen, with the columns that do not depend on when or in which order rows were made.
 GRAPH = {

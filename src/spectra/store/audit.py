@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from itertools import pairwise
@@ -29,6 +30,7 @@ from spectra.store.rows import (
 from spectra.store.timeline import OPEN, Version
 
 _PAGE = 500
+_HEX: Final = re.compile("(?:[0-9a-f]{2})*")
 
 UNTOUCHED: Final[dict[str, Any]] = {
     "status": "accepted",
@@ -61,7 +63,7 @@ def observations(database: Database, ids: Sequence[str]) -> dict[str, Stored]:
                       o.trust, encode(o.output_sha256, 'hex'), o.blob_sha256, o.status, o.format, o.facts, o.counts,
                       o.problems, o.error, k.public_key, o.nonce, o.scan_id, o.scan_type, o.workflow_id
                FROM observation o JOIN key k ON k.keyid = o.keyid WHERE o.observation_id = ANY(%s)""",
-            [[bytes.fromhex(i) for i in ids]],
+            [[bytes.fromhex(i) for i in ids if _HEX.fullmatch(i)]],
         ).fetchall()
     return {row[1]: _stored(row) for row in rows}
 

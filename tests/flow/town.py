@@ -1,0 +1,147 @@
+"""A small populated store, with something in every table and every kind of entry in its chain, to be tampered with."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Generator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from psycopg import sql
+
+from spectra.flow.submission import Ingest
+from spectra.ingest.parsers import ParseError
+from spectra.store import keys
+from spectra.store.blobs import BlobStore
+from spectra.store.database import Connection, Database, one
+from tests.flow.desk import NOON, Clock, Contributor, host, make_ingest, naabu, nmap, port
+
+HOUR = timedelta(hours=1)
+
+
+class Town(NamedTuple):
+    """The store, and where its blobs lie."""
+
+    database: Database
+    blobs: BlobStore
+    folder: Path
+
+
+def populate(database: Database, folder: Path) -> Town:
+    """Fill an empty database and blob folder. Foreign keys and the identity of `observation.seq` are taken away
+    afterwards, as somebody who may write to the database could.
+    """
+    clock = Clock()
+    blobs = BlobStore.local(folder)
+    ingest = make_ingest(database, blobs, clock)
+    admin = Contributor("admin", clock).register(database, "admin")
+    alice = Contributor("alice", clock).register(database)
+    spare, newer = Contributor("alice", clock).register(database), Contributor("bob", clock)
+    keys.rotate(
+        database,
+        keyid=spare.key.public.keyid,
+        public_key=newer.key.public.raw,
+        new_keyid=newer.key.public.keyid,
+        now=clock(),
+        grace_s=60,
+    )
+    revoked = Contributor("alice", clock).register(database)
+    keys.revoke(database, revoked.key.public.keyid, clock())
+    keys.add_credential(database, digest=bytes(range(32)), contributor="admin", now=clock())
+    submit_all(ingest, alice, clock)
+    with contextlib.suppress(ParseError):
+        ingest.submit(alice.envelope(b"what is this?"))
+    ingest.accept(admin.envelope(naabu(("192.0.2.9", 80))))
+    ingest.close()
+    with database.transaction() as connection:
+        open_up(connection)
+    return Town(database, blobs, folder)
+
+
+def submit_all(ingest: Ingest, who: Contributor, clock: Clock) -> None:
+    """Scans of several tools over three hours."""
+    title = '<script id="http-title" output="Welcome"><elem key="title">Welcome</elem></script>'
+    keys_script = '<script id="ssh-hostkey" output="2048 aa:bb (RSA)"/>'
+    described = (
+        '<address addr="00:00:5E:00:53:01" addrtype="mac" vendor="ICANN"/><hostnames><hostname name="a.example" '
+        'type="PTR"/></hostnames><os><osmatch name="Linux 6" accuracy="100"/></os>'
+    )
+    first = host("192.0.2.1", port(22, "OpenSSH", script=keys_script), port(80, "nginx", script=title))
+    first = first.replace("<ports>", f"{described}<ports>")
+    down = '<host><status state="down"/><address addr="192.0.2.7" addrtype="ipv4"/></host>'
+    ingest.submit(who.envelope(nmap(first, host("192.0.2.2", port(443)), down), scan_type="service"))
+    clock.advance(HOUR)
+    later = host("192.0.2.1", port(80, "apache"), at=clock(), rest="closed")
+    ingest.submit(who.envelope(nmap(later, start=clock())))
+    lines = [
+        {
+            "timestamp": "2027-01-01T13:30:00Z",
+            "url": "https://b.example:443/",
+            "host": "192.0.2.2",
+            "port": "443",
+            "webserver": "nginx/1.2",
+            "title": "Shop",
+            "tls": {
+                "host": "b.example",
+                "port": "443",
+                "subject_cn": "b.example",
+                "subject_dn": "CN=b.example",
+                "issuer_dn": "CN=ca",
+                "subject_an": ["b.example"],
+                "serial": "0a",
+                "not_before": "2026-01-01T00:00:00Z",
+                "not_after": "2028-01-01T00:00:00Z",
+                "fingerprint_hash": {"sha256": "ab" * 32},
+            },
+        },
+        {"timestamp": "2027-01-01T13:30:00Z", "url": "http://alone.example/x", "title": "Alone", "status_code": 200},
+    ]
+    clock.advance(HOUR)
+    body = b"".join(json.dumps(line).encode() + b"\n" for line in lines)
+    ingest.submit(who.envelope(body + b'{"url": 7}\n', tool="httpx"))
+    ingest.submit(who.envelope(naabu(("192.0.2.1", 80), ("192.0.2.3", 22), at=NOON - HOUR), tool="naabu"))
+
+
+def open_up(connection: Connection) -> None:
+    """Take away what keeps a writer of SQL from editing any single value."""
+    found = connection.execute("SELECT conrelid::regclass::text, conname FROM pg_constraint WHERE contype = 'f'")
+    for table, name in found.fetchall():
+        drop = sql.SQL("ALTER TABLE {} DROP CONSTRAINT {}")
+        connection.execute(drop.format(sql.Identifier(table), sql.Identifier(name)))
+    connection.execute("ALTER TABLE observation ALTER COLUMN seq DROP IDENTITY")
+    connection.execute("CREATE SCHEMA saved")
+
+
+@contextlib.contextmanager
+def tampering(database: Database, table: str) -> Generator[Connection]:
+    """Lends a connection to do as one likes to `table`, and puts the table back as it was."""
+    with database.connection() as connection:
+        names = sql.SQL(", ").join(sql.Identifier(name) for name, _ in columns(connection, table))
+        parts = {"table": sql.Identifier(table), "saved": sql.Identifier("saved", table), "names": names}
+        connection.execute(sql.SQL("CREATE TABLE {saved} AS SELECT {names} FROM {table}").format(**parts))
+        try:
+            yield connection
+        finally:
+            connection.execute(sql.SQL("DELETE FROM {table}").format(**parts))
+            put_back = "INSERT INTO {table} ({names}) SELECT {names} FROM {saved}"
+            connection.execute(sql.SQL(put_back).format(**parts))
+            connection.execute(sql.SQL("DROP TABLE {saved}").format(**parts))
+
+
+def columns(connection: Connection, table: str) -> list[tuple[str, str]]:
+    """The columns of a table that hold values of their own, and their types."""
+    return connection.execute(
+        """SELECT attname, format_type(atttypid, NULL) FROM pg_attribute
+           WHERE attrelid = ('public.' || %s)::regclass AND attnum > 0 AND NOT attisdropped AND attgenerated = ''
+           ORDER BY attnum""",
+        [table],
+    ).fetchall()
+
+
+def count(database: Database, table: str) -> int:
+    """How many rows a table has."""
+    with database.connection() as connection:
+        query: Any = sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(table))
+        return one(connection.execute(query))[0]
