@@ -70,6 +70,8 @@ def test_flexible_columns_keep_a_readable_rest() -> None:
 
 
 def test_what_matters_is_cut_last() -> None:
-    """Of the flexible columns, those that are not `main` give up their width first."""
+    """Columns that are not `main` give up their width first, down to what can still be read, then the main ones do."""
     slots = (Slot("version", flexible=True, main=True), Slot("says", flexible=True))
-    assert fit(slots, (30, 30), 1 + 30 + 2 + 10) == [30, 10]
+    assert fit(slots, (40, 40), 1 + 40 + 2 + 20) == [40, 20]
+    assert fit(slots, (40, 40), 1 + 30 + 2 + 18) == [30, 18]
+    assert fit(slots, (40, 40), 1 + 28 + 2 + 10) == [28, 10]

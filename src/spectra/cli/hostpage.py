@@ -120,7 +120,8 @@ def version_of(service: Service | None) -> str:
     """`OpenSSH 9.6p1 (Ubuntu) Linux`: product, version, extra and system in one line."""
     if service is None:
         return ""
-    extra = f"({service.extra})" if service.extra else ""
+    bare = service.extra and not service.extra.startswith("(")
+    extra = f"({service.extra})" if bare else service.extra
     return " ".join(part for part in (service.product, service.version, extra, service.os) if part)
 
 

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 GAP = 2
 MIN_FLEXIBLE = 8
+READABLE = 18
+READABLE_MAIN = 28
 MAX_FLEXIBLE = 72
 SAMPLE_ROWS = 500
 INDENT = " "
@@ -38,8 +40,11 @@ def fit(slots: Sequence[Slot], natural: Sequence[int], width: int) -> list[int]:
     """The width of each column in cells, 0 for one that is left out; with gaps and indent they fill at most `width`."""
     widths = [min(n, MAX_FLEXIBLE) if s.flexible else n for s, n in zip(slots, natural, strict=True)]
     room = width - len(INDENT)
-    _shrink([i for i, s in enumerate(slots) if s.flexible and not s.main], widths, room)
-    _shrink([i for i, s in enumerate(slots) if s.flexible], widths, room)
+    main = [i for i, s in enumerate(slots) if s.flexible and s.main]
+    others = [i for i, s in enumerate(slots) if s.flexible and not s.main]
+    # Down to what can still be read first, then to the least.
+    for columns, least in ((others, READABLE), (main, READABLE_MAIN), (others, MIN_FLEXIBLE), (main, MIN_FLEXIBLE)):
+        _shrink(columns, widths, room, least)
     for index in reversed(range(len(slots))):
         if _total(widths) <= room:
             break
@@ -57,16 +62,16 @@ def _total(widths: Sequence[int]) -> int:
     return sum(shown) + GAP * max(len(shown) - 1, 0)
 
 
-def _shrink(columns: Sequence[int], widths: list[int], room: int) -> None:
-    """Cut the widest of `columns` until all fits or none is wider than the least."""
+def _shrink(columns: Sequence[int], widths: list[int], room: int, least: int) -> None:
+    """Cut the widest of `columns` until all fits or none is wider than `least`."""
     while (excess := _total(widths) - room) > 0:
-        candidates = [i for i in columns if widths[i] > MIN_FLEXIBLE]
+        candidates = [i for i in columns if widths[i] > least]
         if not candidates:
             return
         widest = max(candidates, key=lambda i: widths[i])
         others = [widths[i] for i in candidates if i != widest]
-        floor = max([MIN_FLEXIBLE, *(w for w in others if w < widths[widest])])
-        widths[widest] = max(widths[widest] - excess, floor, MIN_FLEXIBLE) if floor < widths[widest] else floor - 1
+        floor = max([least, *(w for w in others if w < widths[widest])])
+        widths[widest] = max(widths[widest] - excess, floor, least) if floor < widths[widest] else floor - 1
 
 
 def _regrow(slots: Sequence[Slot], widths: list[int], natural: Sequence[int], room: int) -> None:
