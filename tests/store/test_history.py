@@ -13,7 +13,7 @@ from spectra.store import audit
 from spectra.store.database import Database
 from tests.store.scribe import T0, Scribe, host, seen
 
-PORTS = (22, 80, 443)
+PORTS: tuple[int, ...] = (22, 80, 443)
 IP = "192.0.2.7"
 
 
@@ -74,10 +74,19 @@ def stored(database: Database, port: int) -> list[tuple[str, str, datetime, date
     return [(names[state], version, since, confirmed) for state, version, since, confirmed in rows]
 
 
-states = st.sampled_from(["open", "open", "open", "closed", "filtered"])
-looks = st.tuples(states, st.sampled_from(["", "1.0", "1.1"])).map(lambda s: s if s[0] == "open" else (s[0], ""))
-listings = st.dictionaries(st.sampled_from(PORTS), looks, max_size=3)
-rests = st.sampled_from([None, None, "closed", "filtered"])
+STATES: tuple[State, ...] = ("open", "open", "open", "closed", "filtered")
+RESTS: tuple[State | None, ...] = (None, None, "closed", "filtered")
+
+
+def look(state: State, version: str) -> tuple[State, str]:
+    """Only an open port says what runs on it."""
+    return (state, version) if state == "open" else (state, "")
+
+
+looks = st.builds(look, st.sampled_from(STATES), st.sampled_from(["", "1.0", "1.1"]))
+ports: st.SearchStrategy[int] = st.sampled_from(PORTS)
+listings = st.dictionaries(ports, looks, max_size=3)
+rests = st.sampled_from(RESTS)
 
 
 @st.composite
