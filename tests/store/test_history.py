@@ -84,8 +84,7 @@ def look(state: State, version: str) -> tuple[State, str]:
 
 
 looks = st.builds(look, st.sampled_from(STATES), st.sampled_from(["", "1.0", "1.1"]))
-ports: st.SearchStrategy[int] = st.sampled_from(PORTS)
-listings = st.dictionaries(ports, looks, max_size=3)
+listings = st.dictionaries(st.integers(0, len(PORTS) - 1).map(lambda i: PORTS[i]), looks, max_size=3)
 rests = st.sampled_from(RESTS)
 
 
