@@ -5,10 +5,11 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from fastapi import APIRouter, FastAPI
@@ -18,6 +19,8 @@ from fastapi.routing import APIRoute
 from spectra.api.answers import components
 from spectra.api.auth import ENVELOPE, scope_of
 from spectra.identity.roles import PUBLIC
+
+_REFERENCE: Final = re.compile(r'"\$ref":"#/components/schemas/([^"]+)"')
 
 
 def install(app: FastAPI, routers: Sequence[APIRouter]) -> None:
@@ -33,15 +36,30 @@ def install(app: FastAPI, routers: Sequence[APIRouter]) -> None:
 
 def _build(app: FastAPI, routers: Sequence[APIRouter]) -> dict[str, Any]:
     document = get_openapi(title=app.title, version=app.version, routes=app.routes, description=app.description)
-    document["components"] = {
-        "schemas": components(),
-        "securitySchemes": {"token": {"type": "http", "scheme": "bearer", "description": "A token, as `spk_...`."}},
-    }
     for route in (route for router in routers for route in router.routes):
         if isinstance(route, APIRoute):
             for method in route.methods or ():
                 _declare(document["paths"][route.path_format][method.lower()], scope_of(list(route.dependencies)))
-    return document
+    schemas = components()
+    document["components"] = {
+        "schemas": {name: schemas[name] for name in sorted(_referenced(document["paths"], schemas))},
+        "securitySchemes": {"token": {"type": "http", "scheme": "bearer", "description": "A token, as `spk_...`."}},
+    }
+    return msgspec.json.decode(msgspec.json.encode(document))  # defaults that are tuples become lists
+
+
+def _referenced(node: object, schemas: dict[str, Any]) -> set[str]:
+    """The names of the schemas that `node` refers to, and that those refer to."""
+    found: set[str] = set()
+    waiting = _names(node)
+    while waiting:
+        found |= waiting
+        waiting = _names([schemas[name] for name in waiting]) - found
+    return found
+
+
+def _names(node: object) -> set[str]:
+    return set(_REFERENCE.findall(msgspec.json.encode(node).decode()))
 
 
 def _declare(operation: dict[str, Any], scope: str) -> None:
