@@ -104,7 +104,7 @@ class Node:
         with self.client(role) as client:
             return client.request(method, path, **options)
 
-    def get(self, path: str, role: str = "admin", **params: Any) -> httpx.Response:
+    def get(self, path: str, role: str = "admin", /, **params: Any) -> httpx.Response:
         """One GET as `role`."""
         return self.ask("GET", path, role, params=params)
 

@@ -150,6 +150,7 @@ class Ingest:
             return self._answer_taken(verified)
         except ParseError as error:
             self._fail_now(verified, blob, error)
+            error.observation_id = verified.observation_id
             raise
 
     def accept(self, raw: bytes, *, workflow: bool = True) -> Receipt:

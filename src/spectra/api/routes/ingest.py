@@ -20,7 +20,7 @@ from spectra.api.services import Services
 from spectra.errors import SpectraError
 from spectra.ingest.gate import Reason, Rejected
 from spectra.ingest.parsers import ParseError
-from spectra.model.envelope import Envelope, Receipt
+from spectra.model.envelope import Envelope, Problem, Receipt
 
 router = APIRouter(tags=["ingest"])
 
@@ -125,4 +125,12 @@ async def _body(request: Request, services: Services) -> bytes:
 def _failed_before(request: Request, receipt: Receipt) -> Response:
     """The same submission failed when it first came: the answer is the same again."""
     reason, _, message = receipt.error.partition(": ")
-    return problem(ParseError(message, reason=reason), request.state.request_id, observation_id=receipt.observation_id)
+    found = receipt.problems[0] if receipt.problems else Problem(message)
+    error = ParseError(
+        found.message,
+        reason=reason,
+        hint=message.removeprefix(found.message).strip(),
+        line=found.line,
+        field=found.field,
+    )
+    return problem(error, request.state.request_id, observation_id=receipt.observation_id)

@@ -20,3 +20,4 @@ class ParseError(SpectraError):
         super().__init__(message, reason=reason, hint=hint)
         self.line = line
         self.field = field
+        self.observation_id = ""  # of the submission that carried the output, once that is on record

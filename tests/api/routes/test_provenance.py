@@ -1,0 +1,83 @@
+"""The chain's head, and the stream of its walk."""
+
+from __future__ import annotations
+
+import json
+import threading
+from typing import Any
+
+import pytest
+
+from tests.api.node import Node, is_problem
+from tests.support import samples
+from tests.support.waiting import eventually
+
+pytestmark = pytest.mark.engine
+
+
+def walk(node: Node, **params: str) -> list[dict[str, Any]]:
+    """The lines of a walk."""
+    with (
+        node.client("admin") as client,
+        client.stream("POST", "/v0/provenance/verify", params=params) as response,
+    ):
+        assert response.status_code == 200
+        assert response.headers["content-type"] == "application/x-ndjson"
+        return [json.loads(line) for line in response.iter_lines() if line.strip()]
+
+
+def test_the_head_moves_with_every_submission(node: Node) -> None:
+    """Length and hash; two entries for what was accepted and settled."""
+    before = node.get("/v0/provenance").json()
+    node.submitted(samples.scan_of(samples.address(), 80))
+    after = node.get("/v0/provenance").json()
+    assert after["entries"] == before["entries"] + 2
+    assert after["head"] != before["head"]
+    assert len(bytes.fromhex(after["head"])) == 32
+
+
+@pytest.mark.parametrize("deep", ["false", "true"])
+def test_a_walk_tells_of_its_progress_and_ends_in_a_report(node: Node, deep: str) -> None:
+    """JSON lines: progress that never goes back, then one report."""
+    node.submitted(samples.scan_of(samples.address(), 80))
+    *progress, last = walk(node, deep=deep)
+    done = [line["progress"]["done"] for line in progress]
+    assert done == sorted(done)
+    report = last["report"]
+    assert report["ok"], report
+    assert report["entries"] >= 2
+    assert report.get("deep", False) is (deep == "true")
+
+
+def test_an_edited_row_is_named(node: Node) -> None:
+    """The report names the entry and the observation; put back, the chain holds again."""
+    receipt = node.submitted(samples.scan_of(samples.address(), 80), scan_id="the-true-one")
+    observation = bytes.fromhex(receipt["observation_id"])
+    statement = b"UPDATE observation SET scan_id = %s WHERE observation_id = %s"
+    with node.services.database.connection() as connection:
+        connection.execute(statement, ["another", observation])
+    report = walk(node)[-1]["report"]
+    with node.services.database.connection() as connection:
+        connection.execute(statement, ["the-true-one", observation])
+    assert report["ok"] is False
+    assert report["broken_observation"] == receipt["observation_id"]
+    assert report["broken_seq"] > 0
+    assert walk(node)[-1]["report"]["ok"]
+
+
+def test_a_reader_who_leaves_ends_the_walk(node: Node) -> None:
+    """No thread is left behind."""
+    with node.client("admin") as client, client.stream("POST", "/v0/provenance/verify") as response:
+        next(response.iter_lines())
+    eventually(lambda: not [t for t in threading.enumerate() if t.name == "audit"])
+
+
+def test_a_walk_is_for_who_may_read_the_chain(node: Node) -> None:
+    """The refusal is an answer of its own, not a line of the stream."""
+    is_problem(node.ask("POST", "/v0/provenance/verify", "read-only"), 403, "forbidden")
+
+
+def test_deep_is_yes_or_no(node: Node) -> None:
+    """400 naming the parameter."""
+    body = is_problem(node.ask("POST", "/v0/provenance/verify?deep=perhaps"), 400, "bad_request")
+    assert body["field"] == "deep"
