@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from typing import cast
 
 import pytest
 
@@ -238,8 +239,22 @@ def test_a_pending_submission_is_claimed_once(database: Database) -> None:
     assert observations.get(database, found).status == "merged"
 
 
-def test_attempts_are_counted(database: Database) -> None:
-    """One more each time; of what does not exist there are none."""
+def test_attempts_are_counted_by_one_at_a_time(database: Database) -> None:
+    """Of several that saw the same state one may try; nobody may once it is settled."""
     found = accept(database, submission(), "accepted")
-    assert [observations.count_attempt(database, found) for _ in range(2)] == [1, 2]
-    assert observations.count_attempt(database, "ab" * 32) == 0
+    (seen,) = observations.pending(database)
+    assert [observations.count_attempt(database, seen) for _ in range(2)] == [True, False]
+    (later,) = observations.pending(database)
+    assert later.attempts == 1
+    with database.transaction() as connection:
+        observations.settle(connection, later.seq, OUTCOME)
+    assert observations.count_attempt(database, later) is False
+    assert observations.get(database, found).status == "merged"
+
+
+def test_failed_workflows_are_told_newest_first(database: Database) -> None:
+    """Of submissions that had one."""
+    for number, (status, workflow) in enumerate([("failed", "a"), ("merged", "b"), ("failed", ""), ("failed", "c")]):
+        accept(database, submission(str(number).encode()), cast(Status, status), workflow=workflow)
+    assert observations.failed_workflows(database, 5) == ["c", "a"]
+    assert observations.failed_workflows(database, 1) == ["c"]

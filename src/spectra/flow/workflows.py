@@ -5,11 +5,12 @@ blob store and hands that to `wf.graph`, which writes it into the graph. Enrichm
 step is idempotent; that the graph is written exactly once is the store's `claim`, in the transaction that writes it.
 
 The outbox is the observation table: `sweep` starts the workflow of whatever is accepted and has none, so a process
-killed between accepting and starting loses nothing, and resumes workflows that ended because an engine was away.
+killed between accepting and starting loses nothing, and runs workflows again that ended because an engine was away.
 """
 
 from __future__ import annotations
 
+import itertools
 import logging
 import threading
 from datetime import UTC, datetime, timedelta
@@ -17,7 +18,14 @@ from functools import partial
 from typing import Any, Final, Literal, cast
 
 import msgspec
-from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer, SetWorkflowID, WorkflowStatus
+from dbos import (
+    DBOS,
+    DBOSConfig,
+    DBOSPortableJSONSerializer,
+    PortableWorkflowError,
+    SetWorkflowID,
+    WorkflowStatus,
+)
 
 from spectra.errors import NotFound, SpectraError, Unavailable
 from spectra.flow.assets import pack, unpack
@@ -37,7 +45,12 @@ QUEUE: Final = "spectra-ingest"
 # every release, so that an upgrade picks up what the release before it left.
 VERSION: Final = "1"
 _STEP_TRIES: Final = 6
+# A workflow that ended by an error is run again after 5 s, 10 s, ... 10 min: for about a week where its steps could not
+# reach an engine, a few times where the error is of a kind that only happens again.
 _WORKFLOW_TRIES: Final = 5
+_PASSING_TRIES: Final = 1000
+_FIRST_PAUSE: Final = timedelta(seconds=5)
+_LONGEST_PAUSE: Final = timedelta(minutes=10)
 _SWEEP_S: Final = 5.0
 _GRACE: Final = timedelta(seconds=5)
 
@@ -47,6 +60,8 @@ _STATUS: Final[dict[str, Literal["pending", "running", "done", "failed"]]] = {
     "PENDING": "running",
     "SUCCESS": "done",
 }
+
+_FAILED: Final = ["ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
 
 # DBOS finds workflow functions again after a restart by name, so they are module functions; what they work on is set
 # when the engine starts, before it recovers anything.
@@ -100,7 +115,7 @@ def _normalise(observation_id: str) -> dict[str, Any]:
         _settle_failed(ingest, observation_id, error)
         return {"blob": "", "status": "failed"}
     outcome = Outcome("merged", content.format, content.facts, problems=content.problems)
-    return {"blob": blob.hex(), "outcome": msgspec.to_builtins(outcome._asdict()), "problems": content.n_problems}
+    return {"blob": blob.hex(), "outcome": msgspec.to_builtins(outcome), "problems": content.n_problems}
 
 
 @DBOS.step(
@@ -206,33 +221,54 @@ class Workflows:
         return _record(found[0], _steps(workflow_id))
 
     def newest(self, *, limit: int = 100, status: str = "") -> list[WorkflowRecord]:
-        """The newest workflows, without their steps."""
-        wanted = [name for name, ours in _STATUS.items() if ours == status] or None
+        """The newest workflows, without their steps; of one `status` if that is asked for."""
         if status == "failed":
-            wanted = ["ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
-        found = DBOS.list_workflows(status=wanted, limit=limit, sort_desc=True, name=["wf.scan", "wf.graph"])
-        return [_record(w, ()) for w in found]
+            return self._newest_failed(limit)
+        wanted = [name for name, ours in _STATUS.items() if ours == status] or None
+        found: list[WorkflowRecord] = []
+        for offset in itertools.count(0, limit):
+            page = _list(status=wanted, limit=limit, offset=offset)
+            found += [r for r in page if status in ("", r.status)]
+            if len(page) < limit or len(found) >= limit:
+                return found[:limit]
+        raise AssertionError
+
+    def _newest_failed(self, limit: int) -> list[WorkflowRecord]:
+        """Those that ended by an error, and those that ended well by finding that nothing can be read."""
+        told = observations.failed_workflows(self._ingest.database, limit)
+        found = {r.workflow_id: r for r in _list(status=_FAILED, limit=limit)}
+        if told:
+            found |= {r.workflow_id: r for r in _list(workflow_ids=told) if r.status == "failed"}
+        return sorted(found.values(), key=lambda r: r.created, reverse=True)[:limit]
 
     def sweep(self) -> int:
-        """Start or resume the workflows of accepted submissions that have none running; returns how many."""
+        """Start, or run again, the workflows of accepted submissions that have none running; returns how many."""
         now = self._ingest.clock()
-        return sum(self._revive(p) for p in observations.pending(self._ingest.database) if now - p.received > _GRACE)
+        left = [p for p in observations.pending(self._ingest.database) if now - p.received > _GRACE]
+        if not left:
+            return 0
+        found = DBOS.list_workflows(workflow_ids=[p.observation_id for p in left], load_input=False)
+        workflows = {workflow.workflow_id: workflow for workflow in found}
+        return sum(self._revive(p, workflows.get(p.observation_id)) for p in left)
 
-    def _revive(self, pending: Pending) -> bool:
-        status = DBOS.get_workflow_status(pending.observation_id)
+    def _revive(self, pending: Pending, status: WorkflowStatus | None) -> bool:
         if status is None:
             self.enqueue(pending.observation_id)
             return True
         if status.status in ("ENQUEUED", "DELAYED", "PENDING"):
             return False
-        if observations.count_attempt(self._ingest.database, pending.observation_id) > _WORKFLOW_TRIES:
-            reason = Unavailable(f"its workflow ended {_WORKFLOW_TRIES} times without result: {status.error}")
+        if self._ingest.clock() - _time(status.updated_at) < _pause(pending.attempts):
+            return False
+        if not observations.count_attempt(self._ingest.database, pending):  # another coordinator's sweep
+            return False
+        tries = _PASSING_TRIES if _is_passing(status.error) else _WORKFLOW_TRIES
+        if pending.attempts >= tries:
+            reason = Unavailable(f"its workflow ended {tries} times without result: {status.error}")
             _settle_failed(self._ingest, pending.observation_id, reason)
             return False
-        # The child keeps its own record of having failed, so both are resumed; the parent finds the child's result.
-        if DBOS.get_workflow_status(f"{pending.observation_id}-graph") is not None:
-            DBOS.resume_workflow(f"{pending.observation_id}-graph")
-        DBOS.resume_workflow(pending.observation_id)
+        # From its first step: a step that failed is on record as failed and would not run again, nor would the child.
+        DBOS.delete_workflow(f"{pending.observation_id}-graph")
+        DBOS.rewind_workflow(pending.observation_id, queue_name=QUEUE)
         return True
 
     def _sweep_forever(self) -> None:
@@ -241,6 +277,21 @@ class Workflows:
                 self.sweep()
             except Exception:  # noqa: BLE001 - the database is away: the next round finds what this one did not
                 _log.warning("sweep failed; it runs again", exc_info=True)
+
+
+def _is_passing(error: object) -> bool:
+    """Whether a workflow ended because a step went on failing in a way that passes: no other step runs again."""
+    return isinstance(error, PortableWorkflowError) and error.name == "DBOSMaxStepRetriesExceeded"
+
+
+def _pause(attempts: int) -> timedelta:
+    """How long to wait before running a workflow again that was run `attempts` times before."""
+    return min(_FIRST_PAUSE * 2 ** min(attempts, 30), _LONGEST_PAUSE)
+
+
+def _list(**wanted: Any) -> list[WorkflowRecord]:
+    found = DBOS.list_workflows(sort_desc=True, name=["wf.scan", "wf.graph"], load_input=False, **wanted)
+    return [_record(workflow, ()) for workflow in found]
 
 
 def _steps(workflow_id: str) -> tuple[WorkflowStep, ...]:

@@ -136,14 +136,25 @@ def pending(database: Database, limit: int = 1000) -> list[Pending]:
     return [Pending(*row) for row in rows]
 
 
-def count_attempt(database: Database, observation_id: str) -> int:
-    """Count one more attempt to merge a submission; returns how many there were."""
+def failed_workflows(database: Database, limit: int) -> list[str]:
+    """The workflows of the newest submissions that could not be read."""
     with database.connection() as connection:
-        row = connection.execute(
-            "UPDATE observation SET attempts = attempts + 1 WHERE observation_id = %s RETURNING attempts",
-            [bytes.fromhex(observation_id)],
-        ).fetchone()
-    return row[0] if row else 0
+        rows = connection.execute(
+            "SELECT workflow_id FROM observation WHERE status = 'failed' AND workflow_id <> ''"
+            " ORDER BY seq DESC LIMIT %s",
+            [limit],
+        ).fetchall()
+    return [row[0] for row in rows]
+
+
+def count_attempt(database: Database, pending: Pending) -> bool:
+    """Count one more attempt to merge a submission; False where it was settled or somebody else did so meanwhile."""
+    with database.connection() as connection:
+        counted = connection.execute(
+            "UPDATE observation SET attempts = attempts + 1 WHERE seq = %s AND attempts = %s AND status = 'accepted'",
+            [pending.seq, pending.attempts],
+        )
+    return counted.rowcount == 1
 
 
 def nonce_owner(database: Database, contributor: str, nonce: str) -> str | None:
