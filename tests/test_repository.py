@@ -28,7 +28,6 @@ WITHOUT_OWN_TEST = {
     "bench/hosts.py": "bench/test_main.py",
     "bench/load.py": "bench/test_main.py",
     "bench/server.py": "bench/test_main.py",
-    "cli/answers.py": "cli/test_client.py",
     "cli/bench.py": "cli/test_docs.py",
     "cli/found.py": "cli/test_scan.py",
     "cli/help.py": "cli/test_docs.py",
