@@ -46,15 +46,58 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
+class Ending:
+    """Why a node is to end: a signal asked for it, or an engine cannot go on. Either may come at any time."""
+
+    def __init__(self) -> None:
+        self.error: SpectraError | None = None
+        self._server: uvicorn.Server | None = None
+        self._stop_engine: Callable[[], None] | None = None
+        self._asked = False
+
+    def because(self, error: SpectraError) -> None:
+        """End the node with `error`, which another thread met."""
+        self.error = error
+        if self._server is not None:
+            self._server.should_exit = True
+
+    def ask(self, number: int, frame: FrameType | None) -> None:
+        """The handler of signals until the server answers: unwind what has been started."""
+        _ignore_signals()
+        self._asked = True
+        if self._stop_engine is None:
+            raise KeyboardInterrupt
+        # Not raised into the middle of a start, where a child process might be forgotten.
+        threading.Thread(target=self._stop_engine, name="stop").start()
+
+    @contextmanager
+    def starting(self, stop: Callable[[], None]) -> Generator[None]:
+        """While an engine starts that `stop` stops; raises `KeyboardInterrupt` at the end if that was asked for."""
+        self._stop_engine = stop
+        try:
+            yield
+        except SpectraError:
+            if not self._asked:
+                raise
+        finally:
+            self._stop_engine = None
+        if self._asked:
+            raise KeyboardInterrupt
+
+    def run(self, server: uvicorn.Server, listener: socket.socket) -> None:
+        """Run `server` unless there is a reason not to already."""
+        self._server = server
+        if self.error is None:
+            server.run(sockets=[listener])
+
+
 @contextmanager
-def engines(
-    settings: Settings, *, with_workflows: bool = True, on_failure: Callable[[SpectraError], None] | None = None
-) -> Generator[Services]:
+def engines(settings: Settings, *, with_workflows: bool = True, ending: Ending | None = None) -> Generator[Services]:
     """Everything `settings` asks for, started; stopped in reverse order when the block ends.
 
-    `on_failure` is told, on another thread, when the embedded PostgreSQL cannot be kept running.
+    `ending` is told when the embedded PostgreSQL cannot be kept running, and ends its start when a signal comes.
     """
-    with _database_url(settings, on_failure) as (url, server):
+    with _database_url(settings, ending or Ending()) as (url, server):
         db = settings.database
         with Database(
             url,
@@ -109,20 +152,17 @@ def _services(
 
 
 @contextmanager
-def _database_url(
-    settings: Settings, on_failure: Callable[[SpectraError], None] | None
-) -> Generator[tuple[str, PostgresServer | None]]:
+def _database_url(settings: Settings, ending: Ending) -> Generator[tuple[str, PostgresServer | None]]:
     if settings.database.url is not None:
         yield settings.database.url.get_secret_value(), None
         return
-    server = PostgresServer(
-        settings.data_dir, shared_buffers_mb=settings.database.shared_buffers_mb, log=_log, on_failure=on_failure
-    )
-    url = server.start()
-    try:
+    shared_buffers_mb = settings.database.shared_buffers_mb
+    server = PostgresServer(settings.data_dir, shared_buffers_mb=shared_buffers_mb, log=_log, on_failure=ending.because)
+    with ExitStack() as stack:
+        with ending.starting(server.stop):
+            url = server.start()
+            stack.callback(server.stop)
         yield url, server
-    finally:
-        server.stop()
 
 
 def serve(settings: Settings, *, ready: Callable[[str], None]) -> int:
@@ -132,17 +172,20 @@ def serve(settings: Settings, *, ready: Callable[[str], None]) -> int:
     manager may then start it anew.
     """
     logs.configure(settings.log)
+    ending = Ending()
     try:
-        with _ended_by_signals(), _owned(settings.data_dir), _listening(settings) as listener:
-            _serve_on(listener, settings, ready)
+        with _owned(settings.data_dir), _listening(settings) as listener:
+            if threading.current_thread() is threading.main_thread():
+                for number in _SIGNALS:
+                    signal.signal(number, ending.ask)
+            _serve_on(listener, settings, ready, ending)
     except KeyboardInterrupt:
         _log.info("stopped while starting")
     return 0
 
 
-def _serve_on(listener: socket.socket, settings: Settings, ready: Callable[[str], None]) -> None:
-    ending = _Ending()
-    with engines(settings, on_failure=ending.because) as services:
+def _serve_on(listener: socket.socket, settings: Settings, ready: Callable[[str], None], ending: Ending) -> None:
+    with engines(settings, ending=ending) as services:
         url = _url(settings.api.host, listener)
         ensure_local_identity(services.database, settings.data_dir, url)
         config = uvicorn.Config(
@@ -181,46 +224,10 @@ def _owned(data_dir: Path) -> Generator[None]:
         yield
 
 
-@contextmanager
-def _ended_by_signals() -> Generator[None]:
-    """Until the server takes signals over, SIGTERM unwinds the start as Ctrl-C does, so that no engine is left."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        _ignore_signals()
-        raise KeyboardInterrupt
-
-    for number in _SIGNALS:
-        signal.signal(number, interrupt)
-    yield
-
-
 def _ignore_signals() -> None:
     """Engines are being stopped: a second, impatient signal must not break that off."""
     for number in _SIGNALS:
         signal.signal(number, signal.SIG_IGN)
-
-
-class _Ending:
-    """Why the server ends, if not by a signal. The reason may come at any time, from another thread."""
-
-    def __init__(self) -> None:
-        self.error: SpectraError | None = None
-        self._server: uvicorn.Server | None = None
-
-    def because(self, error: SpectraError) -> None:
-        """End the server with `error`."""
-        self.error = error
-        if self._server is not None:
-            self._server.should_exit = True
-
-    def run(self, server: uvicorn.Server, listener: socket.socket) -> None:
-        """Run `server` unless there is a reason not to already."""
-        self._server = server
-        if self.error is None:
-            server.run(sockets=[listener])
 
 
 def _announce(settings: Settings, url: str, ready: Callable[[str], None]) -> None:

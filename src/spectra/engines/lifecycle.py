@@ -79,7 +79,7 @@ def read_state(data_dir: Path) -> RunState | None:
     try:
         with path.open("rb") as file:
             return msgspec.json.decode(file.read(_MAX_STATE_BYTES), type=RunState)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except PermissionError as error:
         raise SetupError(
