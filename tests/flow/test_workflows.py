@@ -9,11 +9,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from dbos import DBOS, SetWorkflowID
 
 from spectra.errors import NotFound, SpectraError, Unavailable
 from spectra.flow import audit
 from spectra.flow.submission import Ingest, Normaliser
 from spectra.flow.workflows import Workflows
+from spectra.flow.workflows import graph as graph_workflow
+from spectra.flow.workflows import scan as scan_workflow
 from spectra.model.envelope import Counts, Payload
 from spectra.model.records import WorkflowRecord
 from spectra.store import observations
@@ -207,6 +210,32 @@ def test_what_has_no_workflow_is_swept_up(
     assert workflows.sweep() == 1 or not all_merged(ingest)  # or the engine's own sweep came first
     eventually(lambda: all_merged(ingest))
     done(workflows, found)
+    assert_exactly_once(ingest, [found])
+
+
+@pytest.mark.parametrize("who", ["scan", "graph"])
+def test_a_workflow_that_lost_its_thread_is_run(
+    ingest: Ingest, alice: Contributor, workflows: Workflows, clock: Clock, who: str
+) -> None:
+    """When the database dies at the wrong moment the engine forgets a workflow that it had marked as running: nothing
+    of this process runs it, so the sweep starts it again. Shown by marking one so that nobody ever began.
+    """
+    found = ingest.accept(alice.envelope(scan(7))).observation_id
+    with SetWorkflowID(found):
+        DBOS.enqueue_workflow("nobody-listens", scan_workflow, found)
+    if who == "graph":  # the parent waits for a child that nobody runs
+        with SetWorkflowID(f"{found}-graph"):
+            DBOS.enqueue_workflow("nobody-listens", graph_workflow, found, {"blob": "", "outcome": [], "problems": 0})
+    with ingest.database.connection() as connection:
+        connection.execute("UPDATE dbos.workflow_status SET status = 'PENDING' WHERE queue_name = 'nobody-listens'")
+    assert workflows.sweep() == 0  # somebody may be about to begin
+    clock.advance(timedelta(minutes=1))
+    assert workflows.sweep() == 1
+    if who == "graph":  # its made-up asset set cannot be read: both end, and run again from the first step
+        assert done(workflows, found).error
+        clock.advance(timedelta(hours=1))
+        eventually(lambda: workflows.sweep() or all_merged(ingest))
+    eventually(lambda: all_merged(ingest))
     assert_exactly_once(ingest, [found])
 
 

@@ -10,9 +10,11 @@ killed between accepting and starting loses nothing, and runs workflows again th
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import logging
 import threading
+from collections.abc import Generator
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, Final, Literal, cast
@@ -51,6 +53,8 @@ _WORKFLOW_TRIES: Final = 5
 _PASSING_TRIES: Final = 1000
 _FIRST_PAUSE: Final = timedelta(seconds=5)
 _LONGEST_PAUSE: Final = timedelta(minutes=10)
+# One that the engine holds for running, though nothing of this process runs it, lost its thread with the database.
+_LOST: Final = timedelta(seconds=30)
 _SWEEP_S: Final = 5.0
 _GRACE: Final = timedelta(seconds=5)
 
@@ -68,6 +72,19 @@ _FAILED: Final = ["ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
 _current: Ingest | None = None
 
 
+# What this process is running: the engine's own record says so of everything that it ever began.
+_running: set[str] = set()
+
+
+@contextlib.contextmanager
+def _noted(workflow_id: str) -> Generator[None]:
+    _running.add(workflow_id)
+    try:
+        yield
+    finally:
+        _running.discard(workflow_id)
+
+
 def _ingest() -> Ingest:
     if _current is None:
         raise AssertionError("a workflow ran before the engine was started")
@@ -81,17 +98,23 @@ def _retryable(error: BaseException) -> bool:
 @DBOS.workflow(name="wf.scan")
 def scan(observation_id: str) -> str:
     """Normalise one accepted submission and have it written; returns the observation's final status."""
-    assets = _normalise(observation_id)
-    if not assets["blob"]:
-        return assets["status"]
-    with SetWorkflowID(f"{observation_id}-graph"):
-        return graph(observation_id, assets)
+    with _noted(observation_id):
+        assets = _normalise(observation_id)
+        if not assets["blob"]:
+            return assets["status"]
+        with SetWorkflowID(_graph_id(observation_id)):
+            return graph(observation_id, assets)
 
 
 @DBOS.workflow(name="wf.graph")
 def graph(observation_id: str, assets: dict[str, Any]) -> str:
     """Write one asset set into the graph; returns the observation's final status."""
-    return _upsert(observation_id, assets)
+    with _noted(_graph_id(observation_id)):
+        return _upsert(observation_id, assets)
+
+
+def _graph_id(observation_id: str) -> str:
+    return f"{observation_id}-graph"
 
 
 @DBOS.step(
@@ -247,16 +270,29 @@ class Workflows:
         left = [p for p in observations.pending(self._ingest.database) if now - p.received > _GRACE]
         if not left:
             return 0
-        found = DBOS.list_workflows(workflow_ids=[p.observation_id for p in left], load_input=False)
-        workflows = {workflow.workflow_id: workflow for workflow in found}
-        return sum(self._revive(p, workflows.get(p.observation_id)) for p in left)
+        ids = [i for p in left for i in (p.observation_id, _graph_id(p.observation_id))]
+        found = {w.workflow_id: w for w in DBOS.list_workflows(workflow_ids=ids, load_input=False)}
+        return sum(self._revive(p, found.get(p.observation_id), found.get(_graph_id(p.observation_id))) for p in left)
 
-    def _revive(self, pending: Pending, status: WorkflowStatus | None) -> bool:
+    def _revive(self, pending: Pending, status: WorkflowStatus | None, child: WorkflowStatus | None) -> bool:
         if status is None:
             self.enqueue(pending.observation_id)
             return True
-        if status.status in ("ENQUEUED", "DELAYED", "PENDING"):
+        if status.status in ("ENQUEUED", "DELAYED"):
             return False
+        if status.status == "PENDING":
+            lost = [w.workflow_id for w in (child, status) if w and self._is_lost(w)]
+            for workflow_id in lost:
+                DBOS.resume_workflow(workflow_id, queue_name=QUEUE)
+            return bool(lost)
+        return self._run_again(pending, status)
+
+    def _is_lost(self, workflow: WorkflowStatus) -> bool:
+        if workflow.status != "PENDING" or workflow.workflow_id in _running:
+            return False
+        return self._ingest.clock() - _time(workflow.updated_at) > _LOST
+
+    def _run_again(self, pending: Pending, status: WorkflowStatus) -> bool:
         if self._ingest.clock() - _time(status.updated_at) < _pause(pending.attempts):
             return False
         if not observations.count_attempt(self._ingest.database, pending):  # another coordinator's sweep
@@ -267,7 +303,7 @@ class Workflows:
             _settle_failed(self._ingest, pending.observation_id, reason)
             return False
         # From its first step: a step that failed is on record as failed and would not run again, nor would the child.
-        DBOS.delete_workflow(f"{pending.observation_id}-graph")
+        DBOS.delete_workflow(_graph_id(pending.observation_id))
         DBOS.rewind_workflow(pending.observation_id, queue_name=QUEUE)
         return True
 
