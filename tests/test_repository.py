@@ -24,10 +24,6 @@ MAX_FUNCTION_LINES = 60
 # Source files without a test file of their own name, and the one that tests them: commands are tested as a user meets
 # them, several of one noun together.
 WITHOUT_OWN_TEST = {
-    "bench/baseline.py": "bench/test_main.py",
-    "bench/hosts.py": "bench/test_main.py",
-    "bench/load.py": "bench/test_main.py",
-    "bench/server.py": "bench/test_main.py",
     "cli/bench.py": "cli/test_docs.py",
     "cli/found.py": "cli/test_scan.py",
     "cli/help.py": "cli/test_docs.py",

@@ -51,6 +51,16 @@ def test_the_environment_wins_over_the_file(config: Path, monkeypatch: pytest.Mo
     assert (found.api.port, found.api.host) == (9001, "::1")
 
 
+def test_lists_are_json_in_the_environment(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the handbook says; and so is a whole section, which wins over the file key by key."""
+    config.write_text("database: {url: 'postgresql://prod/db', pool_size: 20}\n")
+    monkeypatch.setenv("SPECTRA_SCAN__ALLOW", '["127.0.0.0/8", "10.0.0.0/8"]')
+    monkeypatch.setenv("SPECTRA_DATABASE", '{"url": null}')
+    found = settings.load()
+    assert found.scan.allow == ["127.0.0.0/8", "10.0.0.0/8"]
+    assert (found.database.url, found.database.pool_size) == (None, 20)
+
+
 def test_what_is_passed_wins_over_all(config: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """As `--data-dir` does."""
     config.write_text("data_dir: /nowhere\n")

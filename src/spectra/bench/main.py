@@ -6,8 +6,10 @@ import io
 import sys
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import IO
 
 import msgspec
 import psycopg
@@ -17,6 +19,7 @@ from psycopg.conninfo import make_conninfo
 from spectra.bench import baseline, hosts, load
 from spectra.bench.server import BenchServer, running
 from spectra.engines.postgres import PostgresServer
+from spectra.errors import BadRequest
 from spectra.identity.keys import SigningKey
 from spectra.ingest import gate
 from spectra.ingest.gate import Policy
@@ -178,15 +181,28 @@ def _counter(tell: Say, total: int) -> Callable[[int], None]:
 
 
 def main(n_hosts: int, *, as_json: bool, batch: int = 1000, output: Path | None = None) -> int:
-    """Run and print; progress on standard error when that is a terminal. Returns the exit code."""
+    """Run and print; with `output` the JSON object goes there too. Progress goes to standard error when that is a
+    terminal. Returns the exit code; raises `SpectraError`.
+    """
     say: Say | None = (lambda text: print(f"  {text}", file=sys.stderr)) if sys.stderr.isatty() else None
-    result = run(n_hosts, batch=batch, say=say)
-    text = msgspec.json.encode(result).decode()
-    if output:
-        output.write_text(text + "\n")
+    with _opened(output) as file:
+        result = run(n_hosts, batch=batch, say=say)
+        text = msgspec.json.encode(result).decode()
+        if file:
+            file.write(text + "\n")
     if as_json:
         print(text)
     else:
         for name, value in msgspec.structs.asdict(result).items():
             print(f"{name:32} {value:>12,}")
     return 0
+
+
+def _opened(output: Path | None) -> AbstractContextManager[IO[str] | None]:
+    """The file for the result, opened before minutes are spent on what could then not be kept."""
+    if output is None:
+        return nullcontext()
+    try:
+        return output.open("w", encoding="utf-8")
+    except OSError as error:
+        raise BadRequest(f"{output} cannot be written: {error.strerror}.", field="output") from error

@@ -66,7 +66,7 @@ def running() -> Generator[BenchServer]:
                 credential.url,
                 credential.token,
                 credential.contributor,
-                SigningKey.load(Path(credential.key_file)),
+                SigningKey.load(data_dir / credential.key_file),
                 process.pid,
                 data_dir,
                 start_s,
@@ -79,14 +79,13 @@ def running() -> Generator[BenchServer]:
 def _process(data_dir: Path) -> Generator[subprocess.Popen[bytes]]:
     data_dir.mkdir(parents=True, exist_ok=True)
     log = data_dir / "bench.log"
-    environment = os.environ | {
-        "SPECTRA_DATA_DIR": str(data_dir),
-        "SPECTRA_API__PORT": "0",
-        "SPECTRA_LOG__LEVEL": "warning",
-    }
     with log.open("ab") as out:
         process = subprocess.Popen(
-            [sys.executable, "-m", "spectra", "up"], stdout=out, stderr=out, env=environment, start_new_session=True
+            [sys.executable, "-m", "spectra", "up"],
+            stdout=out,
+            stderr=out,
+            env=_environment(data_dir),
+            start_new_session=True,
         )
     try:
         _wait_until_serving(process, data_dir, log)
@@ -98,6 +97,21 @@ def _process(data_dir: Path) -> Generator[subprocess.Popen[bytes]]:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def _environment(data_dir: Path) -> dict[str, str]:
+    """This process's, but never at the database or the blobs of somebody's real node: made-up hosts go in there.
+
+    The nulls, as JSON of whole sections, win over configuration files, and other settings stay what the user wants.
+    """
+    elsewhere = ("SPECTRA_DATABASE__URL", "SPECTRA_BLOBS__URL", "SPECTRA_SERVER")
+    return {name: value for name, value in os.environ.items() if name.upper() not in elsewhere} | {
+        "SPECTRA_DATA_DIR": str(data_dir),
+        "SPECTRA_DATABASE": '{"url": null}',
+        "SPECTRA_BLOBS": '{"url": ""}',
+        "SPECTRA_API__PORT": "0",
+        "SPECTRA_LOG__LEVEL": "warning",
+    }
 
 
 def _wait_until_serving(process: subprocess.Popen[bytes], data_dir: Path, log: Path) -> None:

@@ -2,32 +2,27 @@
 
 from __future__ import annotations
 
-import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from spectra.cli.help import JsonOption, examples
-from spectra.cli.output import json_line, note
 
 
 def bench(
     *,
     hosts: Annotated[int, typer.Option("--hosts", min=100, help="How many hosts of three services each.")] = 10_000,
+    batch: Annotated[int, typer.Option("--batch", min=1, max=10_000, help="How many hosts in one submission.")] = 1000,
+    output: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="FILE", help="Write the JSON object there too.")
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Measure ingest, search and host pages in a scratch database on this machine."""
-    import msgspec
+    from spectra.bench.main import main
 
-    from spectra.bench.main import run
-
-    result = run(hosts, say=note)
-    if json:
-        sys.stdout.write(json_line(result) + "\n")
-        return
-    for field in msgspec.structs.fields(result):
-        value: object = getattr(result, field.name)
-        sys.stdout.write(f"{field.name:<32}{value if not isinstance(value, float) else format(value, ',.1f'):>14}\n")
+    raise typer.Exit(main(hosts, as_json=json, batch=batch, output=output))
 
 
-BENCH_EXAMPLES = examples("spectra bench", "spectra bench --hosts 100000 --json")
+BENCH_EXAMPLES = examples("spectra bench", "spectra bench --hosts 100000 --json", "spectra bench -o today.json")
