@@ -32,8 +32,9 @@ from spectra.model.observation import (
     Swept,
 )
 from spectra.store import audit
+from spectra.store.content import Known
 from spectra.store.database import Database
-from spectra.store.graph import BATCH_HOSTS
+from spectra.store.graph import BATCH_HOSTS, BATCH_ROWS, GraphWriter
 from tests.store.scribe import T0, Scribe, Written, host, seen
 from tests.support.postgres import in_database
 
@@ -104,6 +105,19 @@ def test_more_hosts_than_a_batch_holds(database: Database, write: Scribe) -> Non
     ]
     assert rows(database, "SELECT count(*), min(until) FROM endpoint_version") == [(n, T0 + HOUR)]
     assert_sound(database, first, second)
+
+
+def test_a_batch_is_bounded_by_its_rows_too(database: Database, write: Scribe) -> None:
+    """Hosts that answer on every port are written as they come: 2,000 of them would not fit into memory."""
+    every = [seen(port) for port in range(1, BATCH_ROWS + 1)]
+    with database.transaction() as connection:
+        writer = GraphWriter(database, connection, Known(), 1)
+        writer.add(host("10.0.0.1", T0, *every))
+        assert connection.execute("SELECT count(*) FROM endpoint").fetchall() == [(BATCH_ROWS,)]
+        connection.execute("TRUNCATE host, endpoint, sighting")
+    written = write([host(f"10.0.0.{i}", T0, *every[i:]) for i in (1, 2)])
+    assert written.counts == Counts(hosts=2, endpoints=2 * BATCH_ROWS - 3)
+    assert_sound(database, written)
 
 
 def test_a_sweep_ends_only_what_it_looked_at(database: Database, write: Scribe) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import timedelta
 from ipaddress import IPv4Address, IPv6Address, ip_network
 from random import Random
@@ -42,6 +43,15 @@ def test_a_digest_is_of_a_set(some: list[msgspec.Struct], random: Random) -> Non
         pieces.add([row])
     assert whole.hexdigest() == pieces.hexdigest()
     assert bool(whole) == bool(some)
+
+
+@given(st.lists(rows, min_size=1))
+def test_a_digest_is_the_hash_of_the_sorted_hashes(some: list[msgspec.Struct]) -> None:
+    """However it is kept meanwhile: the chain has digests of years ago."""
+    digest = Digest()
+    digest.add(some)
+    hashes = sorted(hashlib.sha256(msgspec.json.encode(row)).digest() for row in some)
+    assert digest.hexdigest() == hashlib.sha256(b"".join(hashes)).hexdigest()
 
 
 @given(st.lists(rows, min_size=1))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from itertools import pairwise
 from typing import Any, Final, LiteralString, NamedTuple
@@ -132,22 +132,31 @@ def log_digest(database: Database, observation: int) -> str:
     digest = Digest()
     with database.connection() as connection, connection.transaction():
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        rows = connection.execute(
-            """SELECT host(ip), seen_at, ports, states, rest, services, certificates, banners, extra
-               FROM sighting WHERE observation = %s""",
-            [observation],
-        )
-        digest.add(_sighting(row) for row in rows)
-        names = connection.execute(
-            "SELECT name, seen_at, remarks FROM name_sighting WHERE observation = %s", [observation]
-        )
-        digest.add(NameSightingRow(name, at, [r.hex for r in remarks]) for name, at, remarks in names)
-        nets = connection.execute("SELECT net::text, seen_at FROM silence WHERE observation = %s", [observation])
-        digest.add(SilenceRow(canonical_ip(net), at) for net, at in nets)
+        sightings = """SELECT host(ip), seen_at, ports, states, rest, services, certificates, banners, extra
+                       FROM sighting WHERE observation = %s"""
+        _take_in(digest, connection, sightings, observation, _sighting)
+        names = "SELECT name, seen_at, remarks FROM name_sighting WHERE observation = %s"
+        _take_in(digest, connection, names, observation, _name_sighting)
+        silences = "SELECT net::text, seen_at FROM silence WHERE observation = %s"
+        _take_in(digest, connection, silences, observation, _silence)
         for (swept,) in connection.execute("SELECT swept FROM observation WHERE seq = %s", [observation]):
             if swept:
                 digest.add([SweptRow([(r.lower, r.upper) for r in swept])])
     return digest.hexdigest() if digest else ""
+
+
+def _take_in(
+    digest: Digest,
+    connection: Connection,
+    query: LiteralString,
+    observation: int,
+    read: Callable[[tuple[Any, ...]], msgspec.Struct],
+) -> None:
+    """Add the rows of `query` a page at a time: one observation may tell of a million hosts."""
+    with connection.cursor(name="audit_log") as cursor:
+        cursor.execute(query, [observation])
+        while rows := cursor.fetchmany(_PAGE):
+            digest.add(read(row) for row in rows)
 
 
 def altered_log(database: Database) -> str:
@@ -167,6 +176,16 @@ def _sighting(row: tuple[Any, ...]) -> SightingRow:
     ip, at, ports, states, rest, *ids, extra = row
     services, certificates, banners = ([u and u.hex for u in column] if column else None for column in ids)
     return SightingRow(canonical_ip(ip), at, ports, states, _letter(rest), services, certificates, banners, extra)
+
+
+def _name_sighting(row: tuple[Any, ...]) -> NameSightingRow:
+    name, at, remarks = row
+    return NameSightingRow(name, at, [r.hex for r in remarks])
+
+
+def _silence(row: tuple[Any, ...]) -> SilenceRow:
+    net, at = row
+    return SilenceRow(canonical_ip(net), at)
 
 
 def _letter(value: object) -> str:

@@ -44,6 +44,8 @@ from spectra.store.rows import (
 from spectra.store.timeline import OPEN, PROTOCOL_NUMBER
 
 BATCH_HOSTS: Final = 2000
+# Endpoints, names and remarks of the hosts in a batch: a firewall that answers on every port makes 65,535 a host.
+BATCH_ROWS: Final = 40_000
 _LOCK: Final = 0x5EC7_0003
 _BATCH_SILENT: Final = 65536
 
@@ -184,15 +186,18 @@ class GraphWriter:
         self._silent: dict[str, datetime] = {}
         self._swept: list[tuple[int, int]] = []
         self._sweeps_end = False
+        self._rows = 0  # in the batch
         self._n_hosts = self._n_endpoints = self._n_hostnames = self._n_silent = 0
 
     def add(self, record: HostSeen | NameSeen | Silent | Swept) -> None:
         """Take in one record; writes a batch whenever one is full."""
         match record:
             case HostSeen():
-                if record.ip in self._hosts or len(self._hosts) >= BATCH_HOSTS:
+                if record.ip in self._hosts:
                     self._flush()
                 self._add_host(record)
+                if len(self._hosts) >= BATCH_HOSTS or self._rows >= BATCH_ROWS:
+                    self._flush()
             case Silent():
                 self._silent[record.ip] = max(record.seen_at, self._silent.get(record.ip, record.seen_at))
                 if len(self._silent) >= _BATCH_SILENT:
@@ -201,7 +206,8 @@ class GraphWriter:
                 remarks = [self._content.remark(e) for e in record.evidence]
                 self._names.append(NameSightingRow(record.name, record.seen_at, remarks))
                 self._n_hostnames += 1
-                if len(self._names) >= BATCH_HOSTS:
+                self._rows += len(remarks)
+                if len(self._names) >= BATCH_HOSTS or self._rows >= BATCH_ROWS:
                     self._flush()
             case Swept():
                 self._add_swept(record)
@@ -260,6 +266,7 @@ class GraphWriter:
         self._sightings.append(row)
         self._n_hosts += 1
         self._n_endpoints += len(rows)
+        self._rows += len(rows)
 
     def _endpoint(self, ip: str, at: datetime, seen: EndpointSeen) -> EndpointRow:
         content = self._content
@@ -296,14 +303,17 @@ class GraphWriter:
     def _hostname(self, host: HostSeen, name: str, kind: str) -> tuple[str, str]:
         self._hostnames.append(HostnameRow(host.ip, name, kind, host.seen_at))
         self._n_hostnames += 1
+        self._rows += 1
         return name, kind
 
     def _remark(self, host: HostSeen, port: int, protocol: int, evidence: Evidence) -> tuple[int, int, str]:
         remark = self._content.remark(evidence)
         self._evidence.append(EvidenceRow(host.ip, port, protocol, remark, host.seen_at))
+        self._rows += 1
         return port, protocol, remark
 
     def _flush(self) -> None:
+        self._rows = 0
         self._content.write(self._database)
         if self._content.many_certificates:
             self._content.write_certificates(self._connection)
