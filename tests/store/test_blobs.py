@@ -117,6 +117,15 @@ def test_the_settings_name_a_folder(tmp_path: Path, url: str) -> None:
     assert ((named if url else tmp_path / "blobs") / PATH).is_file()
 
 
+@pytest.mark.parametrize("url", ["gs://bucket/x", "https://s3.example/bucket", "S3://bucket"])
+def test_a_scheme_that_is_none_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    """Originals must not end in a folder of that name where the process happens to run."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SetupError, match="no blob store known here"):
+        BlobStore.from_settings(BlobSettings(url=url), tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     """At start, naming it and the setting."""
     (tmp_path / "file").touch()

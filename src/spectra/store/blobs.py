@@ -49,9 +49,15 @@ class BlobStore:
 
     @classmethod
     def from_settings(cls, settings: BlobSettings, data_dir: Path) -> BlobStore:
-        """The store that the settings name; by default `blobs/` in the data folder."""
+        """The store that the settings name; by default `blobs/` in the data folder. `SetupError` for another scheme."""
         if not settings.url.startswith("s3://"):
-            return cls.local(Path(settings.url.removeprefix("file://")) if settings.url else data_dir / "blobs")
+            folder = settings.url.removeprefix("file://")
+            if "://" in folder:
+                raise SetupError(
+                    f"blobs.url is {folder.partition('://')[0]}://..., which is no blob store known here.",
+                    hint="Write it as file:///folder or s3://bucket/prefix.",
+                )
+            return cls.local(Path(folder) if folder else data_dir / "blobs")
         bucket, _, prefix = settings.url.removeprefix("s3://").partition("/")
         return cls(
             S3Store(bucket, prefix=prefix, config=_s3_config(settings), client_options=_CLIENT, retry_config=_RETRY)
