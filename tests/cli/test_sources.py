@@ -135,6 +135,28 @@ def test_a_line_beyond_the_limit_is_refused(tmp_path: Path) -> None:
     assert "a line is longer" in found[-1].error
 
 
+@pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_SPARSE])
+def test_an_archive_whose_headers_are_a_bomb_is_stopped(tmp_path: Path, kind: bytes) -> None:
+    """Extended headers are read whole into memory, and sparse files are of any size: neither is begun."""
+    header = tarfile.TarInfo("x")
+    header.type, header.size = kind, 8 << 30
+    (piece,) = read(tmp_path / "bomb.tar", header.tobuf(tarfile.GNU_FORMAT) + bytes(4096))
+    assert "header of 8589934592 bytes" in piece.error or "sparse" in piece.error
+
+
+def test_a_long_name_in_an_archive_is_read(tmp_path: Path) -> None:
+    """Either way of writing one is an extended header, of a size that is."""
+    name = "d/" * 100 + "a.jsonl"
+    for form in (tarfile.PAX_FORMAT, tarfile.GNU_FORMAT):
+        buffer = io.BytesIO()
+        with tarfile.open(fileobj=buffer, mode="w", format=form) as archive:
+            facts = tarfile.TarInfo(name)
+            facts.size = len(LINES)
+            archive.addfile(facts, io.BytesIO(LINES))
+        (piece,) = read(tmp_path / "long.tar", buffer.getvalue())
+        assert (piece.name, piece.data) == (f"{tmp_path / 'long.tar'}:{name}", LINES)
+
+
 def test_a_bomb_is_stopped(tmp_path: Path) -> None:
     """A file that decompresses to more than is allowed ends with an error, and only a bounded part was read."""
     bomb = gzip.compress(b"a\n" * 1_000_000)

@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import IO, Protocol, cast
+from typing import IO, Protocol, Self, cast
 
 from spectra.errors import SpectraError
 
@@ -29,6 +29,7 @@ PART = 128 * MIB
 MAX_TOTAL = 64 * 1024 * MIB  # what one compressed file or archive may grow to: beyond it is a bomb
 MAX_MEMBERS = 100_000
 MAX_FILES = 1_000_000
+MAX_TAR_HEADER = MIB  # of an extended header (pax, long names), which is read whole
 _HEAD = 512
 _BROKEN = (OSError, EOFError, zlib.error, tarfile.TarError)
 
@@ -211,9 +212,32 @@ class _ZstdErrors:
             raise Unreadable(f"it does not decompress: {error}") from error
 
 
+class _Member(tarfile.TarInfo):
+    """A member whose extended headers are bounded: tarfile reads them into memory whatever size they claim."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        """The header in `buf`; raises `Unreadable` for one that tarfile would read without bound."""
+        member = super().frombuf(buf, encoding, errors)
+        if member.type in _EXTENDED and member.size > MAX_TAR_HEADER:
+            raise Unreadable(f"it has a header of {member.size} bytes", hint="It is damaged, or made to do harm.")
+        if member.type == tarfile.GNUTYPE_SPARSE:
+            raise Unreadable("it has a sparse file", hint="Unpack it and import the folder.")
+        return member
+
+
+_EXTENDED = (
+    tarfile.XHDTYPE,
+    tarfile.XGLTYPE,
+    tarfile.SOLARIS_XHDTYPE,
+    tarfile.GNUTYPE_LONGNAME,
+    tarfile.GNUTYPE_LONGLINK,
+)
+
+
 def _members(source: _Source, stream: _Stream, limits: Limits) -> Iterator[Piece]:
     """The regular files of a tar archive, each a file of its own, read in the order they come."""
-    with closing(tarfile.open(fileobj=cast("IO[bytes]", stream), mode="r|")) as archive:
+    with closing(tarfile.open(fileobj=cast("IO[bytes]", stream), mode="r|", tarinfo=_Member)) as archive:
         for number, member in enumerate(archive, 1):
             if number > MAX_MEMBERS:
                 raise Unreadable(f"it has more than {MAX_MEMBERS} members", hint="Unpack it and import the folder.")
