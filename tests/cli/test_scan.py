@@ -175,6 +175,21 @@ def test_a_data_folder_that_is_full_loses_nothing(
     assert kept.name.startswith(".._w")
 
 
+@pytest.mark.parametrize("name", ["n" * 201, "a\nb"])
+def test_an_id_that_cannot_be_submitted_is_refused_before_the_scan(run: Run, name: str) -> None:
+    """Not after it, when the output would have to be kept under that name."""
+    result = run("scan", "127.0.0.1", *ALLOW, "--consent", "x", "--submit", "--name", name)
+    assert result.code == 2
+    assert "200 printable characters" in result.err
+
+
+def test_a_long_id_makes_no_long_file_name(run: Run, ssh: int, data_dir: Path, server: StandIn) -> None:
+    """200 characters of four bytes each are more than a file system takes."""
+    server.say("POST", "/v0/mesh/ingest", problem(500, "no", reason="internal"))
+    run("scan", "127.0.0.1", "-p", str(ssh), *ALLOW, "--consent", "x", "--submit", "--name", "\U0001f600" * 200)
+    assert len(unsent(data_dir)) == 1
+
+
 def test_the_original_output_is_kept_with_o(run: Run, ssh: int, tmp_path: Path) -> None:
     """`-o` writes the scanner's own words, ready for an import elsewhere."""
     path = tmp_path / "scan.jsonl"

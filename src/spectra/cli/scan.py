@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 DEFAULT_PORTS = "top1000"
 CONSENT_LASTS = timedelta(days=1)
 ASK_ABOVE = timedelta(minutes=30)
+MAX_NAME = 200  # characters of a scan's id: the gate takes no more
 
 ScannerOption = Annotated[
     Literal["auto", "naabu", "nmap", "connect"],
@@ -87,7 +88,7 @@ def scan(
     from spectra.model.envelope import Privacy
 
     machine = Machine.of(context)
-    job = Job(machine, name or new_scan_id(), Privacy(privacy), out, json, machine.signer() if submit else None)
+    job = Job(machine, _scan_id(name), Privacy(privacy), out, json, machine.signer() if submit else None)
     wanted = _targets(targets or [], from_file)
     port_list = parse_ports(ports)
     tool = choose(scanner)
@@ -112,6 +113,13 @@ SCAN_EXAMPLES = examples(
     "spectra scan www.example.org --scanner nmap -p 22,80,443 -o scan.xml",
     "spectra scan -f targets.txt --privacy meta-only --submit --name weekly-17",
 )
+
+
+def _scan_id(name: str) -> str:
+    """`name` if it can be submitted, which is not the time to find out after a long scan; one made up if empty."""
+    if len(name) > MAX_NAME or not name.isprintable():
+        raise BadRequest(f"a scan's id has at most {MAX_NAME} printable characters", field="name")
+    return name or new_scan_id()
 
 
 def new_scan_id() -> str:
@@ -147,7 +155,7 @@ def _prepare(
         if error.reason != "no_consent":
             raise
         now = datetime.now(UTC)
-        said = reason or ask(error.target or "this target")
+        said = reason or ask(", ".join(target.text for target in targets))  # all that is going on record
         record_consent([target.text for target in targets], said, now, expires=now + CONSENT_LASTS)
         prepared = attempt()
     for fault in prepared.skipped:
@@ -215,7 +223,7 @@ class Job:
             note(f"{output.tool} output kept in {file}")
 
     def _submit(self, outputs: Sequence[RawOutput], source: str, signer: Signer) -> None:
-        """Send every output; keep those that could not be sent, then raise the first reason."""
+        """Send every output; keep those that could not be sent, also after Ctrl-C, then raise the first reason."""
         failed: list[SpectraError] = []
         for number, output in enumerate(outputs, 1):
             try:
@@ -223,6 +231,10 @@ class Job:
             except SpectraError as error:
                 failed.append(error)
                 self._keep(output, number)
+            except KeyboardInterrupt:
+                for later, unsent in enumerate(outputs[number - 1 :], number):
+                    self._keep(unsent, later)
+                raise
         if failed:
             for error in failed[1:]:
                 note("\n".join(describe(error)))
@@ -265,7 +277,7 @@ class Job:
         if not output.data.strip():
             return
         suffix = f"-{number}" if number > 1 else ""
-        file = f"{safe(self.scan_id).replace('/', '_')}{suffix}-{secrets.token_hex(2)}.{ending(output)}"
+        file = f"{safe(self.scan_id, 50).replace('/', '_')}{suffix}-{secrets.token_hex(2)}.{ending(output)}"
         path = self.machine.settings.data_dir / "unsent" / file
         try:
             private_file.write(path, output.data)
