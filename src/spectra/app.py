@@ -39,6 +39,7 @@ _log = logging.getLogger("spectra")
 _BACKLOG = 512
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 LOCAL_CONTRIBUTOR = "local-admin"
+_LOCAL_KEY = "keys/local.pem"  # below the data folder, so that a restored folder may lie elsewhere
 
 
 def now() -> datetime:
@@ -299,9 +300,10 @@ def ensure_local_identity(database: Database, data_dir: Path, url: str) -> Local
     """The admin identity of this machine and the credential by which its command line is let in.
 
     Made on first start; later starts only bring the URL up to date. A database that does not know the key or the
-    token (a new one under an old data folder) learns them.
+    token (a new one under an old data folder) learns them. Where the credential was removed, because its token leaked,
+    a new one is made and the tokens before it are revoked.
     """
-    path, key_file = data_dir / "credential.json", data_dir / "keys" / "local.pem"
+    path, key_file = data_dir / "credential.json", data_dir / _LOCAL_KEY
     if key_file.exists():
         key = SigningKey.load(key_file)
     else:
@@ -310,9 +312,10 @@ def ensure_local_identity(database: Database, data_dir: Path, url: str) -> Local
         key.save(key_file)
     if path.exists():
         old = LocalCredential.load(path)
-        credential = LocalCredential(url, old.token, old.contributor, old.key_file)
+        credential = LocalCredential(url, old.token, old.contributor, _LOCAL_KEY)
     else:
-        credential = LocalCredential(url, tokens.new_token(), LOCAL_CONTRIBUTOR, str(key_file))
+        credential = LocalCredential(url, tokens.new_token(), LOCAL_CONTRIBUTOR, _LOCAL_KEY)
+        keys.revoke_credentials(database, LOCAL_CONTRIBUTOR, now())
     if keys.find(database, key.public.keyid) is None:
         keys.register(
             database,

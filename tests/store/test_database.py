@@ -120,6 +120,15 @@ def test_a_database_that_is_ahead_is_refused(database: Database) -> None:
     assert caught.value.reason == "schema_ahead"
 
 
+def test_a_role_that_may_not_make_tables_is_told(empty: Database) -> None:
+    """What it needs, and no traceback."""
+    with empty.connection() as connection:
+        connection.execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC, CURRENT_USER, pg_database_owner")
+    with pytest.raises(SetupError, match="may not make") as caught:
+        migrate(empty)
+    assert caught.value.reason == "database_privilege"
+
+
 def test_a_server_without_pgvector_is_refused() -> None:
     """Before anything is made, and with the package to install. The setting hides the extensions of PostgreSQL 18."""
     with own_server(extension_control_path="/nonexistent") as own, Database(own.url, pool_size=2) as database:

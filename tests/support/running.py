@@ -122,7 +122,7 @@ class Running:
     def seal(self, output: bytes, **fields: Any) -> bytes:
         """An envelope around `output`, signed by the local admin."""
         own = self.credential
-        return samples.sealed(SigningKey.load(Path(own.key_file)), own.contributor, output, **fields)
+        return samples.sealed(SigningKey.load(self.data_dir / own.key_file), own.contributor, output, **fields)
 
     def submit(self, envelope: bytes, path: str = "/v0/mesh/ingest") -> httpx.Response:
         """POST an envelope."""

@@ -150,6 +150,17 @@ def migrate(database: Database) -> list[str]:
     Several coordinators may start at once: an advisory lock lets one work while the others wait. A database that is
     ahead of this release is refused with `SetupError`, because writing to it could break what the newer one promised.
     """
+    try:
+        return _migrate(database)
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise SetupError(
+            f"The database role may not make what Spectra needs: {error.diag.message_primary}.",
+            reason="database_privilege",
+            hint="Let it own the database (ALTER DATABASE ... OWNER TO ...); CREATE EXTENSION vector as a superuser.",
+        ) from error
+
+
+def _migrate(database: Database) -> list[str]:
     with database.transaction() as connection:
         _check_server(connection)
         connection.execute("SELECT pg_advisory_xact_lock(%s)", [_MIGRATION_LOCK])

@@ -116,6 +116,14 @@ def add_credential(database: Database, *, digest: bytes, contributor: str, now: 
     commit(database, work)
 
 
+def revoke_credentials(database: Database, contributor: str, now: datetime) -> int:
+    """Revoke every token of `contributor` at once; returns how many there were."""
+    with database.transaction() as connection:
+        return connection.execute(
+            "UPDATE credential SET revoked = %s WHERE contributor = %s AND revoked IS NULL", [now, contributor]
+        ).rowcount
+
+
 def account(database: Database, digest: bytes, now: datetime) -> tuple[str, str] | None:
     """The (contributor, role) of a token's SHA-256, or None when it is unknown, expired or revoked."""
     with database.connection() as connection:
