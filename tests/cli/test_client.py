@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import msgspec
 import pytest
@@ -158,13 +159,23 @@ def test_nobody_listening_says_what_to_do() -> None:
 
 
 def test_patience_tries_again_where_nobody_listens() -> None:
-    """An import outlives a restart of the server: it tries as often as it may."""
-    told: list[str] = []
+    """An import outlives a restart of the server: it tries as often as it may, once there was a server."""
+    server = StandIn(SigningKey.generate())
+    server.say("GET", "/v0/provenance", Answer(200, (msgspec.json.encode(GOOD),), {"connection": "close"}))
     stop = threading.Event()
-    with Client(f"http://127.0.0.1:{closed_port()}", attempts=2, patient=True, stop=stop, notify=told.append) as client:
+    with ExitStack() as stack:
+        with serving(server) as url:
+            client = stack.enter_context(Client(url, attempts=2, patient=True, stop=stop))
+            client.get("/v0/provenance", Chain)
         stop.set()
         with pytest.raises(KeyboardInterrupt):  # it was about to wait
-            client.get("/v0/status", Chain)
+            client.get("/v0/provenance", Chain)
+
+
+def test_there_is_no_patience_for_a_server_that_never_answered() -> None:
+    """It is not running: waiting a minute for it would only hide that."""
+    with Client(f"http://127.0.0.1:{closed_port()}", patient=True) as client, pytest.raises(Unreachable):
+        client.get("/v0/status", Chain)
 
 
 def test_lines_come_one_by_one(stand_in: tuple[StandIn, Client]) -> None:

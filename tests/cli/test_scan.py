@@ -17,6 +17,7 @@ import pytest
 
 from spectra.cli.found import Found, found
 from spectra.cli.scan import new_scan_id
+from spectra.cli.scopes import consent_file
 from spectra.collect.consent import load
 from spectra.identity.tokens import LocalCredential
 from spectra.model.envelope import Privacy, Receipt
@@ -196,6 +197,14 @@ def test_the_original_output_is_kept_with_o(run: Run, ssh: int, tmp_path: Path) 
     result = run("scan", "127.0.0.1", "-p", str(ssh), *ALLOW, "--consent", "x", "-o", path)
     assert (result.code, result.out) == (0, "")
     assert [one.port for one in found(path.read_bytes())] == [ssh]
+
+
+def test_a_place_that_cannot_be_written_to_is_told_before_the_scan(run: Run, tmp_path: Path) -> None:
+    """No packet is sent, and no consent recorded, for an output that could not be kept."""
+    for place in (tmp_path / "absent" / "scan.jsonl", tmp_path):
+        result = run("scan", "127.0.0.1", *ALLOW, "--consent", "x", "-o", place)
+        assert (result.code, "cannot write" in result.err) == (2, True)
+    assert not consent_file().exists()
 
 
 def test_targets_of_a_file(run: Run, ssh: int, tmp_path: Path) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import io
+import lzma
 import os
 import sys
 import tarfile
@@ -93,6 +95,13 @@ def test_members_of_an_archive_are_files(tmp_path: Path, pack: Packer) -> None:
     found = read(tmp_path / "scans", pack(data))
     assert [(p.name.rpartition(":")[2], p.data) for p in found] == [("a.jsonl", LINES), ("deep/b.xml.gz", b"<x/>")]
     assert found[0].modified == datetime.fromtimestamp(1_700_000_000, UTC)
+
+
+@pytest.mark.parametrize(("pack", "name"), [(bz2.compress, "bzip2"), (lzma.compress, "xz")], ids=["bzip2", "xz"])
+def test_other_compression_is_named(tmp_path: Path, pack: Packer, name: str) -> None:
+    """What is packed in another way is not sent to a server that could not read it: the error says to unpack it."""
+    (piece,) = read(tmp_path / "scan.packed", pack(LINES))
+    assert (piece.data, f"packed with {name}" in piece.error, "Unpack it" in piece.error) == (b"", True, True)
 
 
 def test_an_archive_in_an_archive_is_not_opened(tmp_path: Path) -> None:

@@ -91,8 +91,8 @@ class Client:
 
     Every call raises `ApiError` for a problem, `Unreachable` where nothing answers and `BadAnswer` for an answer of
     the wrong shape. Answers 429, 502, 503 and 504 are retried after `Retry-After`, at most `attempts` calls in all;
-    `patient` also tries again where nothing listens: the server may be starting anew. `stop` ends the waiting,
-    `notify` is told of it.
+    `patient` also tries again where nothing listens any more: a server that has answered may be starting anew. `stop`
+    ends the waiting, `notify` is told of it.
     """
 
     def __init__(
@@ -109,6 +109,7 @@ class Client:
         self.url = url.rstrip("/")
         self._attempts = attempts
         self._patient = patient
+        self._answered = False
         self._stop = stop or threading.Event()
         self._notify = notify
         headers = {"user-agent": f"spectra-cli/{__version__}", "accept": "application/json"}
@@ -194,6 +195,7 @@ class Client:
                     raise self._unreachable(error) from error
                 wait, why = 0.5 * 2**attempt, "the connection broke"
             else:
+                self._answered = True
                 if response.is_success:
                     return response
                 with closing(response):
@@ -205,7 +207,7 @@ class Client:
 
     def _may_repeat(self, error: httpx.TransportError, repeat: bool) -> bool:
         """Nothing was sent where nothing listens; otherwise only what has the same effect twice is sent again."""
-        return self._patient if isinstance(error, httpx.ConnectError) else repeat
+        return self._patient and self._answered if isinstance(error, httpx.ConnectError) else repeat
 
     def _failure(self, response: httpx.Response) -> SpectraError:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import os
@@ -104,7 +105,9 @@ def plural(count: int, one: str, many: str = "") -> str:
 
 
 def note(message: str) -> None:
-    """Something for the person, not for the pipe: one safe line on standard error."""
+    """Something for the person, not for the pipe: one safe line on standard error, after the data printed so far."""
+    with contextlib.suppress(BrokenPipeError):  # whoever read the data has gone; that is told where it is written
+        sys.stdout.flush()
     sys.stderr.write(f"{safe(message)}\n")
     sys.stderr.flush()
 

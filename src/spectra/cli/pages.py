@@ -28,6 +28,10 @@ Rows = list[tuple[str, str]]
 class Command(TyperCommand):
     """A command whose help is drawn by this module."""
 
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """The usage line of an error, as the help has it."""
+        return list(_usage(self))
+
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write the page into click's formatter."""
         formatter.write(page(self, ctx))

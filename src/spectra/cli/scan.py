@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import sys
 from collections.abc import Sequence
@@ -88,6 +89,7 @@ def scan(
     from spectra.model.envelope import Privacy
 
     machine = Machine.of(context)
+    _require_place(out)
     job = Job(machine, _scan_id(name), Privacy(privacy), out, json, machine.signer() if submit else None)
     wanted = _targets(targets or [], from_file)
     port_list = parse_ports(ports)
@@ -113,6 +115,13 @@ SCAN_EXAMPLES = examples(
     "spectra scan www.example.org --scanner nmap -p 22,80,443 -o scan.xml",
     "spectra scan -f targets.txt --privacy meta-only --submit --name weekly-17",
 )
+
+
+def _require_place(out: Path | None) -> None:
+    """Refuse what cannot be written to, which is not the time to find out after a long scan either."""
+    if out and (out.is_dir() or not os.access(out.parent, os.W_OK | os.X_OK)):
+        why = "it is a folder" if out.is_dir() else f"the folder {out.parent} is not there or not yours to write to"
+        raise BadRequest(f"cannot write {out}: {why}", field="out")
 
 
 def _scan_id(name: str) -> str:

@@ -146,8 +146,9 @@ def search(
 ) -> None:
     """Find endpoints: by address, port, service, product, name, or what they say.
 
-    Filters: ip, net, port, service, product, version, hostname, protocol, since. A comma means or, a leading `-`
-    means not, bare words are looked for in banners and titles, "exact words" in this order.
+    Filters: ip, net, port, protocol, state, service, product, version, hostname, title, since, before, scan,
+    contributor. A comma means or, a leading `-` means not, bare words are looked for in banners and titles, "exact
+    words" in this order.
     """
     words = " ".join(word.removeprefix(_GUARD) for word in query)
     target = Target.of(json=json, csv=csv, fields=fields, path=out)

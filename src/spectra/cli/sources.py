@@ -21,6 +21,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import IO, Protocol, Self, cast
 
+from spectra.cli.output import plural
 from spectra.errors import SpectraError
 
 MIB = 1024 * 1024
@@ -31,6 +32,15 @@ MAX_MEMBERS = 100_000
 MAX_FILES = 1_000_000
 MAX_TAR_HEADER = MIB  # of an extended header (pax, long names), which is read whole
 _HEAD = 512
+# What else is usually packed with; said here, as nobody knows the format of what is inside.
+_FOREIGN = {
+    b"\xfd7zXZ\x00": "xz",
+    b"BZh": "bzip2",
+    b"PK\x03\x04": "zip",
+    b"7z\xbc\xaf\x27\x1c": "7-Zip",
+    b"Rar!\x1a\x07": "RAR",
+    b"\x04\x22\x4d\x18": "lz4",
+}
 _BROKEN = (OSError, EOFError, zlib.error, tarfile.TarError)
 
 
@@ -131,7 +141,7 @@ def _below(name: str, recursive: bool, tell: Callable[[str], None]) -> Iterator[
         return
     for folder, folders, files in os.walk(path):
         if not recursive and folders:
-            tell(f"{folder}: the {len(folders)} folders in it are left out; -r takes them in")
+            tell(f"{folder}: {plural(len(folders), 'folder')} in it left out; -r takes them in")
             folders.clear()
         folders[:] = sorted(f for f in folders if not f.startswith("."))
         yield from (Path(folder) / file for file in sorted(files) if not file.startswith("."))
@@ -183,6 +193,8 @@ def _unpacked(source: _Source, limits: Limits, *, wraps: int = 2, archives: int 
     elif archives and head[257:262] == b"ustar":
         yield from _members(source, stream, limits)
         return
+    elif packer := next((name for magic, name in _FOREIGN.items() if head.startswith(magic)), ""):
+        raise Unreadable(f"it is packed with {packer}, which is not read here", hint="Unpack it and import the folder.")
     else:
         yield from _cut(source.name, source.modified, head, source.stream, limits)
         return

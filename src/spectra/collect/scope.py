@@ -201,7 +201,7 @@ def _special(target: str, part: NetSet, *, whole: bool) -> OutOfScope:
         target=target,
         rule=rule,
         part=part,
-        hint=f"If it is yours to scan, allow it by name: {short(part, 1)}.",
+        hint=f"If it is yours to scan: --allow {short(part, 1)} for this scan, or spectra scope allow for all.",
     )
 
 
