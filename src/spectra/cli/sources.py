@@ -159,9 +159,13 @@ def pieces(path: Path | None, name: str = "", limits: Limits | None = None) -> I
             stream, modified = _open(path, stack)
             yield from _unpacked(_Source(shown, modified, stream), limits)
     except Unreadable as error:
-        yield Piece(shown, error=str(error))
+        yield Piece(shown, error=_told(error))
     except _BROKEN as error:
         yield Piece(shown, error=f"cannot be read: {getattr(error, 'strerror', None) or error or 'it is cut off'}")
+
+
+def _told(error: Unreadable) -> str:
+    return f"{error.message}. {error.hint}" if error.hint else error.message
 
 
 @dataclass(frozen=True)
@@ -261,7 +265,7 @@ def _members(source: _Source, stream: _Stream, limits: Limits) -> Iterator[Piece
             try:
                 yield from _unpacked(inner, limits, wraps=1, archives=0)
             except Unreadable as error:
-                yield Piece(inner.name, error=str(error))
+                yield Piece(inner.name, error=_told(error))
 
 
 def _read_exactly(stream: _Stream, size: int) -> bytes:

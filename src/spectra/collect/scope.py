@@ -195,13 +195,14 @@ def _denied(target: str, rule: Rule, part: NetSet, *, whole: bool = True) -> Out
 
 def _special(target: str, part: NetSet, *, whole: bool) -> OutOfScope:
     rule = meaning(part)
+    allowed = short(part) if len(list(part.networks())) == 1 else "CIDR"
     return OutOfScope(
         f"{target} {'lies in' if whole else 'overlaps'} special-use space: {rule}.",
         reason="special_use",
         target=target,
         rule=rule,
         part=part,
-        hint=f"If it is yours to scan: --allow {short(part, 1)} for this scan, or spectra scope allow for all.",
+        hint=f"If it is yours to scan: --allow {allowed} for this scan, or `spectra scope allow {allowed}` for all.",
     )
 
 
