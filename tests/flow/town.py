@@ -38,7 +38,8 @@ def populate(database: Database, folder: Path) -> Town:
     ingest = make_ingest(database, blobs, clock)
     admin = Contributor("admin", clock).register(database, "admin")
     alice = Contributor("alice", clock).register(database)
-    spare, newer = Contributor("alice", clock).register(database), Contributor("bob", clock)
+    Contributor("bob", clock).register(database)
+    spare, newer = Contributor("alice", clock).register(database), Contributor("alice", clock)
     keys.rotate(
         database,
         keyid=spare.key.public.keyid,
@@ -50,6 +51,8 @@ def populate(database: Database, folder: Path) -> Town:
     revoked = Contributor("alice", clock).register(database)
     keys.revoke(database, revoked.key.public.keyid, clock())
     keys.add_credential(database, digest=bytes(range(32)), contributor="admin", now=clock())
+    keys.add_credential(database, digest=bytes(32), contributor="bob", now=clock())
+    keys.revoke_credentials(database, "bob", clock())
     submit_all(ingest, alice, clock)
     with contextlib.suppress(ParseError):
         ingest.submit(alice.envelope(b"what is this?"))

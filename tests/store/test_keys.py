@@ -208,6 +208,31 @@ def test_a_token_speaks_for_its_contributor(database: Database) -> None:
     assert_told(database)
 
 
+def test_all_tokens_of_a_contributor_are_revoked_at_once(database: Database) -> None:
+    """And of nobody else, on record, once."""
+    register(database)
+    register(database, 2, "bob")
+    for digest, who in ((b"a", "alice"), (b"b", "alice"), (b"c", "bob")):
+        keys.add_credential(database, digest=digest, contributor=who, now=T0)
+    assert [keys.revoke_credentials(database, "alice", T0 + DAY) for _ in range(2)] == [2, 0]
+    assert [keys.account(database, digest, T0 + DAY) for digest in (b"a", b"b", b"c")] == [
+        None,
+        None,
+        ("bob", "contributor"),
+    ]
+    assert on_record(database)[5:] == [("credential.revoked", b"a".hex()), ("credential.revoked", b"b".hex())]
+    assert_told(database)
+
+
+def test_a_revocation_is_seen_by_who_holds_the_chain(database: Database) -> None:
+    """From the moment it is on record."""
+    register(database)
+    with database.connection() as connection:
+        assert not keys.is_revoked(connection, keyid(1))
+        keys.revoke(database, keyid(1), T0)
+        assert keys.is_revoked(connection, keyid(1))
+
+
 @pytest.mark.parametrize("column", ["expires", "revoked"])
 def test_a_token_that_is_over_speaks_for_nobody(database: Database, column: str) -> None:
     """Expired at the very moment, or revoked."""

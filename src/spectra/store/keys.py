@@ -116,12 +116,25 @@ def add_credential(database: Database, *, digest: bytes, contributor: str, now: 
     commit(database, work)
 
 
+def is_revoked(connection: Connection, keyid: str) -> bool:
+    """Whether a key is revoked by now. Asked while the chain is held (`commit`'s `check`), the answer is final: a
+    revocation has its place in the same chain.
+    """
+    return connection.execute("SELECT FROM key WHERE keyid = %s AND revoked IS NOT NULL", [keyid]).rowcount > 0
+
+
 def revoke_credentials(database: Database, contributor: str, now: datetime) -> int:
     """Revoke every token of `contributor` at once; returns how many there were."""
-    with database.transaction() as connection:
-        return connection.execute(
-            "UPDATE credential SET revoked = %s WHERE contributor = %s AND revoked IS NULL", [now, contributor]
-        ).rowcount
+
+    def work(connection: Connection) -> tuple[int, list[Entry]]:
+        rows = connection.execute(
+            "UPDATE credential SET revoked = %s WHERE contributor = %s AND revoked IS NULL"
+            " RETURNING encode(digest, 'hex'), contributor, created, expires, revoked",
+            [now, contributor],
+        ).fetchall()
+        return len(rows), [Entry("credential.revoked", row[0], _credential_detail(row), now) for row in sorted(rows)]
+
+    return commit(database, work)
 
 
 def account(database: Database, digest: bytes, now: datetime) -> tuple[str, str] | None:
