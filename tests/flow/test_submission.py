@@ -6,7 +6,7 @@ import random
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import msgspec
@@ -14,12 +14,12 @@ import pytest
 
 from spectra.errors import Unavailable
 from spectra.flow import audit
-from spectra.flow.submission import Ingest, once_more_on_conflict
+from spectra.flow.submission import Ingest, Normaliser, once_more_on_conflict
 from spectra.ingest.gate import Policy, RateLimited, Rejected
 from spectra.ingest.parsers import ParseError
 from spectra.ingest.rate import RateLimiter
-from spectra.model.envelope import Counts, Privacy, Receipt, sha256_hex
-from spectra.store import observations, provenance
+from spectra.model.envelope import Counts, Payload, Privacy, Receipt, sha256_hex
+from spectra.store import keys, observations, provenance
 from spectra.store.blobs import BlobStore
 from spectra.store.database import Database
 from tests.flow.desk import NOON, Clock, Contributor, host, make_ingest, naabu, nmap, port, rows, samples, settled
@@ -377,6 +377,31 @@ def test_a_conflict_that_does_not_end_is_told() -> None:
     with pytest.raises(Unavailable):
         once_more_on_conflict(lambda alone: work(alone, "disk_full"))
     assert len(tries) == 5
+
+
+class Interrupted(Ingest):
+    """Has something happen after the gate, while a submission is parsed."""
+
+    happens: Callable[[], object]
+
+    def normalise(self, payload: Payload, received: datetime) -> Normaliser:
+        self.happens()
+        return super().normalise(payload, received)
+
+
+def test_a_key_revoked_meanwhile_signs_nothing_more(
+    database: Database, blobs: BlobStore, alice: Contributor, clock: Clock
+) -> None:
+    """The gate let it through, then an admin revoked the key: the submission has no place behind that in the chain."""
+    ingest = make_ingest(database, blobs, clock, Interrupted)
+    assert isinstance(ingest, Interrupted)
+    ingest.happens = lambda: keys.revoke(database, alice.key.public.keyid, clock())
+    with pytest.raises(Rejected) as caught:
+        ingest.submit(alice.envelope(naabu(("192.0.2.1", 80))))
+    assert caught.value.reason == "key_revoked"
+    assert rows(database, "SELECT count(*) FROM observation") == rows(database, "SELECT count(*) FROM host") == [(0,)]
+    assert_sound(ingest)
+    ingest.close()
 
 
 INJECTION = "'; DROP TABLE observation; --"

@@ -117,6 +117,31 @@ def test_failing_work_appends_nothing(database: Database, trouble: BaseException
         assert one(connection.execute("SELECT count(*) FROM contributor"))[0] == 0
 
 
+def test_a_check_is_made_while_the_chain_is_held(database: Database) -> None:
+    """After the work, before its entries: what it raises undoes all, and work without entries is not checked."""
+    order: list[str] = []
+
+    def work(connection: Connection) -> tuple[None, list[Entry]]:
+        order.append("work")
+        connection.execute("INSERT INTO contributor (name, role, created) VALUES ('x', 'user', now())")
+        return None, [Entry("kind", "x", {}, T0)]
+
+    def check(connection: Connection) -> None:
+        order.append("check")
+        assert advisory_locks(database) == 1
+        assert head(database)[0] == 0
+        raise NotFound("gone meanwhile")
+
+    with pytest.raises(NotFound):
+        commit(database, work, check=check)
+    assert order == ["work", "check"]
+    assert head(database)[0] == advisory_locks(database) == 0
+    commit(database, lambda connection: (None, []), check=check)
+    assert order == ["work", "check"]
+    with database.connection() as connection:
+        assert one(connection.execute("SELECT count(*) FROM contributor"))[0] == 0
+
+
 def test_an_entry_that_cannot_be_appended_takes_the_work_with_it(database: Database) -> None:
     """The work's writes and its entries are one transaction, also when it is the entries that fail."""
 

@@ -43,7 +43,7 @@ def create_app(services: Services) -> FastAPI:
     """The app around `services`; starting and stopping those is the caller's."""
     app = routed_app()
     app.state.services = services
-    app.state.admission = ingest.Admission(services.max_concurrent_ingests)
+    app.state.admission = ingest.Admission(services.max_concurrent_ingests, 4 * services.max_envelope_bytes)
     app.add_exception_handler(SpectraError, _spectra_error)
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(HTTPException, _http_error)

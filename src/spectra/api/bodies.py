@@ -35,10 +35,15 @@ class BodyTooLarge(BadRequest):
         self.size = size
 
 
-async def read(request: Request, most: int) -> bytes:
+def _free(_: int) -> None:
+    """Small bodies are not counted."""
+
+
+async def read(request: Request, most: int, take: Callable[[int], None] = _free) -> bytes:
     """The body, at most `most` bytes: a claim of more is refused before anything is read.
 
-    Raises `BodyTooLarge`, or `BadRequest` for a body that took longer than the settings allow or was broken off.
+    `take` is told of every piece as it arrives, and may refuse it by raising. Raises `BodyTooLarge`, or `BadRequest`
+    for a body that took longer than the settings allow or was broken off.
     """
     claimed = request.headers.get("content-length", "")
     if claimed.isdecimal() and int(claimed) > most:
@@ -48,6 +53,7 @@ async def read(request: Request, most: int) -> bytes:
     try:
         with anyio.fail_after(within_s):
             async for chunk in request.stream():
+                take(len(chunk))
                 body += chunk
                 if len(body) > most:
                     raise BodyTooLarge(len(body), most)

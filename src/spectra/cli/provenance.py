@@ -33,7 +33,12 @@ def show(context: typer.Context, *, json: JsonOption = False) -> None:
 def verify(
     context: typer.Context,
     *,
-    deep: Annotated[bool, typer.Option("--deep", help="Also build the graph again and compare every row.")] = False,
+    deep: Annotated[
+        bool,
+        typer.Option(
+            "--deep/--quick", help="Also build the graph again and compare every row, or only chain and originals."
+        ),
+    ] = True,
     json: JsonOption = False,
 ) -> None:
     """Walk the chain with its signatures, originals and rows; exits with 1 and names the first entry that is broken."""

@@ -165,7 +165,7 @@ class Ingest:
             return None, [_accepted_entry(accepted, trust)]
 
         try:
-            commit(self.database, work)
+            commit(self.database, work, check=_not_revoked(verified))
         except NonceTaken:
             return self._answer_taken(verified)
         return observations.receipt(self.database, verified.observation_id)
@@ -214,7 +214,7 @@ class Ingest:
             ]
             return (_receipt(accepted, outcome), written), entries
 
-        receipt, written = commit(self.database, work)
+        receipt, written = commit(self.database, work, check=_not_revoked(verified))
         written.remember()
         return receipt
 
@@ -232,7 +232,7 @@ class Ingest:
             ]
 
         try:
-            commit(self.database, work)
+            commit(self.database, work, check=_not_revoked(verified))
         except NonceTaken:
             return
 
@@ -245,6 +245,16 @@ class Ingest:
                 hint="Sign again with a new random nonce.",
             )
         return observations.receipt(self.database, verified.observation_id, duplicate=True)
+
+
+def _not_revoked(verified: Verified) -> Callable[[Connection], None]:
+    """A key that was revoked after the gate let its submission through, while that was parsed, signs nothing more."""
+
+    def check(connection: Connection) -> None:
+        if keys.is_revoked(connection, verified.key.keyid):
+            raise gate.revoked()
+
+    return check
 
 
 def failed(error: SpectraError) -> Outcome:

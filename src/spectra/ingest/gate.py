@@ -203,11 +203,16 @@ def _require_usable(key: KeyRecord, now: datetime) -> None:
     if key.status == "retiring" and key.expires is not None and not expired:
         return
     if key.status == "revoked":
-        raise Rejected(
-            Reason.KEY_REVOKED, "the signing key has been revoked.", hint="Generate a new key and have it registered."
-        )
+        raise revoked()
     raise Rejected(
         Reason.KEY_EXPIRED, "the signing key was replaced and its grace period is over.", hint="Sign with the new key."
+    )
+
+
+def revoked() -> Rejected:
+    """The refusal of a revoked key, also for who finds it revoked after the gate."""
+    return Rejected(
+        Reason.KEY_REVOKED, "the signing key has been revoked.", hint="Generate a new key and have it registered."
     )
 
 

@@ -81,8 +81,17 @@ def timestamp(at: datetime) -> str:
     return msgspec.to_builtins(at)
 
 
-def commit(database: Database, work: Callable[[Connection], tuple[T, list[Entry]]]) -> T:
-    """Run `work` in a transaction, append its entries to the chain, commit, and return once that is on disk."""
+def commit(
+    database: Database,
+    work: Callable[[Connection], tuple[T, list[Entry]]],
+    *,
+    check: Callable[[Connection], None] | None = None,
+) -> T:
+    """Run `work` in a transaction, append its entries to the chain, commit, and return once that is on disk.
+
+    `check` is called when the chain is held, just before the entries: what it finds is true at their place in the
+    chain, however long `work` took. Whatever it raises undoes all.
+    """
     with database.connection() as connection:
         try:
             with connection.transaction():
@@ -90,6 +99,8 @@ def commit(database: Database, work: Callable[[Connection], tuple[T, list[Entry]
                 result, entries = work(connection)
                 if entries:
                     connection.execute("SELECT pg_advisory_lock(%s)", [_LOCK])
+                if entries and check:
+                    check(connection)
                 for entry in entries:
                     _append(connection, entry)
         finally:

@@ -6,9 +6,10 @@ import base64
 import json
 import secrets
 from collections.abc import Generator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
+from select import select
 from typing import Any
 
 import pytest
@@ -252,21 +253,41 @@ def test_a_slow_body_is_given_up(node: Node) -> None:
 def test_a_full_queue_answers_busy(node: Node) -> None:
     """One at work and one waiting is all that this one takes: the third is told to come back, and may."""
     envelopes = [node.of("contributor").seal(samples.scan_of(samples.address(), 80)) for _ in range(3)]
+    with node.variant(max_concurrent_ingests=1) as narrow, ThreadPoolExecutor(3) as pool:
+        with narrow.services.database.transaction() as connection:
+            connection.execute("LOCK TABLE observation IN EXCLUSIVE MODE")  # whoever is at work stays at work
+            running = {pool.submit(narrow.submit, envelope): envelope for envelope in envelopes}
+            first = next(as_completed(running, timeout=30))
+            is_problem(first.result(), 503, "busy")
+            assert first.result().headers["retry-after"] == "1"
+        others = [future for future in running if future is not first]
+        assert [future.result(timeout=30).status_code for future in others] == [200, 200]
+        assert narrow.submit(running[first]).status_code == 200
+
+
+def test_slow_strangers_keep_nobody_out(node: Node) -> None:
+    """A body takes a place only once it is there: twenty that never end do not fill a queue of one."""
     with node.variant(max_concurrent_ingests=1) as narrow, ExitStack() as stack:
-        held = [stack.enter_context(raw_connection(narrow.url)) for _ in range(2)]
-        for connection, envelope in zip(held, envelopes, strict=False):
-            head = f"POST {FAST} HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: {len(envelope)}\r\n\r\n"
-            connection.sendall(head.encode())
-            # Told to go on once somebody reads, which is after a place was taken.
-            assert connection.recv(1000).startswith(b"HTTP/1.1 100")
-            connection.sendall(envelope[:-1])
-        refused = narrow.submit(envelopes[2])
-        is_problem(refused, 503, "busy")
-        assert refused.headers["retry-after"] == "1"
-        for connection, envelope in zip(held, envelopes, strict=False):
-            connection.sendall(envelope[-1:])
-            assert raw_answer(connection)[0] == 200
-        assert narrow.submit(envelopes[2]).status_code == 200
+        for _ in range(20):
+            connection = stack.enter_context(raw_connection(narrow.url))
+            connection.sendall(f"POST {FAST} HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{{".encode())
+        narrow.submitted(samples.scan_of(samples.address(), 80))
+
+
+def test_bodies_share_a_bounded_memory(node: Node) -> None:
+    """Four of the largest may arrive at once; of five one is told to come back, and what the others held is freed."""
+    with node.variant(max_envelope_bytes=50_000) as narrow, ExitStack() as stack:
+        held = [stack.enter_context(raw_connection(narrow.url)) for _ in range(5)]
+        for connection in held:
+            connection.sendall(f"POST {FAST} HTTP/1.1\r\nHost: x\r\nContent-Length: 50000\r\n\r\n".encode())
+            connection.sendall(b"x" * 49_999)
+        refused = select(held, [], [], 30)[0]
+        assert [raw_answer(connection)[0] for connection in refused] == [503]
+        for connection in held:
+            if connection not in refused:
+                connection.sendall(b"x")
+                assert raw_answer(connection)[0] == 400
+        narrow.submitted(samples.scan_of(samples.address(), 80))
 
 
 def test_eight_clients_with_one_envelope_make_one_observation(node: Node) -> None:

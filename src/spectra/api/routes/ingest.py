@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from functools import partial
 
 import anyio
@@ -28,16 +28,39 @@ _ENVELOPE_BODY = described_body(Envelope)
 
 
 class Admission:
-    """The bounded queue in front of the ingest: `running` at once, as many again waiting, more must come back."""
+    """The bounds in front of the ingest: `running` at once and as many again waiting, and `most_bytes` of bodies.
 
-    def __init__(self, running: int) -> None:
+    A body takes memory as it arrives and a place only once it is there: a stranger who sends slowly holds a socket,
+    but keeps nobody else out.
+    """
+
+    def __init__(self, running: int, most_bytes: int) -> None:
         self._limiter = anyio.CapacityLimiter(running)
         self._most = 2 * running
         self._inside = 0
+        self._most_bytes = most_bytes
+        self._bytes = 0
 
-    @asynccontextmanager
-    async def place(self) -> AsyncGenerator[None]:
-        """A place in the queue, taken before the body is read, so that bodies in memory are bounded too."""
+    @contextmanager
+    def memory(self) -> Generator[Callable[[int], None]]:
+        """A function that takes bytes for one body; they are given back when the block ends."""
+        mine = 0
+
+        def take(count: int) -> None:
+            nonlocal mine
+            if self._bytes + count > self._most_bytes:
+                raise Busy("Too much is being sent at once.", hint="Send the same submission again in a moment.")
+            self._bytes += count
+            mine += count
+
+        try:
+            yield take
+        finally:
+            self._bytes -= mine
+
+    @contextmanager
+    def place(self) -> Generator[None]:
+        """A place among those that are worked on or wait for it."""
         if self._inside >= self._most:
             raise Busy("Too many submissions are being worked on.", hint="Send the same submission again in a moment.")
         self._inside += 1
@@ -96,10 +119,11 @@ def _accept(services: Services, raw: bytes) -> Receipt:
 
 async def _receive(request: Request, services: Services, path: str, work: Callable[[bytes], Receipt]) -> Receipt:
     admission: Admission = request.app.state.admission
-    async with admission.place():
-        raw = await _body(request, services)
+    with admission.memory() as take:
+        raw = await _body(request, services, take)
         try:
-            receipt = await admission.run(partial(work, raw))
+            with admission.place():
+                receipt = await admission.run(partial(work, raw))
         except Rejected as error:
             services.metrics.rejections.labels(error.reason).inc()
             raise
@@ -110,9 +134,9 @@ async def _receive(request: Request, services: Services, path: str, work: Callab
     return receipt
 
 
-async def _body(request: Request, services: Services) -> bytes:
+async def _body(request: Request, services: Services, take: Callable[[int], None]) -> bytes:
     try:
-        return await bodies.read(request, services.max_envelope_bytes)
+        return await bodies.read(request, services.max_envelope_bytes, take)
     except BodyTooLarge as error:
         services.metrics.rejections.labels(Reason.ENVELOPE_TOO_LARGE.value).inc()
         raise Rejected(

@@ -18,7 +18,8 @@ from spectra.api.services import Services
 from spectra.errors import BadRequest
 from spectra.identity import rotation
 from spectra.identity.keys import PublicKey
-from spectra.identity.roles import ROLES
+from spectra.identity.roles import ROLES, allows
+from spectra.ingest.gate import Reason, Rejected
 from spectra.model.envelope import Envelope, Sha256Hex, Word
 from spectra.model.records import KeyRecord
 from spectra.store import keys
@@ -102,7 +103,7 @@ def register(services: ServicesDep, new: Annotated[NewKey, json_body(NewKey)]) -
     "/v0/keys/rotate",
     summary="Replace one's own key",
     dependencies=[open_to(ENVELOPE)],
-    responses=described(Rotated, 400, 401, 404, 408, 409, 413),
+    responses=described(Rotated, 400, 401, 403, 404, 408, 409, 413),
     openapi_extra=described_body(Envelope),
     response_class=Response,
 )
@@ -145,4 +146,8 @@ def revoke(services: ServicesDep, key: Annotated[KeyToRevoke, json_body(KeyToRev
 def _rotatable(services: Services, keyid: str) -> PublicKey | None:
     """Only an active key: one that was rotated already has a successor, which is the one to rotate."""
     record = keys.find(services.database, keyid)
-    return PublicKey.from_b64(record.public_key) if record and record.status == "active" else None
+    if record is None or record.status != "active":
+        return None
+    if not allows(record.role, "keys:rotate"):
+        raise Rejected(Reason.ROLE_FORBIDDEN, "the role of this key does not hold keys:rotate.", hint="Ask an admin.")
+    return PublicKey.from_b64(record.public_key)

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Iterator
+from typing import Annotated, Final
 
 import msgspec
 from fastapi import APIRouter, Query, Request
 from msgspec import Meta
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
 from spectra.api.answers import answer, described
 from spectra.api.auth import ServicesDep, caller_of, scope
 from spectra.api.bodies import described_body, json_body
 from spectra.errors import BadRequest
 from spectra.ingest.output import open_output
-from spectra.model.envelope import Payload
+from spectra.model.envelope import Output
 from spectra.model.records import ObservationRecord
 from spectra.store import observations
 
 router = APIRouter(tags=["observations"])
+
+_PIECE_BYTES: Final = 1 << 18
 
 
 class Known(msgspec.Struct):
@@ -94,14 +97,20 @@ def one(services: ServicesDep, observation_id: str) -> Response:
     response_class=Response,
 )
 def raw(services: ServicesDep, observation_id: str) -> Response:
-    """The original, checked against its hashes before the first byte is sent; answered zstd-compressed if accepted."""
+    """The original. It is checked against its hashes before the first byte is sent, in a pass of its own that keeps
+    nothing: an output may be a thousand times the size of its blob.
+    """
     record = observations.get(services.database, observation_id)
     payload = observations.payload(services.database, record.observation_id)
-    data = services.blobs.get(bytes.fromhex(record.blob_sha256))
-    return Response(_original(payload, data), media_type="application/octet-stream")
+    output = msgspec.structs.replace(payload.output, data=services.blobs.get(bytes.fromhex(record.blob_sha256)))
+    for _ in _pieces(output):
+        pass
+    return StreamingResponse(
+        _pieces(output), media_type="application/octet-stream", headers={"Content-Length": str(output.size)}
+    )
 
 
-def _original(payload: Payload, data: bytes) -> bytes:
-    output = msgspec.structs.replace(payload.output, data=data)
-    with open_output(output, max_bytes=payload.output.size) as stream:
-        return stream.read()
+def _pieces(output: Output) -> Iterator[bytes]:
+    with open_output(output, max_bytes=output.size) as stream:
+        while piece := stream.read(_PIECE_BYTES):
+            yield piece

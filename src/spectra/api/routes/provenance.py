@@ -61,7 +61,8 @@ def head(services: ServicesDep) -> Response:
     response_class=StreamingResponse,
 )
 def verify(
-    services: ServicesDep, deep: Annotated[bool, Query(description="fold the graph again and compare")] = False
+    services: ServicesDep,
+    deep: Annotated[bool, Query(description="also fold the graph again and compare every row")] = True,
 ) -> StreamingResponse:
     """Hashes, signatures, blobs and rows; `deep` also every row of the graph."""
     return StreamingResponse(_walk(services, deep=deep), media_type="application/x-ndjson")
