@@ -36,6 +36,9 @@ MAY_IMPORT = {
 EXCEPTIONS = {
     "cli/node.py": {"app"},  # `spectra up` is the one command that reaches the composition root
     "cli/bench.py": {"bench"},  # the door to the benchmark
+    "cli/recognition.py": {
+        "ingest"
+    },  # recognition alone: what is no scan is not sent, and only one code may decide that
 }
 PURE = ("model", "identity", "ingest")
 IMPURE_MODULES = {"asyncio", "socket", "httpx", "requests", "urllib.request", "psycopg", "subprocess", "fastapi"}

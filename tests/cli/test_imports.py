@@ -16,6 +16,7 @@ from tests.cli.conftest import Run
 from tests.cli.standin import RECEIVED, StandIn, problem
 from tests.cli.test_client import closed_port
 
+OTHER = b'{"ip":"192.0.2.3","port":443}\n'
 LINES = b'{"ip":"192.0.2.1","port":22}\n{"ip":"192.0.2.2","port":80}\n'
 
 
@@ -25,7 +26,7 @@ def scans(tmp_path: Path) -> Path:
     folder = tmp_path / "scans"
     folder.mkdir()
     (folder / "a.jsonl").write_bytes(LINES)
-    (folder / "b.jsonl.zst").write_bytes(zstandard.compress(b"b" + LINES))
+    (folder / "b.jsonl.zst").write_bytes(zstandard.compress(OTHER + LINES))
     (folder / "c.xml").write_bytes(b"<nmaprun/>")
     return folder
 
@@ -34,7 +35,7 @@ def test_files_are_signed_and_submitted(run: Run, server: StandIn, scans: Path) 
     """Each file becomes an envelope with its original bytes; a line says what was kept and what was not."""
     result = run("import", scans)
     assert result.code == 0
-    assert sorted(server.outputs) == sorted([LINES, b"b" + LINES, b"<nmaprun/>"])
+    assert sorted(server.outputs) == sorted([LINES, OTHER + LINES, b"<nmaprun/>"])
     said = {payload.source: payload for payload in server.submitted}
     one = said[str(scans / "a.jsonl")]
     assert (one.tool, one.scan_type, one.contributor, one.started) == ("import", "import", "alice", None)
@@ -80,6 +81,18 @@ def test_a_failing_file_does_not_stop_the_rest(run: Run, server: StandIn, scans:
     assert any("No such file" in line for line in result.lines)
     assert f"- {scans}/empty  skipped: empty" in result.lines
     assert "2 imported, 1 skipped, 2 failed" in result.err
+
+
+def test_what_is_no_scan_never_leaves_the_machine(run: Run, server: StandIn, scans: Path) -> None:
+    """Met in a folder it is skipped, named by the user it is an error with what is read here; neither is sent."""
+    (scans / "letter.txt").write_text("Dear Alice,\nthe key is under the mat.\n")
+    result = run("import", scans)
+    assert result.code == 0
+    assert f"- {scans}/letter.txt  skipped: not the output of a scanner that is known here" in result.lines
+    named = run("import", scans / "letter.txt")
+    assert named.code == 1
+    assert "nuclei" in named.out
+    assert not any(b"Alice" in output for output in server.outputs)
 
 
 def test_a_failed_receipt_is_a_failure(run: Run, server: StandIn, scans: Path) -> None:
@@ -152,7 +165,7 @@ def test_outputs_beyond_one_envelope_are_cut(
     import secrets
 
     monkeypatch.setenv("SPECTRA_GATE__MAX_ENVELOPE_BYTES", "4096")
-    data = b"".join(secrets.token_hex(40).encode() + b"\n" for _ in range(200))
+    data = b"".join(b'{"ip":"192.0.2.1","port":80,"host":"%s"}\n' % secrets.token_hex(40).encode() for _ in range(200))
     (tmp_path / "big.txt").write_bytes(data)
     result = run("import", tmp_path / "big.txt")
     assert result.code == 0
@@ -170,7 +183,7 @@ def test_xml_beyond_one_envelope_is_refused(
     import secrets
 
     monkeypatch.setenv("SPECTRA_GATE__MAX_ENVELOPE_BYTES", "4096")
-    (tmp_path / "big.xml").write_text("<x>\n" + "\n".join(secrets.token_hex(40) for _ in range(200)))
+    (tmp_path / "big.xml").write_text("<nmaprun>\n" + "\n".join(secrets.token_hex(40) for _ in range(200)))
     result = run("import", tmp_path / "big.xml")
     assert result.code == 1
     assert "does not fit into one submission" in result.out
@@ -185,7 +198,7 @@ def test_batches_and_memory_are_bounded(
     monkeypatch.setattr(sending, "MAX_FLYING", 2)
     monkeypatch.setattr(sending, "MAX_FLYING_BYTES", 40)
     for number in range(20):
-        (tmp_path / f"{number:02}").write_bytes(b"%d " % number + LINES)
+        (tmp_path / f"{number:02}").write_bytes(b'{"ip":"198.51.100.%d","port":22}\n' % number + LINES)
     result = run("import", tmp_path)
     assert result.code == 0
     assert len(server.submitted) == 20

@@ -11,6 +11,7 @@ import pytest
 
 from spectra.identity.keys import PublicKey, SigningKey
 from spectra.identity.rotation import verify_registration, verify_rotation
+from spectra.identity.tokens import LocalCredential
 from spectra.model.records import KeyRecord
 from tests.cli.conftest import Run
 from tests.cli.standin import Answer, Request, StandIn, problem
@@ -154,3 +155,28 @@ def test_list(run: Run, server: StandIn) -> None:
     result = run("keys", "list")
     assert server.key.public.keyid[:16] in result.out
     assert "retiring" in result.out
+
+
+def test_another_machine_signs_with_a_key_of_its_own(run: Run, server: StandIn, data_dir: Path, tmp_path: Path) -> None:
+    """`use` is all it needs: what it imports is signed by that key, sent without a token, and nothing else is asked."""
+    key = SigningKey.generate()
+    key.save(tmp_path / "probe.pem")
+    (tmp_path / "a.jsonl").write_bytes(b'{"ip":"192.0.2.1","port":22}\n')
+    server.key = key
+    there = ("--data-dir", tmp_path / "there")
+    url = LocalCredential.load(data_dir / "credential.json").url
+    used = run(*there, "keys", "use", tmp_path / "probe.pem", "--contributor", "probe", "--server", url)
+    assert used.out.startswith("signing as probe")
+    assert (tmp_path / "there" / "credential.json").stat().st_mode & 0o777 == 0o600
+    assert run(*there, "import", tmp_path / "a.jsonl").code == 0
+    assert server.submitted[0].contributor == "probe"
+    assert [request.path for request in server.requests] == ["/v0/mesh/ingest"]
+    assert server.requests[0].token == ""
+
+
+def test_a_servers_own_credential_is_not_replaced(run: Run, server: StandIn, tmp_path: Path) -> None:
+    """Where a server was started, `use` would lock its user out: it says so instead."""
+    SigningKey.generate().save(tmp_path / "probe.pem")
+    result = run("keys", "use", tmp_path / "probe.pem", "--contributor", "probe", "--server", "http://127.0.0.1:1")
+    assert result.code == 1
+    assert "--data-dir" in result.err

@@ -113,6 +113,7 @@ class Client:
         self._stop = stop or threading.Event()
         self._notify = notify
         headers = {"user-agent": f"spectra-cli/{__version__}", "accept": "application/json"}
+        self.knows_token = bool(token)
         if token:
             headers["authorization"] = f"Bearer {token}"
         self._http = httpx.Client(

@@ -49,7 +49,7 @@ def import_(
     machine = Machine.of(context)
     limit = machine.settings.gate.max_envelope_bytes
     wish = Wish(source=source, background=background, force=force, max_envelope=limit)
-    if not _run(machine, _files(paths, recursive), wish, json):
+    if not _run(machine, _files(paths, recursive), set(paths), wish, json):
         raise typer.Exit(1)
 
 
@@ -69,7 +69,7 @@ def _files(paths: list[str], recursive: bool) -> list[Path | None]:
     return files
 
 
-def _run(machine: Machine, files: list[Path | None], wish: Any, json: bool) -> bool:
+def _run(machine: Machine, files: list[Path | None], named: set[str], wish: Any, json: bool) -> bool:
     """Send all files and print each outcome; returns whether all are on the server."""
     from spectra.cli.progress import bar
     from spectra.cli.sending import Sender
@@ -77,7 +77,7 @@ def _run(machine: Machine, files: list[Path | None], wish: Any, json: bool) -> b
     stop = threading.Event()
     totals = _Totals()
     with bar("importing") as progress:
-        reader = _Reader(files, progress)
+        reader = _Reader(files, named, progress)
         client = machine.client(attempts=ATTEMPTS, patient=True, stop=stop, notify=progress.note)
         with client, closing(Sender(client, machine.signer(), wish)) as sender:
             try:
@@ -96,16 +96,18 @@ def _run(machine: Machine, files: list[Path | None], wish: Any, json: bool) -> b
 class _Reader:
     """The pieces of each file in turn, moving the bar."""
 
-    def __init__(self, files: list[Path | None], progress: Bar) -> None:
+    def __init__(self, files: list[Path | None], named: set[str], progress: Bar) -> None:
         self._files = files
+        self._named = named
         self._progress = progress
 
     def __iter__(self) -> Iterator[tuple[str, Iterator[Piece]]]:
+        from spectra.cli.recognition import scans_only
         from spectra.cli.sources import pieces
 
         for number, path in enumerate(self._files):
             self._progress.move(number, len(self._files), f"{number} of {len(self._files)} files")
-            yield str(path or "stdin"), pieces(path)
+            yield str(path or "stdin"), scans_only(pieces(path), named=path is None or str(path) in self._named)
         self._progress.move(len(self._files), len(self._files))
 
 

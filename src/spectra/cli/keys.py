@@ -97,6 +97,31 @@ def register(
         _print([client.post("/v0/keys", KeyRecord, body)], json)
 
 
+def use(
+    context: typer.Context,
+    *,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The private key, as made by `keys generate`.")],
+    contributor: Annotated[str, typer.Option("--contributor", help="The name it was registered under.")],
+    server: Annotated[str, typer.Option("--server", metavar="URL", help="Where this machine submits to.")],
+) -> None:
+    """Let this machine sign with a key and submit to another's server. It needs no token: the signature lets it in."""
+    from spectra.identity.keys import SigningKey
+    from spectra.identity.tokens import LocalCredential
+
+    machine = Machine.of(context)
+    key = SigningKey.load(file)
+    own = machine.credential()
+    if own is not None and own.token:
+        raise SetupError(
+            f"{machine.credential_path} belongs to a server that was started here",
+            hint="Name another folder: spectra --data-dir DIR keys use ...",
+        )
+    machine.credential_path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    LocalCredential(server.rstrip("/"), "", contributor, str(file.absolute())).save(machine.credential_path)
+    sys.stdout.write(f"signing as {text(contributor).plain} with key {key.public.keyid[:16]}\n")
+    note("Next: spectra import FILE, or spectra scan TARGET --submit")
+
+
 def rotate(context: typer.Context, *, json: JsonOption = False) -> None:
     """Replace this machine's key by a new one; the old one stays valid for the server's grace period.
 
@@ -192,6 +217,9 @@ keys.command("generate", cls=Command, epilog=examples("spectra keys generate --o
 keys.command(
     "register", cls=Command, epilog=examples("spectra keys register laptop.key --contributor alice --role contributor")
 )(register)
+keys.command(
+    "use", cls=Command, epilog=examples("spectra keys use probe.pem --contributor probe --server http://10.0.0.5:8765")
+)(use)
 keys.command("rotate", cls=Command, epilog=examples("spectra keys rotate"))(rotate)
 keys.command("revoke", cls=Command, epilog=examples("spectra keys revoke 3fa4c1d2 --yes"))(revoke)
 keys.command("list", cls=Command, epilog=examples("spectra keys list", "spectra keys list --json"))(list_keys)

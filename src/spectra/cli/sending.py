@@ -127,7 +127,9 @@ class Sender:
     def _start(self) -> Iterator[Outcome]:
         """Leave out what the server has, and hand the rest of the batch to the senders."""
         batch, self._batch, self._batch_bytes = self._batch, [], 0
-        known = {} if self._wish.force or not batch else self._ask(batch)
+        # Without a token there is nobody to ask for: what the server has, it answers with the first receipt's marks.
+        ask = bool(batch) and self._client.knows_token and not self._wish.force
+        known = self._ask(batch) if ask else {}
         for piece, outcome in batch:
             if had := known.get(piece.sha256):
                 outcome.known.append(had)
