@@ -18,6 +18,8 @@ from tests.cli.standin import Answer, Request, StandIn
 from tests.cli.test_keys import record
 from tests.cli.test_records import lines
 
+SCAN = b'{"ip":"192.0.2.%d","port":22}\n'
+
 CALL = [sys.executable, "-m", "spectra"]
 
 
@@ -47,7 +49,7 @@ def in_terminal(*words: str | Path, typed: str = "", out_too: bool = True) -> tu
 def test_progress_is_drawn_on_a_terminal(server: StandIn, tmp_path: Path) -> None:
     """An import draws a bar beside its lines; hostile names drive neither."""
     for number in range(3):
-        (tmp_path / f"{number}\x1b]0;owned\x07.jsonl").write_bytes(b"%d\n" % number)
+        (tmp_path / f"{number}\x1b]0;owned\x07.jsonl").write_bytes(SCAN % number)
     code, shown, _ = in_terminal("import", tmp_path)
     assert code == 0
     assert "importing" in shown
@@ -58,7 +60,7 @@ def test_progress_is_drawn_on_a_terminal(server: StandIn, tmp_path: Path) -> Non
 
 def test_a_pipe_gets_lines_while_the_terminal_gets_the_bar(server: StandIn, tmp_path: Path) -> None:
     """With output into a file the bar stays on the screen and the file holds the lines alone."""
-    (tmp_path / "a.jsonl").write_bytes(b"a\n")
+    (tmp_path / "a.jsonl").write_bytes(SCAN % 1)
     code, shown, piped = in_terminal("import", tmp_path / "a.jsonl", out_too=False)
     assert code == 0
     assert piped.decode().startswith(f"✓ {tmp_path}/a.jsonl")
@@ -142,7 +144,7 @@ def test_ctrl_c_ends_an_import(server: StandIn, tmp_path: Path) -> None:
     assert isinstance(server, Holding)
     (tmp_path / "scans").mkdir()
     for number in range(40):
-        (tmp_path / "scans" / f"{number}").write_bytes(b"%d\n" % number)
+        (tmp_path / "scans" / f"{number}").write_bytes(SCAN % number)
     with subprocess.Popen([*CALL, "import", str(tmp_path / "scans")], stderr=subprocess.PIPE, text=True) as process:
         assert server.arrived.wait(60)
         process.send_signal(signal.SIGINT)
