@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import stat
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -331,6 +332,37 @@ def test_a_reason_to_end_ends_it(database_url: str, monkeypatch: pytest.MonkeyPa
     assert str(ending.error) == "given up"
     ending.because(SpectraError("again"))
     assert server.should_exit
+
+
+def test_a_signal_between_engines_ends_the_start_at_the_next_step() -> None:
+    """Nothing is raised into what is being done; a second signal changes nothing."""
+    ending = app.Ending()
+    ending.check()
+    for _ in range(2):
+        ending.ask(signal.SIGTERM, None)
+    with pytest.raises(KeyboardInterrupt):
+        ending.check()
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_signal_while_an_engine_starts_stops_that_first(*, fails: bool) -> None:
+    """It is told to stop, on another thread; only once its start has ended, well or not, is the interrupt raised."""
+    ending, stopped = app.Ending(), threading.Event()
+
+    def start() -> None:
+        ending.ask(signal.SIGTERM, None)
+        assert stopped.wait(30)
+        if fails:
+            raise SetupError("stopped while it started.")
+
+    with pytest.raises(KeyboardInterrupt), ending.starting(stopped.set):
+        start()
+
+
+def test_a_start_that_fails_by_itself_says_so() -> None:
+    """Nobody asked for an end: the error is the engine's."""
+    with pytest.raises(SetupError, match="no room"), app.Ending().starting(lambda: None):
+        raise SetupError("no room")
 
 
 @pytest.mark.parametrize(

@@ -63,13 +63,23 @@ class Ending:
             self._server.should_exit = True
 
     def ask(self, number: int, frame: FrameType | None) -> None:
-        """The handler of signals until the server answers: unwind what has been started."""
-        _ignore_signals()
+        """The handler of signals until the server answers.
+
+        Nothing is raised into whatever is being started at that moment: a child process, a thread or a transaction
+        could be forgotten half made. An engine whose start may take long is told to stop, the rest ends at `check`.
+        """
+        if self._asked:
+            return
         self._asked = True
-        if self._stop_engine is None:
+        if self._server is not None:
+            self._server.should_exit = True
+        if self._stop_engine is not None:
+            threading.Thread(target=self._stop_engine, name="stop").start()
+
+    def check(self) -> None:
+        """Between two steps of a start: raises `KeyboardInterrupt` if a signal asked for the end."""
+        if self._asked:
             raise KeyboardInterrupt
-        # Not raised into the middle of a start, where a child process might be forgotten.
-        threading.Thread(target=self._stop_engine, name="stop").start()
 
     @contextmanager
     def starting(self, stop: Callable[[], None]) -> Generator[None]:
@@ -78,16 +88,16 @@ class Ending:
         try:
             yield
         except SpectraError:
-            if not self._asked:
-                raise
+            self.check()
+            raise
         finally:
             self._stop_engine = None
-        if self._asked:
-            raise KeyboardInterrupt
+        self.check()
 
     def run(self, server: uvicorn.Server, listener: socket.socket) -> None:
         """Run `server` unless there is a reason not to already."""
         self._server = server
+        self.check()
         if self.error is None:
             server.run(sockets=[listener])
 
@@ -98,7 +108,8 @@ def engines(settings: Settings, *, with_workflows: bool = True, ending: Ending |
 
     `ending` is told when the embedded PostgreSQL cannot be kept running, and ends its start when a signal comes.
     """
-    with _database_url(settings, ending or Ending()) as (url, server):
+    ending = ending or Ending()
+    with _database_url(settings, ending) as (url, server):
         db = settings.database
         with Database(
             url,
@@ -108,6 +119,7 @@ def engines(settings: Settings, *, with_workflows: bool = True, ending: Ending |
         ) as database:
             for name in migrate(database):
                 _log.info("schema migrated", extra={"spectra.migration": name})
+            ending.check()
             yield from _services(settings, database, server, with_workflows=with_workflows)
 
 
@@ -226,9 +238,16 @@ def _owned(data_dir: Path) -> Generator[None]:
 
 
 def _ignore_signals() -> None:
-    """Engines are being stopped: a second, impatient signal must not break that off."""
+    """Engines are being stopped: a second, impatient signal must not break that off.
+
+    Not by SIG_IGN, which children inherit: a PostgreSQL that is just being started would not hear that it has to stop.
+    """
     for number in _SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
+        signal.signal(number, _ignored)
+
+
+def _ignored(number: int, frame: FrameType | None) -> None:
+    _log.info("stopping already", extra={"process.signal": number})
 
 
 def _announce(settings: Settings, url: str, ready: Callable[[str], None]) -> None:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
+from spectra.settings import BlobSettings
+from spectra.store.blobs import BlobStore
 from tests.api.node import Node, is_problem
 from tests.support import samples
 from tests.support.waiting import eventually
@@ -28,6 +33,7 @@ def walk(node: Node, **params: str) -> list[dict[str, Any]]:
 
 def test_the_head_moves_with_every_submission(node: Node) -> None:
     """Length and hash; two entries for what was accepted and settled."""
+    node.of("contributor")  # whose registration is an entry too
     before = node.get("/v0/provenance").json()
     node.submitted(samples.scan_of(samples.address(), 80))
     after = node.get("/v0/provenance").json()
@@ -81,3 +87,22 @@ def test_deep_is_yes_or_no(node: Node) -> None:
     """400 naming the parameter."""
     body = is_problem(node.ask("POST", "/v0/provenance/verify?deep=perhaps"), 400, "bad_request")
     assert body["field"] == "deep"
+
+
+def test_a_walk_that_cannot_go_on_says_why(node: Node) -> None:
+    """The answer had begun: the reason is its last line, and a missing report is never mistaken for a good one."""
+    node.submitted(samples.scan_of(samples.address(), 80))
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        away = BlobSettings(
+            url="s3://nowhere",
+            endpoint=f"http://127.0.0.1:{closed.getsockname()[1]}",
+            access_key_id=SecretStr("x"),
+            secret_access_key=SecretStr("x"),
+        )
+        with node.variant(blobs=BlobStore.from_settings(away, Path())) as other:
+            assert walk(other)[-1]["error"]["reason"] == "blob_store_away"
+    with node.variant(blobs=None) as broken:
+        last = walk(broken)[-1]
+    assert last["error"]["reason"] == "internal"
+    assert "NoneType" not in str(last)
