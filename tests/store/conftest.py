@@ -15,7 +15,7 @@ from psycopg import sql
 
 from spectra.store.database import Database, migrate
 from tests.store.scribe import Scribe
-from tests.support.postgres import SERVER_URL, embedded, in_database
+from tests.support.postgres import SERVER_URL, drop, embedded, in_database
 
 __all__ = ["embedded"]
 
@@ -37,7 +37,7 @@ def migrated_template(store_server: str) -> Iterator[str]:
     with Database(in_database(store_server, name), pool_size=2) as database:
         migrate(database)
     yield name
-    _drop(store_server, name)
+    drop(store_server, name)
 
 
 @pytest.fixture
@@ -51,15 +51,10 @@ def database(store_server: str, migrated_template: str) -> Iterator[Database]:
         with Database(in_database(store_server, name), pool_size=6) as database:
             yield database
     finally:
-        _drop(store_server, name)
+        drop(store_server, name)
 
 
 @pytest.fixture
 def write(database: Database) -> Scribe:
     """Writes records as one observation: `write([host(...)], at=..., contributor=..., scan_id=...)`."""
     return Scribe(database)
-
-
-def _drop(server: str, name: str) -> None:
-    with psycopg.connect(server, autocommit=True) as admin:
-        admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))

@@ -7,6 +7,7 @@ create databases and has the `vector` extension at hand, and every test of `data
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import shutil
@@ -20,6 +21,7 @@ import pytest
 from psycopg import sql
 
 from spectra.engines.postgres import PostgresServer
+from tests.support.waiting import eventually
 
 SERVER_URL = "SPECTRA_TEST_DATABASE_URL"
 
@@ -56,7 +58,20 @@ def database_url(request: pytest.FixtureRequest) -> Generator[str]:
     try:
         yield in_database(base, name)
     finally:
-        _run(base, sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+        drop(base, name)
+
+
+def drop(server: str, name: str) -> None:
+    """Drop a database and end who is in it. Autovacuum may be, which only a superuser may end: it leaves by itself."""
+    statement = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
+
+    def dropped() -> bool:
+        with contextlib.suppress(psycopg.errors.InsufficientPrivilege, psycopg.errors.ObjectInUse):
+            _run(server, statement)
+            return True
+        return False
+
+    eventually(dropped, 60)
 
 
 def in_database(url: str, name: str) -> str:
