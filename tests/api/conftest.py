@@ -15,7 +15,7 @@ from spectra import app
 from spectra.engines.postgres import PostgresServer
 from spectra.settings import ApiSettings, BlobSettings, DatabaseSettings, GateSettings, Settings
 from tests.api.node import Node, serving
-from tests.support.postgres import embedded, in_database, reachable_folder
+from tests.support.postgres import drop, embedded, in_database, reachable_folder
 
 __all__ = ["embedded"]
 
@@ -39,4 +39,4 @@ def node(embedded: PostgresServer) -> Iterator[Node]:
                 yield Node(url, services)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
-            admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+            drop(embedded.url, name)

@@ -25,7 +25,7 @@ from spectra.store.database import Connection, Database, one
 from tests.flow.desk import NOON, Contributor, naabu, nmap, rows
 from tests.flow.desk import host as seen
 from tests.flow.town import Town, columns, count, populate, tampering
-from tests.support.postgres import in_database
+from tests.support.postgres import drop, in_database
 
 pytestmark = pytest.mark.engine
 
@@ -93,7 +93,7 @@ def town(store_server: str, migrated_template: str, tmp_path_factory: pytest.Tem
                 yield made
                 assert verify(made, deep=True).ok
         finally:
-            admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+            drop(store_server, name)
 
 
 def verify(town: Town, *, deep: bool = False) -> ChainReport:

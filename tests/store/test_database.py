@@ -18,7 +18,7 @@ from spectra.errors import SetupError, SpectraError, Unavailable
 from spectra.store import database as module
 from spectra.store.database import Database, migrate, migrations, one, server_version
 from tests.support.own_server import own_server
-from tests.support.postgres import in_database
+from tests.support.postgres import drop, in_database
 
 pytestmark = pytest.mark.engine
 
@@ -58,7 +58,7 @@ def empty_database(server: str) -> Generator[str]:
         try:
             yield in_database(server, name)
         finally:
-            admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+            drop(server, name)
 
 
 @pytest.fixture

@@ -36,7 +36,7 @@ from spectra.store.content import Known
 from spectra.store.database import Database
 from spectra.store.graph import BATCH_HOSTS, BATCH_ROWS, GraphWriter
 from tests.store.scribe import T0, Scribe, Written, host, seen
-from tests.support.postgres import in_database
+from tests.support.postgres import drop, in_database
 
 pytestmark = pytest.mark.engine
 
@@ -88,7 +88,7 @@ def other(store_server: str, migrated_template: str) -> Iterator[Database]:
             with Database(in_database(store_server, name), pool_size=2) as database:
                 yield database
         finally:
-            admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+            drop(store_server, name)
 
 
 def test_more_hosts_than_a_batch_holds(database: Database, write: Scribe) -> None:

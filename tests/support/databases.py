@@ -10,7 +10,7 @@ import psycopg
 from psycopg import sql
 
 from spectra.store.database import Database
-from tests.support.postgres import in_database
+from tests.support.postgres import drop, in_database
 
 
 @contextlib.contextmanager
@@ -24,4 +24,4 @@ def another_database(server: str, template: str = "template1", *, pool_size: int
             with Database(in_database(server, name), pool_size=pool_size) as database:
                 yield database
         finally:
-            admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+            drop(server, name)
