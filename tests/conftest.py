@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,10 @@ from hypothesis import settings as hypothesis_settings
 # Deadlines measure the machine, not the code: bounds on work are asserted where they matter.
 hypothesis_settings.register_profile("spectra", deadline=None, max_examples=60)
 hypothesis_settings.load_profile("spectra")
+
+# A shell that starts the tests in its background has them ignore SIGINT, and every child of theirs with them: what
+# Ctrl-C does could not be tested. A handler of our own is the default again in each child.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
