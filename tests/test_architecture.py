@@ -27,8 +27,9 @@ MAY_IMPORT = {
     "store": {"model"},
     "ingest": {"model", "identity"},
     "collect": {"model", "identity"},
-    "flow": {"model", "identity", "store", "ingest"},
-    "api": {"flow", "store", "identity", "model", "ingest"},
+    "intel": {"model"},
+    "flow": {"model", "identity", "store", "ingest", "intel"},
+    "api": {"flow", "store", "identity", "model", "ingest", "intel"},
     "cli": {"model", "identity", "collect", "engines"},
     "engines": set[str](),
 }
@@ -40,7 +41,7 @@ EXCEPTIONS = {
         "ingest"
     },  # recognition alone: what is no scan is not sent, and only one code may decide that
 }
-PURE = ("model", "identity", "ingest")
+PURE = ("model", "identity", "ingest", "intel")
 IMPURE_MODULES = {"asyncio", "socket", "httpx", "requests", "urllib.request", "psycopg", "subprocess", "fastapi"}
 
 SQL = re.compile(r"\b(SELECT\b.+\bFROM\b|INSERT INTO\b|DELETE FROM\b|UPDATE\b.+\bSET\b|CREATE TABLE\b)", re.DOTALL)

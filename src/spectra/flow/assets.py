@@ -13,11 +13,12 @@ import msgspec
 import zstandard
 
 from spectra.errors import Corrupt
+from spectra.model.facts import HostFacts
 from spectra.model.observation import HostSeen, NameSeen, Silent, Swept
 
-Asset = HostSeen | NameSeen | Silent | Swept
+Asset = HostSeen | NameSeen | Silent | Swept | HostFacts
 
-_KINDS: tuple[type[Asset], ...] = (HostSeen, NameSeen, Silent, Swept)
+_KINDS: tuple[type[Asset], ...] = (HostSeen, NameSeen, Silent, Swept, HostFacts)
 _END = 0xFF
 _LENGTH = 4  # bytes of each big-endian length
 

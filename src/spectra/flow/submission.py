@@ -6,7 +6,7 @@ transaction is on disk.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple, TypeVar
@@ -15,6 +15,7 @@ import msgspec
 
 from spectra.errors import SpectraError, Unavailable
 from spectra.flow.assets import Asset
+from spectra.flow.enrichment import NoFacts, Source, enriched
 from spectra.identity import payload as payloads
 from spectra.identity.verified import Verified
 from spectra.ingest import gate
@@ -27,7 +28,7 @@ from spectra.model.observation import HostSeen, NameSeen, ScanFacts, Silent
 from spectra.model.records import KeyRecord
 from spectra.store import keys, observations
 from spectra.store.blobs import BlobStore
-from spectra.store.content import Known
+from spectra.store.content import Known, NameCpe, no_cpe
 from spectra.store.database import Connection, Database
 from spectra.store.graph import GraphWriter
 from spectra.store.observations import MAX_PROBLEMS, Accepted, NonceTaken, Outcome
@@ -128,7 +129,11 @@ class Ingest:
         limiter: RateLimiter,
         max_output_bytes: int,
         clock: Callable[[], datetime],
+        facts: Source | None = None,
+        cpe: NameCpe = no_cpe,
     ) -> None:
+        self._facts = facts or NoFacts()
+        self._cpe = cpe
         self.database = database
         self.blobs = blobs
         self.clock = clock
@@ -178,12 +183,16 @@ class Ingest:
         """The content of `payload` as assets; raises `ParseError`, at once or while it is read."""
         return Normaliser(payload, received, max_output_bytes=self._max_output_bytes)
 
+    def enrich(self, assets: Iterable[Asset]) -> Iterator[Asset]:
+        """`assets` with what the feeds know of their hosts."""
+        return enriched(assets, self._facts)
+
     def write(self, connection: Connection, seq: int, assets: Iterator[Asset], *, alone: bool) -> Written:
         """Write `assets` into the graph inside the transaction of `connection`; `remember` once that is on disk.
 
         `alone` as `once_more_on_conflict` says.
         """
-        writer = GraphWriter(self.database, connection, self._known, seq, alone=alone)
+        writer = GraphWriter(self.database, connection, self._known, seq, alone=alone, cpe=self._cpe)
         for asset in assets:
             writer.add(asset)
         return Written(*writer.finish(), writer.remember)
@@ -198,7 +207,7 @@ class Ingest:
             accepted = _accepted(verified, bytes.fromhex(sha256_hex(verified.payload.output.data)))
             seq, trust = observations.insert(connection, accepted, "merged")
             content = self.normalise(verified.payload, verified.received)
-            written = self.write(connection, seq, iter(content), alone=alone)
+            written = self.write(connection, seq, self.enrich(content), alone=alone)
             outcome = Outcome(
                 "merged",
                 content.format,

@@ -1,7 +1,7 @@
-"""Services, banners, certificates and remarks: immutable rows, each written once.
+"""Services, banners, certificates, remarks and places: immutable rows, each written once.
 
-Services, banners and remarks are written before the transaction that refers to them, on a connection of their own: a
-row without a reader is harmless, while two transactions waiting for each other's service rows would not be. Their WAL
+Services, banners, remarks and places are written before the transaction that refers to them, on a connection of their
+own: a row without a reader is harmless, two transactions that wait for each other's service rows are not. Their WAL
 precedes the referring commit's, so that commit's flush makes them durable too; only then are they remembered, because
 a server that dies before that flush forgets them.
 
@@ -13,19 +13,21 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 import msgspec
 
+from spectra.model.facts import Place
 from spectra.model.observation import Banner, Certificate, Evidence, Service
 from spectra.store.database import Connection, Database
 from spectra.store.rows import content_id, encode, remark_id
 
 _SERVICE = """
-INSERT INTO service (id, name, product, version, extra, os, device, tunnel, cpe)
-SELECT id, name, product, version, extra, os, device, tunnel, cpe FROM json_to_recordset(%s::json) AS r
-  (id uuid, name text, product text, version text, extra text, os text, device text, tunnel text, cpe text[])
+INSERT INTO service (id, name, product, version, extra, os, device, tunnel, cpe, cpe23)
+SELECT id, name, product, version, extra, os, device, tunnel, cpe, cpe23 FROM json_to_recordset(%s::json) AS r
+  (id uuid, name text, product text, version text, extra text, os text, device text, tunnel text, cpe text[],
+   cpe23 text[])
 ORDER BY id ON CONFLICT DO NOTHING"""
 _BANNER = """
 INSERT INTO banner (id, text, title)
@@ -47,6 +49,14 @@ SELECT id, kind, key, severity, data
 FROM json_to_recordset(%s::json) AS r (id uuid, kind text, key text, severity text, data text)
 ORDER BY id ON CONFLICT DO NOTHING"""
 
+_PLACE = """
+INSERT INTO place (id, asn, org, country, country_name, region, city, cloud, cloud_service, cloud_region,
+  latitude, longitude)
+SELECT id, asn, org, country, country_name, region, city, cloud, cloud_service, cloud_region, latitude, longitude
+FROM json_to_recordset(%s::json) AS r (id uuid, asn int8, org text, country text, country_name text, region text,
+  city text, cloud text, cloud_service text, cloud_region text, latitude float8, longitude float8)
+ORDER BY id ON CONFLICT DO NOTHING"""
+
 _REMEMBERED: Final = 200_000  # ids, about 20 MB
 _MANY_CERTIFICATES: Final = 10_000  # held until the end of a submission, about 10 MB
 _PROVEN: Final = {True: "+der", False: ""}
@@ -64,18 +74,30 @@ class ServiceRow(msgspec.Struct):
     device: str
     tunnel: str
     cpe: tuple[str, ...]
+    cpe23: tuple[str, ...]
+
+
+NameCpe = Callable[[Service], tuple[str, ...]]
+"""The CPE 2.3 names of a service."""
+
+
+def no_cpe(service: Service) -> tuple[str, ...]:
+    """The naming of whoever has none."""
+    return ()
 
 
 class Content:
     """Content seen in one batch, and the process-wide memory of what the database already has."""
 
-    def __init__(self, known: Known) -> None:
+    def __init__(self, known: Known, cpe: NameCpe = no_cpe) -> None:
         self._known = known
+        self._cpe = cpe
         self._written = Known()  # by this transaction, not durable yet
         self._services: dict[str, Service] = {}
         self._banners: dict[str, Banner] = {}
         self._certificates: dict[str, Certificate] = {}
         self._remarks: dict[str, Evidence] = {}
+        self._places: dict[str, Place] = {}
 
     def service(self, service: Service) -> str:
         """The id of `service`, noted for writing if it is new."""
@@ -89,6 +111,13 @@ class Content:
         key = content_id(banner.fingerprint)
         if self._is_new(key):
             self._banners[key] = banner
+        return key
+
+    def place(self, place: Place) -> str:
+        """The id of `place`, noted for writing if it is new."""
+        key = content_id(place.fingerprint)
+        if self._is_new(key):
+            self._places[key] = place
         return key
 
     def certificate(self, certificate: Certificate) -> str:
@@ -110,16 +139,17 @@ class Content:
     def write(self, database: Database) -> None:
         """Write what was noted, without certificates, and forget it."""
         batches: list[tuple[str, list[object]]] = [
-            (_SERVICE, [_service_row(key, s) for key, s in self._services.items()]),
+            (_SERVICE, [_service_row(key, s, self._cpe(s)) for key, s in self._services.items()]),
             (_BANNER, [{"id": key, "text": b.text, "title": b.title} for key, b in self._banners.items()]),
             (_REMARK, [_remark_row(key, e) for key, e in self._remarks.items()]),
+            (_PLACE, [place_row(key, p) for key, p in self._places.items()]),
         ]
         if any(rows for _, rows in batches):
             with database.aside() as connection:
                 for statement, rows in batches:
                     if rows:
                         connection.execute(statement.encode(), [encode(rows).decode()])
-        for noted in (self._services, self._banners, self._remarks):
+        for noted in (self._services, self._banners, self._remarks, self._places):
             self._written.add(noted)
             noted.clear()
 
@@ -148,8 +178,13 @@ class Content:
         return key not in self._known and key not in self._written
 
 
-def _service_row(key: str, s: Service) -> ServiceRow:
-    return ServiceRow(key, s.name, s.product, s.version, s.extra, s.os, s.device, s.tunnel, s.cpe)
+def _service_row(key: str, s: Service, cpe23: tuple[str, ...]) -> ServiceRow:
+    return ServiceRow(key, s.name, s.product, s.version, s.extra, s.os, s.device, s.tunnel, s.cpe, cpe23)
+
+
+def place_row(key: str, place: Place) -> dict[str, object]:
+    """A row of `place`."""
+    return {"id": key, **msgspec.structs.asdict(place)}
 
 
 def _certificate_row(key: str, certificate: Certificate) -> dict[str, object]:

@@ -20,9 +20,10 @@ from typing import Final, LiteralString
 import msgspec
 
 from spectra.model.envelope import Counts
+from spectra.model.facts import HostFacts
 from spectra.model.observation import EndpointSeen, Evidence, HostSeen, NameSeen, Silent, Swept
 from spectra.store import history
-from spectra.store.content import Content, Known
+from spectra.store.content import Content, Known, NameCpe, no_cpe
 from spectra.store.database import Connection, Database
 from spectra.store.rows import (
     Digest,
@@ -50,10 +51,11 @@ _LOCK: Final = 0x5EC7_0003
 _BATCH_SILENT: Final = 65536
 
 _HOSTS = """
-INSERT INTO host AS h (ip, first_seen, last_seen, os, os_at, mac, vendor, mac_at)
+INSERT INTO host AS h (ip, first_seen, last_seen, os, os_at, mac, vendor, mac_at, place, feeds)
 SELECT ip, at, at, coalesce(os, ''), CASE WHEN os <> '' THEN at END,
-       coalesce(mac, ''), coalesce(vendor, ''), CASE WHEN mac <> '' THEN at END
-FROM json_to_recordset(%s::json) AS r (ip inet, at timestamptz, os text, mac text, vendor text)
+       coalesce(mac, ''), coalesce(vendor, ''), CASE WHEN mac <> '' THEN at END, place, feeds
+FROM json_to_recordset(%s::json) AS r
+  (ip inet, at timestamptz, os text, mac text, vendor text, place uuid, feeds int4)
 ORDER BY ip
 ON CONFLICT (ip) DO UPDATE SET
   previous_seen = h.last_seen,
@@ -66,7 +68,9 @@ ON CONFLICT (ip) DO UPDATE SET
                   > (h.mac_at, h.mac, h.vendor) OR h.mac_at IS NULL THEN excluded.mac ELSE h.mac END,
   vendor = CASE WHEN (excluded.mac_at, excluded.mac COLLATE "C", excluded.vendor COLLATE "C")
                      > (h.mac_at, h.mac, h.vendor) OR h.mac_at IS NULL THEN excluded.vendor ELSE h.vendor END,
-  mac_at = greatest(h.mac_at, excluded.mac_at)
+  mac_at = greatest(h.mac_at, excluded.mac_at),
+  place = CASE WHEN excluded.feeds >= h.feeds OR h.feeds IS NULL THEN excluded.place ELSE h.place END,
+  feeds = greatest(h.feeds, excluded.feeds)
 RETURNING host(ip), previous_seen"""
 
 _SIGHTINGS = """
@@ -77,12 +81,18 @@ FROM json_to_recordset(%s::json) AS r (ip inet, seen_at timestamptz, rest text, 
 
 _LOOKS = """
 json_to_recordset(%s::json) AS r (ip inet, port int4, protocol int2, state "char", at timestamptz,
-  service uuid, certificate uuid, banner uuid)"""
+  service uuid, certificate uuid, banner uuid, place uuid)"""
 
 _NEW_ENDPOINTS = f"""
-INSERT INTO endpoint (ip, port, protocol, state, service, certificate, banner, since, confirmed, first_seen, last_seen)
-SELECT ip, port, protocol, state, service, certificate, banner, at, at, at, at FROM {_LOOKS}
+INSERT INTO endpoint
+  (ip, port, protocol, state, service, certificate, banner, since, confirmed, first_seen, last_seen, place)
+SELECT ip, port, protocol, state, service, certificate, banner, at, at, at, at, place FROM {_LOOKS}
 WHERE state = 'o'"""
+
+# A host that was known may lie elsewhere by newer feeds: its endpoints follow it.
+_MOVE_ENDPOINTS = """
+UPDATE endpoint e SET place = h.place FROM host h
+WHERE h.ip = e.ip AND e.ip = ANY(%s::inet[]) AND e.place IS DISTINCT FROM h.place"""
 
 # One step of timeline.step for endpoints of known hosts: `stepped` pairs each stored version with what it becomes.
 _STEP_ENDPOINTS = f"""
@@ -118,8 +128,9 @@ updated AS (
     confirmed = j.at,
     last_seen = CASE WHEN j.new_state = 'o' THEN j.at ELSE e.last_seen END
   FROM judged j WHERE (e.ip, e.port, e.protocol) = (j.ip, j.port, j.protocol))
-INSERT INTO endpoint (ip, port, protocol, state, service, certificate, banner, since, confirmed, first_seen, last_seen)
-SELECT ip, port, protocol, state, service, certificate, banner, at, at, at, at FROM look l
+INSERT INTO endpoint
+  (ip, port, protocol, state, service, certificate, banner, since, confirmed, first_seen, last_seen, place)
+SELECT ip, port, protocol, state, service, certificate, banner, at, at, at, at, place FROM look l
 WHERE state = 'o'
   AND NOT EXISTS (SELECT FROM endpoint e WHERE (e.ip, e.port, e.protocol) = (l.ip, l.port, l.protocol))"""
 
@@ -168,16 +179,24 @@ class GraphWriter:
     """
 
     def __init__(
-        self, database: Database, connection: Connection, known: Known, observation: int, *, alone: bool = False
+        self,
+        database: Database,
+        connection: Connection,
+        known: Known,
+        observation: int,
+        *,
+        alone: bool = False,
+        cpe: NameCpe = no_cpe,
     ) -> None:
         lock = "pg_advisory_xact_lock" if alone else "pg_advisory_xact_lock_shared"
         connection.execute(f"SELECT {lock}(%s)", [_LOCK])
         self._database = database
         self._connection = connection
         self._observation = observation
-        self._content = Content(known)
+        self._content = Content(known, cpe)
         self._digest = Digest()
         self._hosts: dict[str, HostRow] = {}
+        self._facts: dict[str, HostFacts] = {}
         self._sightings: list[SightingRow] = []
         self._endpoints: dict[str, list[EndpointRow]] = {}
         self._hostnames: list[HostnameRow] = []
@@ -189,9 +208,11 @@ class GraphWriter:
         self._rows = 0  # in the batch
         self._n_hosts = self._n_endpoints = self._n_hostnames = self._n_silent = 0
 
-    def add(self, record: HostSeen | NameSeen | Silent | Swept) -> None:
-        """Take in one record; writes a batch whenever one is full."""
+    def add(self, record: HostSeen | NameSeen | Silent | Swept | HostFacts) -> None:
+        """Take in one record; writes a batch whenever one is full. Facts come before the host they are about."""
         match record:
+            case HostFacts():
+                self._facts[record.ip] = record
             case HostSeen():
                 if record.ip in self._hosts:
                     self._flush()
@@ -245,8 +266,12 @@ class GraphWriter:
         rest = letter(host.rest) if host.rest else ""
         self._sweeps_end = self._sweeps_end or bool(rest)
         # A vendor is the MAC's: without one it could not be dated.
-        self._hosts[ip] = HostRow(ip, at, host.os, host.mac, host.vendor if host.mac else "", rest)
-        rows = self._endpoints[ip] = [self._endpoint(ip, at, e) for e in host.endpoints]
+        facts = self._facts.pop(ip, None)
+        place = self._content.place(facts.place) if facts and facts.place.known else None
+        self._hosts[ip] = HostRow(
+            ip, at, host.os, host.mac, host.vendor if host.mac else "", rest, place, facts and facts.feeds
+        )
+        rows = self._endpoints[ip] = [self._endpoint(ip, at, e, place) for e in host.endpoints]
         if len(rows) > 1 and len({(r.port, r.protocol) for r in rows}) < len(rows):
             rows = self._endpoints[ip] = _distinct(rows)
         row = SightingRow(
@@ -268,7 +293,7 @@ class GraphWriter:
         self._n_endpoints += len(rows)
         self._rows += len(rows)
 
-    def _endpoint(self, ip: str, at: datetime, seen: EndpointSeen) -> EndpointRow:
+    def _endpoint(self, ip: str, at: datetime, seen: EndpointSeen, place: str | None) -> EndpointRow:
         content = self._content
         return EndpointRow(
             ip,
@@ -279,6 +304,7 @@ class GraphWriter:
             content.service(seen.service) if seen.service else None,
             content.certificate(seen.certificate) if seen.certificate else None,
             content.banner(seen.banner) if seen.banner else None,
+            place,
         )
 
     def _extra(self, host: HostSeen) -> str:
@@ -348,6 +374,9 @@ class GraphWriter:
             self._note_swept()  # the log is read back: what this observation swept has to be in it
             looks = [e for ip in late for e in self._endpoints[ip]]
             history.settle(self._connection, [self._hosts[ip] for ip in late], looks, self._multirange())
+        moved = [ip for ip in (*newer, *late) if self._hosts[ip].feeds is not None]
+        if moved:
+            self._connection.execute(_MOVE_ENDPOINTS, [moved])
         self._hosts.clear()
         self._sightings.clear()
         self._endpoints.clear()

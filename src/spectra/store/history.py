@@ -91,9 +91,10 @@ DELETE FROM endpoint e USING k WHERE (e.ip, e.port, e.protocol) = (k.ip, k.port,
 _COLUMNS = """ip inet, port int4, protocol int2, state "char", service uuid, certificate uuid, banner uuid,
   since timestamptz, confirmed timestamptz, until timestamptz, first_seen timestamptz, last_seen timestamptz"""
 _CURRENT = f"""
-INSERT INTO endpoint (ip, port, protocol, state, service, certificate, banner, since, confirmed, first_seen, last_seen)
-SELECT ip, port, protocol, state, service, certificate, banner, since, confirmed, first_seen, last_seen
-FROM json_to_recordset(%s::json) AS r ({_COLUMNS}) ORDER BY ip, port, protocol"""
+INSERT INTO endpoint
+  (ip, port, protocol, state, service, certificate, banner, since, confirmed, first_seen, last_seen, place)
+SELECT r.ip, port, protocol, state, service, certificate, banner, since, confirmed, r.first_seen, r.last_seen, h.place
+FROM json_to_recordset(%s::json) AS r ({_COLUMNS}) JOIN host h ON h.ip = r.ip ORDER BY r.ip, port, protocol"""
 _PAST = f"""
 INSERT INTO endpoint_version (ip, port, protocol, state, service, certificate, banner, since, confirmed, until)
 SELECT ip, port, protocol, state, service, certificate, banner, since, confirmed, until

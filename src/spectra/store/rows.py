@@ -33,6 +33,8 @@ class HostRow(msgspec.Struct, omit_defaults=True):
     mac: str = ""
     vendor: str = ""
     rest: str = ""
+    place: str | None = None
+    feeds: int | None = None
 
 
 class EndpointRow(msgspec.Struct, omit_defaults=True):
@@ -46,6 +48,7 @@ class EndpointRow(msgspec.Struct, omit_defaults=True):
     service: str | None = None
     certificate: str | None = None
     banner: str | None = None
+    place: str | None = None
 
 
 class HostnameRow(msgspec.Struct):

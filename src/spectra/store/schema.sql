@@ -93,10 +93,12 @@ CREATE TABLE service (
     os         text NOT NULL,
     device     text NOT NULL,
     tunnel     text NOT NULL,
-    cpe        text[] NOT NULL,
-    first_seen timestamptz NOT NULL DEFAULT now()
+    cpe        text[] NOT NULL, -- as the tool said
+    first_seen timestamptz NOT NULL DEFAULT now(),
+    cpe23      text[] NOT NULL DEFAULT '{}' -- what intel/enrich/cpe.py makes of all of it
 );
 CREATE INDEX service_name ON service (lower(name));
+CREATE INDEX service_cpe23 ON service USING gin (cpe23);
 
 CREATE TABLE banner (
     id         uuid PRIMARY KEY,
@@ -124,6 +126,27 @@ CREATE TABLE certificate (
     first_seen timestamptz NOT NULL DEFAULT now()
 );
 
+-- Where hosts are and whose network that is, by the feeds (model/facts.py says what the columns hold).
+CREATE TABLE place (
+    id            uuid PRIMARY KEY,
+    asn           int8 NOT NULL,
+    org           text NOT NULL,
+    country       text NOT NULL,
+    country_name  text NOT NULL,
+    region        text NOT NULL,
+    city          text NOT NULL,
+    cloud         text NOT NULL,
+    cloud_service text NOT NULL,
+    cloud_region  text NOT NULL,
+    latitude      float8,
+    longitude     float8,
+    first_seen    timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX place_asn ON place (asn);
+CREATE INDEX place_country ON place (country);
+CREATE INDEX place_city ON place (lower(city));
+CREATE INDEX place_cloud ON place (cloud, cloud_region);
+
 -- Hosts and what runs on them -----------------------------------------------------------------------------------------
 
 -- A host's row is also the lock of everything below it: a writer upserts the host first, in order of ip.
@@ -137,8 +160,11 @@ CREATE TABLE host (
     os_at         timestamptz,
     mac           text NOT NULL DEFAULT '',
     vendor        text NOT NULL DEFAULT '',
-    mac_at        timestamptz
+    mac_at        timestamptz,
+    place         uuid,
+    feeds         int4 -- the feed set that `place` rests on; NULL: never looked up
 );
+CREATE INDEX host_place ON host (place) WHERE place IS NOT NULL;
 
 CREATE TABLE hostname (
     ip         inet NOT NULL,
@@ -198,8 +224,10 @@ CREATE TABLE endpoint (
     confirmed   timestamptz NOT NULL, -- last observation of this version
     first_seen  timestamptz NOT NULL, -- first seen open
     last_seen   timestamptz NOT NULL, -- last seen open
+    place       uuid, -- the host's, repeated so that questions of place need no join
     PRIMARY KEY (ip, port, protocol)
 ) WITH (fillfactor = 90);
+CREATE INDEX endpoint_place ON endpoint (place, last_seen) WHERE state = 'o';
 CREATE INDEX endpoint_port ON endpoint (port, ip);
 CREATE INDEX endpoint_service ON endpoint (service, ip);
 CREATE INDEX endpoint_banner ON endpoint (banner) WHERE banner IS NOT NULL;
