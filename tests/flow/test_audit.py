@@ -47,13 +47,17 @@ DEEP = (
     "evidence",
 )
 
-# Columns that say nothing about what was seen or by whom.
+# Columns that say nothing about what was seen or by whom. Context is derived from feeds, and can be derived again.
 FREE = {
     "observation.attempts": "how often merging was tried",
     "host.previous_seen": "left over from the newest write, read by nobody after it",
     "service.first_seen": "when the row was made",
     "banner.first_seen": "when the row was made",
     "certificate.first_seen": "when the row was made",
+    "service.cpe23": "named anew from the row",
+    "host.place": "looked up in the feeds",
+    "host.feeds": "which feeds were looked up",
+    "endpoint.place": "the host's",
 }
 # Columns of `observation` that only the deep walk reads, because what they speak of is the log.
 LOG = {"observation.seq", "observation.swept"}
@@ -67,6 +71,7 @@ OTHER: dict[str, str] = {
     "integer": "{0} + 1",
     "smallint": "{0} + 1",
     "real": "{0} / 2",
+    "boolean": "NOT {0}",
     "uuid": "'00000000-0000-0000-0000-000000000001'",
     "inet": "{0} + 64",
     "cidr": "set_masklen({0}, masklen({0}) - 1)::cidr",

@@ -146,3 +146,38 @@ def test_a_tool_that_tells_of_a_port_twice_is_merged(database: Database, write: 
     """Two lines about one endpoint make one: open outweighs, and what one line left unsaid the other says."""
     write([host(IP, T0, seen(80), seen(80, "http", "nginx", "1.0"), seen(80, state="closed"))])
     assert stored(database, 80) == [("open", "1.0", T0, T0)]
+
+
+PEOPLE = (("alice", 1.0), ("bob", 0.7), ("mallory", 0.25), ("trudy", 0.25))
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    scans=arrivals(), who=st.lists(st.sampled_from(PEOPLE), min_size=9, max_size=9), spread=st.sampled_from([1, 600])
+)
+def test_trust_is_weighed_the_same_in_any_order_of_arrival(
+    database: Database, write: Scribe, scans: list[Seen], who: list[tuple[str, float]], spread: int
+) -> None:
+    """Whoever is trusted how far: the stored versions, doubts and marks are those of the fold over the sorted log."""
+    with database.transaction() as connection:
+        connection.execute("TRUNCATE host, endpoint, endpoint_version, sighting, observation")
+    sweep = Swept("tcp", ((1, 1024),))
+    for scan, (name, trust) in zip(scans, who, strict=False):
+        write([sweep, scan._replace(minute=scan.minute * spread).record()], contributor=name, trust=trust)
+    assert audit.altered_host(database) == ""
+    with database.connection() as connection:
+        flags = connection.execute("SELECT bool_or(untrusted) FROM endpoint").fetchone()
+    looked = [trust < 0.5 for scan, (_, trust) in zip(scans, who, strict=False) if scan.listed or scan.rest]
+    assert flags is not None
+    assert not (flags[0] and not any(looked))
+
+
+def test_a_doubt_is_kept_beside_what_it_contradicts(database: Database, write: Scribe) -> None:
+    """What an untrusted contributor says against a trusted one changes nothing, and is not lost either."""
+    write([host(IP, T0, seen(80, "http", "nginx", "1.0"))])
+    later = [host(IP, T0 + timedelta(hours=1), seen(80, state="closed"))]
+    write(later, contributor="mallory", trust=0.2)
+    assert stored(database, 80) == [("open", "1.0", T0, T0)]
+    with database.connection() as connection:
+        row = connection.execute("SELECT trust, sole, doubt, untrusted FROM endpoint").fetchone()
+    assert row == (1.0, "", "mallory", True)

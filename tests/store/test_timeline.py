@@ -17,8 +17,14 @@ A, B = UUID(int=1), UUID(int=2)
 
 ids = st.sampled_from([None, None, A, B])
 moments = st.integers(0, 5).map(lambda minute: T0 + timedelta(minutes=minute))
-looks = st.builds(
-    Look, moments, st.sampled_from([b"1", b"2", b"3"]), st.sampled_from(["o", "o", "o", "c", "f"]), ids, ids, ids
+ties, states = st.sampled_from([b"1", b"2", b"3"]), st.sampled_from(["o", "o", "o", "c", "f"])
+looks = st.builds(Look, moments, ties, states, ids, ids, ids, st.just(1.0), st.just("alice"))
+people = st.sampled_from([("alice", 1.0), ("bob", 0.7), ("mallory", 0.25), ("trudy", 0.25), ("eve", 0.125)])
+weighed = st.builds(
+    lambda look, who, days: look._replace(by=who[0], trust=who[1], at=look.at + timedelta(days=days)),
+    looks,
+    people,
+    st.sampled_from([0, 0, 3, 9]),
 )
 
 
@@ -27,7 +33,7 @@ def at(minute: int) -> datetime:
     return T0 + timedelta(minutes=minute)
 
 
-@given(st.lists(looks, max_size=12), st.randoms())
+@given(st.lists(looks | weighed, max_size=12), st.randoms())
 def test_the_order_of_arrival_does_not_matter(seen: list[Look], random: Random) -> None:
     """Any permutation of the looks, of the same instant too, folds to the same versions."""
     mixed = list(seen)
@@ -52,7 +58,7 @@ def test_versions_tile_the_life(seen: list[Look]) -> None:
         )
 
 
-@given(st.lists(looks, max_size=12, unique_by=lambda look: look.at))
+@given(st.lists(looks | weighed, max_size=12, unique_by=lambda look: look.at))
 def test_a_fold_is_its_steps(seen: list[Look]) -> None:
     """Where no two looks share an instant, folding is stepping: what the SQL of the fast path does one at a time."""
     versions: list[Version] = []
@@ -103,3 +109,53 @@ def test_the_codes_are_one_to_one() -> None:
     assert {STATE[letter]: letter for letter in STATE} == LETTER
     assert {PROTOCOL_NAME[number]: number for number in PROTOCOL_NAME} == PROTOCOL_NUMBER
     assert PROTOCOL_NUMBER == {"tcp": 6, "udp": 17, "sctp": 132}
+
+
+def claims(*said: tuple[str, float, int, UUID | None]) -> list[Look]:
+    """Open looks: (contributor, trust, day, service)."""
+    return [Look(T0 + timedelta(days=day), b"", "o", service, trust=trust, by=by) for by, trust, day, service in said]
+
+
+def test_an_untrusted_contradiction_is_held_as_a_doubt() -> None:
+    """One who is trusted little does not end what a trusted contributor saw; that they said otherwise is kept."""
+    (version,) = fold(claims(("alice", 1.0, 0, A), ("mallory", 0.2, 1, B), ("mallory", 0.2, 2, B)))
+    assert (version.service, version.confirmed, version.doubt) == (A, at(0), "mallory")
+
+
+def test_a_confirmation_ends_the_doubt() -> None:
+    """Whoever is trusted looks again and sees the same: the doubt is gone."""
+    (version,) = fold(claims(("alice", 1.0, 0, A), ("mallory", 0.2, 1, B), ("alice", 1.0, 2, A)))
+    assert version.doubt == ""
+
+
+def test_two_who_contradict_outweigh_one() -> None:
+    """A second contributor who contradicts, untrusted as well, ends the version: a change is not hidden for ever."""
+    versions = fold(claims(("alice", 1.0, 0, A), ("mallory", 0.2, 1, B), ("trudy", 0.2, 2, B)))
+    assert [v.service for v in versions] == [A, B]
+    assert versions[-1].sole == "trudy"
+
+
+def test_what_was_not_confirmed_for_a_week_does_not_hold() -> None:
+    """A version is held while it is fresh only."""
+    assert len(fold(claims(("alice", 1.0, 0, A), ("mallory", 0.2, 7, B)))) == 1
+    assert len(fold(claims(("alice", 1.0, 0, A), ("mallory", 0.2, 8, B)))) == 2
+
+
+def test_equals_overrule_each_other() -> None:
+    """Between two who are trusted, or two who are not, the later look holds."""
+    assert len(fold(claims(("alice", 1.0, 0, A), ("bob", 0.5, 1, B)))) == 2
+    assert len(fold(claims(("trudy", 0.2, 0, A), ("mallory", 0.2, 1, B)))) == 2
+
+
+def test_what_one_untrusted_contributor_claims_alone_is_marked() -> None:
+    """The mark goes when anybody else sees the same."""
+    assert fold(claims(("mallory", 0.2, 0, A), ("mallory", 0.2, 1, A)))[0].sole == "mallory"
+    assert fold(claims(("mallory", 0.2, 0, A), ("trudy", 0.2, 1, A)))[0].sole == ""
+    assert fold(claims(("mallory", 0.2, 0, A), ("alice", 0.9, 1, A)))[0].sole == ""
+    assert fold(claims(("alice", 0.9, 0, A)))[0].sole == ""
+
+
+def test_trusted_looks_outweigh_others_of_the_same_instant() -> None:
+    """At one moment the untrusted are not heard beside the trusted."""
+    looks = claims(("alice", 1.0, 0, A), ("mallory", 0.2, 0, B))
+    assert [(v.service, v.sole) for v in fold(looks)] == [(A, "")]

@@ -310,25 +310,25 @@ def _first_difference(connection: Connection, ips: list[str]) -> str:
 
 def _told_versions(connection: Connection, ips: list[str]) -> set[tuple[Any, ...]]:
     told: set[tuple[Any, ...]] = set()
-    for (ip, protocol, port), versions in lives(connection, ips):
+    for (ip, protocol, port), versions, untrusted in lives(connection, ips):
         last_open = max(v.confirmed for v in versions if v.state == OPEN)
         for version, following in pairwise(versions):
-            told.add((ip, protocol, port, *version, following.since, None))
-        told.add((ip, protocol, port, *versions[-1], versions[0].since, last_open))
+            told.add((ip, protocol, port, *version, following.since, None, None))
+        told.add((ip, protocol, port, *versions[-1], versions[0].since, last_open, untrusted))
     return told
 
 
 def _stored_versions(connection: Connection, ips: list[str]) -> set[tuple[Any, ...]]:
     """Past versions with their `until` and None, current ones with when they were first and last seen open."""
     rows = connection.execute(
-        """SELECT host(ip), protocol, port, state, service, certificate, banner, since, confirmed, first_seen, last_seen
-           FROM endpoint WHERE ip = ANY(%(ips)s::inet[])
+        """SELECT host(ip), protocol, port, state, service, certificate, banner, since, confirmed, trust, sole, doubt,
+                  first_seen, last_seen, untrusted FROM endpoint WHERE ip = ANY(%(ips)s::inet[])
            UNION ALL
-           SELECT host(ip), protocol, port, state, service, certificate, banner, since, confirmed, until, NULL
-           FROM endpoint_version WHERE ip = ANY(%(ips)s::inet[])""",
+           SELECT host(ip), protocol, port, state, service, certificate, banner, since, confirmed, trust, sole, doubt,
+                  until, NULL, NULL FROM endpoint_version WHERE ip = ANY(%(ips)s::inet[])""",
         {"ips": ips},
     )
-    return {(*row[:3], *Version(_letter(row[3]), *row[4:9]), *row[9:]) for row in rows}
+    return {(*row[:3], *Version(_letter(row[3]), *row[4:12]), *row[12:]) for row in rows}
 
 
 Times = tuple[datetime, datetime]

@@ -42,7 +42,7 @@ from spectra.store.rows import (
     letter,
     packed_port,
 )
-from spectra.store.timeline import OPEN, PROTOCOL_NUMBER
+from spectra.store.timeline import HOLD, OPEN, PROTOCOL_NUMBER, TRUSTED
 
 BATCH_HOSTS: Final = 2000
 # Endpoints, names and remarks of the hosts in a batch: a firewall that answers on every port makes 65,535 a host.
@@ -83,10 +83,12 @@ _LOOKS = """
 json_to_recordset(%s::json) AS r (ip inet, port int4, protocol int2, state "char", at timestamptz,
   service uuid, certificate uuid, banner uuid, place uuid)"""
 
+# How far this observation is trusted, and by whom it is: the same for all its looks.
+_TRUST = "%s::real AS trust, %s::text AS sole, %s::bool AS untrusted"
 _NEW_ENDPOINTS = f"""
-INSERT INTO endpoint
-  (ip, port, protocol, state, service, certificate, banner, since, confirmed, first_seen, last_seen, place)
-SELECT ip, port, protocol, state, service, certificate, banner, at, at, at, at, place FROM {_LOOKS}
+INSERT INTO endpoint (ip, port, protocol, state, service, certificate, banner, since, confirmed, first_seen, last_seen,
+  place, trust, sole, untrusted)
+SELECT ip, port, protocol, state, service, certificate, banner, at, at, at, at, place, {_TRUST} FROM {_LOOKS}
 WHERE state = 'o'"""
 
 # A host that was known may lie elsewhere by newer feeds: its endpoints follow it.
@@ -96,7 +98,8 @@ WHERE h.ip = e.ip AND e.ip = ANY(%s::inet[]) AND e.place IS DISTINCT FROM h.plac
 
 # One step of timeline.step for endpoints of known hosts: `stepped` pairs each stored version with what it becomes.
 _STEP_ENDPOINTS = f"""
-WITH look AS MATERIALIZED (SELECT * FROM {_LOOKS}),
+WITH said_by AS (SELECT {_TRUST}, %s::text AS by, %s::interval AS hold),
+look AS MATERIALIZED (SELECT * FROM {_LOOKS}),
 swept AS MATERIALIZED (
   SELECT * FROM json_to_recordset(%s::json) AS r (ip inet, at timestamptz, rest "char") WHERE rest IS NOT NULL),
 said AS (
@@ -108,29 +111,43 @@ said AS (
     AND NOT EXISTS (SELECT FROM look l WHERE (l.ip, l.port, l.protocol) = (e.ip, e.port, e.protocol))),
 stepped AS MATERIALIZED (
   SELECT e.ip, e.port, e.protocol, s.at, s.state AS new_state, s.banner AS new_banner,
-         e.state, e.service, e.certificate, e.banner, e.since, e.confirmed,
+         e.state, e.service, e.certificate, e.banner, e.since, e.confirmed, e.trust, e.sole, e.doubt,
          CASE WHEN s.state = 'o' AND e.state = 'o' THEN coalesce(s.service, e.service) ELSE s.service END
            AS new_service,
          CASE WHEN s.state = 'o' AND e.state = 'o' THEN coalesce(s.certificate, e.certificate) ELSE s.certificate END
            AS new_certificate
   FROM said s JOIN endpoint e USING (ip, port, protocol)),
-judged AS MATERIALIZED (
-  SELECT *, (new_state, new_service, new_certificate) IS DISTINCT FROM (state, service, certificate) AS fresh
+compared AS (
+  SELECT *, (new_state, new_service, new_certificate) IS DISTINCT FROM (state, service, certificate) AS differs
   FROM stepped),
+judged AS MATERIALIZED (
+  SELECT c.*, differs AND NOT held AS fresh, differs AND held AS held
+  FROM compared c CROSS JOIN said_by b CROSS JOIN LATERAL (
+    SELECT b.untrusted AND b.trust < c.trust AND c.at - c.confirmed <= b.hold AND c.doubt IN ('', b.by) AS held) h),
 archived AS (
-  INSERT INTO endpoint_version (ip, port, protocol, state, service, certificate, banner, since, confirmed, until)
-  SELECT ip, port, protocol, state, service, certificate, banner, since, confirmed, at FROM judged WHERE fresh),
+  INSERT INTO endpoint_version
+    (ip, port, protocol, state, service, certificate, banner, since, confirmed, until, trust, sole, doubt)
+  SELECT ip, port, protocol, state, service, certificate, banner, since, confirmed, at, trust, sole, doubt
+  FROM judged WHERE fresh),
+doubted AS (
+  UPDATE endpoint e SET doubt = b.by, untrusted = true
+  FROM judged j, said_by b WHERE (e.ip, e.port, e.protocol) = (j.ip, j.port, j.protocol) AND j.held),
 updated AS (
   UPDATE endpoint e SET
     state = j.new_state, service = j.new_service, certificate = j.new_certificate,
     banner = CASE WHEN j.fresh THEN j.new_banner ELSE coalesce(j.new_banner, j.banner) END,
     since = CASE WHEN j.fresh THEN j.at ELSE j.since END,
     confirmed = j.at,
-    last_seen = CASE WHEN j.new_state = 'o' THEN j.at ELSE e.last_seen END
-  FROM judged j WHERE (e.ip, e.port, e.protocol) = (j.ip, j.port, j.protocol))
-INSERT INTO endpoint
-  (ip, port, protocol, state, service, certificate, banner, since, confirmed, first_seen, last_seen, place)
-SELECT ip, port, protocol, state, service, certificate, banner, at, at, at, at, place FROM look l
+    last_seen = CASE WHEN j.new_state = 'o' THEN j.at ELSE e.last_seen END,
+    trust = CASE WHEN j.fresh THEN b.trust ELSE greatest(j.trust, b.trust) END,
+    sole = CASE WHEN j.fresh OR j.sole = b.sole THEN b.sole ELSE '' END,
+    doubt = '',
+    untrusted = e.untrusted OR b.untrusted
+  FROM judged j, said_by b WHERE (e.ip, e.port, e.protocol) = (j.ip, j.port, j.protocol) AND NOT j.held)
+INSERT INTO endpoint (ip, port, protocol, state, service, certificate, banner, since, confirmed, first_seen, last_seen,
+  place, trust, sole, untrusted)
+SELECT ip, port, protocol, state, service, certificate, banner, at, at, at, at, place, b.trust, b.sole, b.untrusted
+FROM look l, said_by b
 WHERE state = 'o'
   AND NOT EXISTS (SELECT FROM endpoint e WHERE (e.ip, e.port, e.protocol) = (l.ip, l.port, l.protocol))"""
 
@@ -193,6 +210,10 @@ class GraphWriter:
         self._database = database
         self._connection = connection
         self._observation = observation
+        row = connection.execute("SELECT trust, contributor FROM observation WHERE seq = %s", [observation]).fetchone()
+        self._trust, self._by = row or (1.0, "")
+        untrusted = self._trust < TRUSTED
+        self._said_by = (self._trust, self._by if untrusted else "", untrusted)
         self._content = Content(known, cpe)
         self._digest = Digest()
         self._hosts: dict[str, HostRow] = {}
@@ -363,17 +384,21 @@ class GraphWriter:
         new = [ip for ip, seen in previous.items() if seen is None]
         newer = [ip for ip, seen in previous.items() if seen is not None and seen < self._hosts[ip].at]
         late = [ip for ip, seen in previous.items() if seen is not None and seen >= self._hosts[ip].at]
-        self._execute(_NEW_ENDPOINTS, [e for ip in new for e in self._endpoints[ip] if e.state == OPEN])
+        opened = [e for ip in new for e in self._endpoints[ip] if e.state == OPEN]
+        if opened:
+            self._connection.execute(_NEW_ENDPOINTS, [*self._said_by, encode(opened).decode()])
         if newer:
             looks = [e for ip in newer for e in self._endpoints[ip]]
             hosts = [self._hosts[ip] for ip in newer if self._hosts[ip].rest]
             self._connection.execute(
-                _STEP_ENDPOINTS, [encode(looks).decode(), encode(hosts).decode(), self._multirange()]
+                _STEP_ENDPOINTS,
+                [*self._said_by, self._by, HOLD, encode(looks).decode(), encode(hosts).decode(), self._multirange()],
             )
         if late:
             self._note_swept()  # the log is read back: what this observation swept has to be in it
             looks = [e for ip in late for e in self._endpoints[ip]]
-            history.settle(self._connection, [self._hosts[ip] for ip in late], looks, self._multirange())
+            hosts = [self._hosts[ip] for ip in late]
+            history.settle(self._connection, hosts, looks, self._multirange(), self._trust)
         moved = [ip for ip in (*newer, *late) if self._hosts[ip].feeds is not None]
         if moved:
             self._connection.execute(_MOVE_ENDPOINTS, [moved])

@@ -3,7 +3,8 @@
 Most late looks agree with the version they fall into and change nothing. One that falls between that version's last
 confirmation and the next version extends it. Only the others make their endpoint's life be folded again from the log,
 beginning with the version they fall into and seeded with the one before it: the fold is a state machine, so what lies
-before cannot change.
+before cannot change. So do all looks at an endpoint that an untrusted contributor ever looked at: what a look weighs
+there depends on when others confirmed it.
 
 Runs inside the transaction that holds the locks of the hosts' rows, after their sightings were added to the log.
 """
@@ -18,7 +19,7 @@ from typing import Any, NamedTuple
 
 from spectra.store.database import Connection
 from spectra.store.rows import EndpointRow, HostRow, encode
-from spectra.store.timeline import OPEN, Look, Version, fold
+from spectra.store.timeline import OPEN, TRUSTED, Look, Version, fold
 
 Key = tuple[str, int, int]
 """An endpoint: ip text, protocol number, port."""
@@ -40,14 +41,17 @@ said AS (
     AND NOT EXISTS (SELECT FROM look l WHERE (l.ip, l.port, l.protocol) = (e.ip, e.port, e.protocol))),
 placed AS (
   SELECT s.ip, s.port, s.protocol, s.at, s.state AS said, v.since AS anchor, v.confirmed, v.newest,
-    s.state = v.state AND (s.banner IS NULL OR s.banner IS NOT DISTINCT FROM v.banner) AND
+    %(trust)s::real BETWEEN %(trusted)s AND v.trust AND NOT v.untrusted AND s.state = v.state AND
+       (s.banner IS NULL OR s.banner IS NOT DISTINCT FROM v.banner) AND
       (s.state = 'o' AND s.service IS NULL OR s.service IS NOT DISTINCT FROM v.service) AND
       (s.state = 'o' AND s.certificate IS NULL OR s.certificate IS NOT DISTINCT FROM v.certificate) AS agrees
   FROM said s LEFT JOIN LATERAL (
-    SELECT state, service, certificate, banner, since, confirmed, true AS newest FROM endpoint e
+    SELECT state, service, certificate, banner, since, confirmed, true AS newest, trust, untrusted FROM endpoint e
     WHERE (e.ip, e.port, e.protocol) = (s.ip, s.port, s.protocol) AND e.since <= s.at
     UNION ALL
-    SELECT state, service, certificate, banner, since, confirmed, false FROM endpoint_version p
+    SELECT state, service, certificate, banner, since, confirmed, false, trust, (
+      SELECT untrusted FROM endpoint e WHERE (e.ip, e.port, e.protocol) = (p.ip, p.port, p.protocol))
+    FROM endpoint_version p
     WHERE (p.ip, p.port, p.protocol) = (s.ip, s.port, s.protocol) AND p.since <= s.at AND p.until > s.at
     ORDER BY since DESC LIMIT 1) v ON true)
 SELECT host(ip), port, protocol, at, newest, coalesce(agrees, false),
@@ -73,14 +77,15 @@ WHERE (e.ip, e.port, e.protocol) = (x.ip, x.port, x.protocol) AND x.state = 'o' 
 # seen open until then.
 _SEEDS = f"""
 SELECT host(k.ip), k.protocol, k.port, p.state, p.service, p.certificate, p.banner, p.since, p.confirmed,
-       o.first, o.last
+       p.trust, p.sole, p.doubt, o.first, o.last, coalesce(e.untrusted, false)
 FROM {_KEYS}
 LEFT JOIN LATERAL (
   SELECT * FROM endpoint_version v WHERE (v.ip, v.port, v.protocol) = (k.ip, k.port, k.protocol) AND v.since < k.at
   ORDER BY v.since DESC LIMIT 1) p ON true
 LEFT JOIN LATERAL (
   SELECT min(since) AS first, max(confirmed) AS last FROM endpoint_version v
-  WHERE (v.ip, v.port, v.protocol) = (k.ip, k.port, k.protocol) AND v.since < k.at AND v.state = 'o') o ON true"""
+  WHERE (v.ip, v.port, v.protocol) = (k.ip, k.port, k.protocol) AND v.since < k.at AND v.state = 'o') o ON true
+LEFT JOIN endpoint e ON (e.ip, e.port, e.protocol) = (k.ip, k.port, k.protocol)"""
 
 _CLEAR = f"""
 WITH k AS MATERIALIZED (SELECT * FROM {_KEYS}),
@@ -89,20 +94,23 @@ past AS (
   WHERE (v.ip, v.port, v.protocol) = (k.ip, k.port, k.protocol) AND v.since >= k.at)
 DELETE FROM endpoint e USING k WHERE (e.ip, e.port, e.protocol) = (k.ip, k.port, k.protocol)"""
 _COLUMNS = """ip inet, port int4, protocol int2, state "char", service uuid, certificate uuid, banner uuid,
-  since timestamptz, confirmed timestamptz, until timestamptz, first_seen timestamptz, last_seen timestamptz"""
+  since timestamptz, confirmed timestamptz, until timestamptz, first_seen timestamptz, last_seen timestamptz,
+  trust real, sole text, doubt text, untrusted bool"""
 _CURRENT = f"""
-INSERT INTO endpoint
-  (ip, port, protocol, state, service, certificate, banner, since, confirmed, first_seen, last_seen, place)
-SELECT r.ip, port, protocol, state, service, certificate, banner, since, confirmed, r.first_seen, r.last_seen, h.place
+INSERT INTO endpoint (ip, port, protocol, state, service, certificate, banner, since, confirmed, first_seen, last_seen,
+  place, trust, sole, doubt, untrusted)
+SELECT r.ip, port, protocol, state, service, certificate, banner, since, confirmed, r.first_seen, r.last_seen, h.place,
+  trust, sole, doubt, untrusted
 FROM json_to_recordset(%s::json) AS r ({_COLUMNS}) JOIN host h ON h.ip = r.ip ORDER BY r.ip, port, protocol"""
 _PAST = f"""
-INSERT INTO endpoint_version (ip, port, protocol, state, service, certificate, banner, since, confirmed, until)
-SELECT ip, port, protocol, state, service, certificate, banner, since, confirmed, until
+INSERT INTO endpoint_version
+  (ip, port, protocol, state, service, certificate, banner, since, confirmed, until, trust, sole, doubt)
+SELECT ip, port, protocol, state, service, certificate, banner, since, confirmed, until, trust, sole, doubt
 FROM json_to_recordset(%s::json) AS r ({_COLUMNS})"""
 
 _LOG = """
 SELECT host(s.ip), s.seen_at, o.observation_id, s.rest, s.ports, s.states, s.services, s.certificates, s.banners,
-       CASE WHEN s.rest IS NULL THEN NULL ELSE s.observation END
+       CASE WHEN s.rest IS NULL THEN NULL ELSE s.observation END, o.trust, o.contributor
 FROM json_to_recordset(%s::json) AS k (ip inet, at timestamptz)
 JOIN sighting s ON s.ip = k.ip AND (k.at IS NULL OR s.seen_at >= k.at)
 JOIN observation o ON o.seq = s.observation
@@ -123,13 +131,19 @@ class Sighting(NamedTuple):
     certificates: Sequence[Any] | None
     banners: Sequence[Any] | None
     observation: int | None  # only where `rest` is told
+    trust: float
+    by: str
 
 
-class VersionRow(EndpointRow, omit_defaults=True, kw_only=True):
+class VersionRow(EndpointRow, kw_only=True):
     """A version on its way to `endpoint` or `endpoint_version`; `at` is not used."""
 
     since: datetime
     confirmed: datetime
+    trust: float
+    sole: str
+    doubt: str
+    untrusted: bool
     until: datetime | None = None
     first_seen: datetime | None = None
     last_seen: datetime | None = None
@@ -145,12 +159,24 @@ class _Seed(NamedTuple):
     version: Version | None
     first_open: datetime | None
     last_open: datetime | None
+    untrusted: bool
 
 
-def settle(connection: Connection, hosts: Sequence[HostRow], looks: Sequence[EndpointRow], swept: str) -> None:
-    """Put late looks in their places. `swept` is the multirange (text) that the hosts' `rest` speaks of."""
+def settle(
+    connection: Connection, hosts: Sequence[HostRow], looks: Sequence[EndpointRow], swept: str, trust: float
+) -> None:
+    """Put late looks, trusted as far as `trust`, in their places. `swept` is the multirange (text) that the hosts'
+    `rest` speaks of.
+    """
     placed = connection.execute(
-        _PLACE, {"looks": encode(looks).decode(), "hosts": encode(hosts).decode(), "swept": swept}
+        _PLACE,
+        {
+            "looks": encode(looks).decode(),
+            "hosts": encode(hosts).decode(),
+            "swept": swept,
+            "trust": trust,
+            "trusted": TRUSTED,
+        },
     ).fetchall()
     newest: list[Anchor] = []
     past: list[Anchor] = []
@@ -182,8 +208,9 @@ def _fold_again(connection: Connection, anchors: list[Anchor]) -> None:
     past: list[VersionRow] = []
     for key, at in wanted.items():
         seed = seeds[key]
-        versions = fold((look for look in looks.get(key, ()) if look.at >= at), seed.version)
-        rows = list(_rows(key, versions, seed))
+        heard = [look for look in looks.get(key, ()) if look.at >= at]
+        untrusted = seed.untrusted or any(look.trust < TRUSTED for look in heard)
+        rows = list(_rows(key, fold(heard, seed.version), seed, untrusted))
         past += rows[:-1]
         current += rows[-1:]
     connection.execute(_CLEAR, [keys])
@@ -191,11 +218,13 @@ def _fold_again(connection: Connection, anchors: list[Anchor]) -> None:
     connection.execute(_PAST, [encode(past).decode()])
 
 
-def lives(connection: Connection, ips: Sequence[str]) -> Iterator[tuple[Key, list[Version]]]:
-    """Every endpoint of `ips` that was ever open, with all its versions, by the log alone."""
+def lives(connection: Connection, ips: Sequence[str]) -> Iterator[tuple[Key, list[Version], bool]]:
+    """Every endpoint of `ips` that was ever open, with all its versions and whether an untrusted contributor looked,
+    by the log alone.
+    """
     for key, looks in _looks_by_endpoint(connection, dict.fromkeys(ips), {}).items():
         if versions := fold(looks):
-            yield key, versions
+            yield key, versions, any(look.trust < TRUSTED for look in looks)
 
 
 def _looks_by_endpoint(
@@ -249,6 +278,8 @@ def _looks(log: Iterable[Sighting], swept: _Swept, looks: dict[int, list[Look]])
                         s.services[i] if s.services else None,
                         s.certificates[i] if s.certificates else None,
                         s.banners[i] if s.banners else None,
+                        s.trust,
+                        s.by,
                     )
                 )
         if s.observation is None:
@@ -256,11 +287,11 @@ def _looks(log: Iterable[Sighting], swept: _Swept, looks: dict[int, list[Look]])
         listed = set(s.ports)
         for packed, earlier in looks.items():
             if packed not in listed and swept.holds(s.observation, packed):
-                earlier.append(Look(s.at, s.observation_id, s.rest))
+                earlier.append(Look(s.at, s.observation_id, s.rest, trust=s.trust, by=s.by))
     return looks
 
 
-def _rows(key: Key, versions: list[Version], seed: _Seed) -> Iterator[VersionRow]:
+def _rows(key: Key, versions: list[Version], seed: _Seed, untrusted: bool) -> Iterator[VersionRow]:
     if not versions:
         return
     ip, protocol, port = key
@@ -279,6 +310,10 @@ def _rows(key: Key, versions: list[Version], seed: _Seed) -> Iterator[VersionRow
             version.banner and version.banner.hex,
             since=version.since,
             confirmed=version.confirmed,
+            trust=version.trust,
+            sole=version.sole,
+            doubt=version.doubt,
+            untrusted=untrusted,
             until=following and following.since,
             first_seen=first_open,
             last_seen=last_open,
@@ -286,10 +321,10 @@ def _rows(key: Key, versions: list[Version], seed: _Seed) -> Iterator[VersionRow
 
 
 def _seed(row: tuple[Any, ...]) -> _Seed:
-    state, service, certificate, banner, since, confirmed, first_open, last_open = row
+    state, *others, first_open, last_open, untrusted = row
     if state is None:
-        return _Seed(None, None, None)
-    return _Seed(Version(_letter(state), service, certificate, banner, since, confirmed), first_open, last_open)
+        return _Seed(None, None, None, untrusted)
+    return _Seed(Version(_letter(state), *others), first_open, last_open, untrusted)
 
 
 def _sighting(row: tuple[Any, ...]) -> Sighting:

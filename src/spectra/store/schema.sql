@@ -81,6 +81,65 @@ CREATE TABLE provenance (
     entry    text NOT NULL
 );
 CREATE INDEX provenance_subject ON provenance (subject);
+-- What is no submission: few among many.
+CREATE INDEX provenance_act ON provenance (seq) WHERE NOT starts_with(kind, 'observation.');
+
+-- Limits, blocks, and what is never scanned ---------------------------------------------------------------------------
+
+-- Token buckets, one row an account and kind of request. A row whose time has passed says what no row says: it is full.
+-- Unlogged: a limit protects the node from load, and a crash may forget it.
+CREATE UNLOGGED TABLE bucket (
+    account text NOT NULL,
+    kind    text NOT NULL,
+    full_at timestamptz NOT NULL, -- when every token is back
+    PRIMARY KEY (account, kind)
+) WITH (fillfactor = 50);
+
+-- Networks and autonomous systems that may not use the API; with `targets` they are not scanned either. Rows stay, so
+-- that they can be held against the provenance chain.
+CREATE TABLE block (
+    id         uuid PRIMARY KEY,
+    net        cidr,
+    asn        int8,
+    reason     text NOT NULL,
+    targets    boolean NOT NULL,
+    added      timestamptz NOT NULL,
+    added_by   text NOT NULL,
+    until      timestamptz,
+    removed    timestamptz,
+    removed_by text NOT NULL DEFAULT '',
+    CHECK ((net IS NULL) <> (asn IS NULL))
+);
+CREATE INDEX block_standing ON block (added) WHERE removed IS NULL;
+
+-- What strangers ask for. `contact` is for the admin alone: it is in no list, and not in the chain, which forgets nothing.
+CREATE TABLE do_not_scan_request (
+    id         uuid PRIMARY KEY,
+    net        cidr NOT NULL,
+    contact    text NOT NULL,
+    reason     text NOT NULL,
+    source     cidr NOT NULL, -- the network it came from
+    received   timestamptz NOT NULL,
+    status     text NOT NULL DEFAULT 'pending' CHECK (status IN ('pending', 'approved', 'rejected')),
+    decided    timestamptz,
+    decided_by text NOT NULL DEFAULT '',
+    note       text NOT NULL DEFAULT ''
+);
+CREATE INDEX do_not_scan_request_received ON do_not_scan_request (received DESC, id DESC);
+CREATE INDEX do_not_scan_request_pending ON do_not_scan_request (net, source) WHERE status = 'pending';
+
+-- Networks that nobody of this mesh scans. Rows stay, as those of `block`.
+CREATE TABLE do_not_scan (
+    id         uuid PRIMARY KEY,
+    net        cidr NOT NULL,
+    reason     text NOT NULL,
+    request    uuid, -- whose approval it is
+    added      timestamptz NOT NULL,
+    added_by   text NOT NULL,
+    removed    timestamptz,
+    removed_by text NOT NULL DEFAULT ''
+);
+CREATE INDEX do_not_scan_standing ON do_not_scan USING gist (net inet_ops) WHERE removed IS NULL;
 
 -- What was said, once each --------------------------------------------------------------------------------------------
 
@@ -225,6 +284,10 @@ CREATE TABLE endpoint (
     first_seen  timestamptz NOT NULL, -- first seen open
     last_seen   timestamptz NOT NULL, -- last seen open
     place       uuid, -- the host's, repeated so that questions of place need no join
+    trust       real NOT NULL DEFAULT 1, -- of the most trusted who saw this version
+    sole        text NOT NULL DEFAULT '', -- the one untrusted contributor who alone claims it
+    doubt       text NOT NULL DEFAULT '', -- the untrusted contributor whose contradiction is held
+    untrusted   boolean NOT NULL DEFAULT false, -- whether an untrusted contributor ever looked
     PRIMARY KEY (ip, port, protocol)
 ) WITH (fillfactor = 90);
 CREATE INDEX endpoint_place ON endpoint (place, last_seen) WHERE state = 'o';
@@ -245,6 +308,9 @@ CREATE TABLE endpoint_version (
     since       timestamptz NOT NULL,
     confirmed   timestamptz NOT NULL,
     until       timestamptz NOT NULL, -- first observation of something else
+    trust       real NOT NULL DEFAULT 1,
+    sole        text NOT NULL DEFAULT '',
+    doubt       text NOT NULL DEFAULT '',
     PRIMARY KEY (ip, port, protocol, since, until)
 );
 
