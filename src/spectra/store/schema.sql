@@ -35,6 +35,82 @@ CREATE TABLE credential (
     revoked     timestamptz
 );
 
+-- Roles besides the built-in ones (identity/roles.py).
+CREATE TABLE role (
+    name    text PRIMARY KEY,
+    scopes  text[] NOT NULL,
+    changed timestamptz NOT NULL,
+    by      text NOT NULL
+);
+
+-- Who may sign in, or was ever disabled. A contributor that only has keys has no row here. `password` is an argon2id
+-- hash, empty for none; `by` is who changed the row last.
+CREATE TABLE account (
+    name        text PRIMARY KEY REFERENCES contributor,
+    disabled    timestamptz,
+    password    text NOT NULL DEFAULT '',
+    password_at timestamptz,
+    changed     timestamptz NOT NULL,
+    by          text NOT NULL
+);
+
+-- One row a sign-in: the family of its refresh tokens (RFC 9700 section 4.14.2) and what its access tokens rest on.
+CREATE TABLE session (
+    id          uuid PRIMARY KEY,
+    contributor text NOT NULL REFERENCES contributor,
+    client_id   text NOT NULL,
+    grant_type  text NOT NULL,
+    scopes      text[], -- NULL: all that the role holds
+    keyid       text REFERENCES key, -- signed in with this key; the session ends with it
+    source      inet,
+    created     timestamptz NOT NULL,
+    used        timestamptz NOT NULL, -- the last refresh
+    expires     timestamptz NOT NULL,
+    revoked     timestamptz
+);
+CREATE INDEX session_contributor ON session (contributor, created DESC);
+CREATE INDEX session_expires ON session (expires);
+
+-- Used ones stay until they expire: who shows one again has stolen it, or was stolen from.
+CREATE TABLE refresh_token (
+    digest  bytea PRIMARY KEY, -- SHA-256
+    session uuid NOT NULL REFERENCES session ON DELETE CASCADE,
+    expires timestamptz NOT NULL,
+    used    timestamptz
+);
+CREATE INDEX refresh_token_session ON refresh_token (session);
+
+-- The public halves of the keys by which coordinators sign access tokens: each verifies what all of them signed.
+CREATE TABLE token_key (
+    kid        text PRIMARY KEY, -- SHA-256 of the public key, hex
+    public_key bytea NOT NULL,
+    created    timestamptz NOT NULL,
+    expires    timestamptz NOT NULL,
+    revoked    timestamptz
+);
+
+-- The `iss` of this mesh's tokens where the settings name none: one row.
+CREATE TABLE issuer (
+    one  boolean PRIMARY KEY DEFAULT true CHECK (one),
+    name text NOT NULL
+);
+
+-- Single use of assertions (`jti`, RFC 7523 section 3) and of key statements, for as long as they could be replayed.
+CREATE TABLE used_nonce (
+    issuer  text NOT NULL,
+    nonce   text NOT NULL,
+    expires timestamptz NOT NULL,
+    PRIMARY KEY (issuer, nonce)
+);
+CREATE INDEX used_nonce_expires ON used_nonce (expires);
+
+-- Failed sign-ins as GCRA's theoretical arrival times: a row whose time is past says what no row says.
+CREATE TABLE login_throttle (
+    subject bytea PRIMARY KEY,
+    until   timestamptz NOT NULL
+);
+CREATE INDEX login_throttle_until ON login_throttle (until);
+
 -- Submissions ---------------------------------------------------------------------------------------------------------
 
 -- One row an accepted envelope. UNIQUE (contributor, nonce) is the durable half of replay protection: it is written in
