@@ -44,7 +44,9 @@ def test_fields_choose_and_order(capsys: pytest.CaptureFixture[str]) -> None:
 def test_csv_is_read_back_and_runs_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     """CSV has a header, quotes what needs it and defuses formulas."""
     emit([ROW], COLUMNS, Target(Format.CSV))
-    header, row = list(csv.reader(capsys.readouterr().out.splitlines()))
+    out = capsys.readouterr().out
+    assert out.count("\r\n") == 2  # RFC 4180 section 2
+    header, row = list(csv.reader(out.splitlines()))
     assert header == list(ROW)
     assert row == ["192.0.2.1", "22", "a, b", r"'=cmd|' /C calc'!A0\x1b[2J\u202e", "yes"]
 
@@ -53,7 +55,7 @@ def test_an_unknown_field_names_the_known(capsys: pytest.CaptureFixture[str]) ->
     """A slip in `--fields` is answered with the fields there are."""
     with pytest.raises(BadRequest, match="'prot'") as error:
         choose(COLUMNS, Target(Format.CSV, ("prot",)))
-    assert "ip, port" in error.value.hint
+    assert "Did you mean port? Fields: ip, port" in error.value.hint
 
 
 def test_two_formats_exclude_each_other() -> None:

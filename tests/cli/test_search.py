@@ -120,6 +120,43 @@ def test_mesh_query_is_search(run: Run, server: StandIn) -> None:
     assert server.requests[0].params["q"] == "service:redis since:7d"
 
 
+def test_mesh_query_takes_options_alone(run: Run, server: StandIn) -> None:
+    """Appendix B of the source document: no selector in front, every property an option."""
+    server.say("GET", "/v0/search", SearchPage((match(1),)))
+    options = ("--service", "http", "--city", "London", "--since", "7d", "--output", "json")
+    assert run("mesh", "query", *options).code == 0
+    assert server.requests[0].params["q"] == "service:http city:London since:7d"
+    assert run("mesh", "query", "--city", "New York", "--asn", "64496", "--port", "22,80", "-f", "csv").code == 0
+    assert server.requests[1].params["q"] == 'city:"New York" asn:64496 port:22,80'
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [((), "nothing to select by"), (("servce", "x"), "Did you mean service?"), (("port",), "a value for port")],
+)
+def test_mesh_query_says_what_is_missing(run: Run, server: StandIn, words: tuple[str, ...], said: str) -> None:
+    """A slip in the selector is a sentence about it, without the words of a library."""
+    result = run("mesh", "query", *words)
+    assert result.code == 2
+    assert said in result.err
+    assert "Value error" not in result.err
+    assert not server.requests
+
+
+@pytest.mark.parametrize("flags", [("-f", "json"), ("--output", "json"), ("--format", "JSONL"), ("--json",)])
+def test_formats_are_named_in_any_of_the_usual_ways(run: Run, server: StandIn, flags: tuple[str, ...]) -> None:
+    """`-f json` and `--output json` are `--json`."""
+    server.say("GET", "/v0/search", SearchPage((match(1),)))
+    assert json.loads(run("search", "x", *flags).out)["port"] == 22
+
+
+def test_a_format_there_is_not(run: Run, server: StandIn) -> None:
+    """An unknown format names those there are; two at once exclude each other."""
+    result = run("search", "x", "-f", "yaml")
+    assert (result.code, "Formats: table, json, csv" in result.err) == (2, True)
+    assert run("search", "x", "-f", "json", "--csv").code == 2
+
+
 @pytest.mark.parametrize("values", [["redis"], ["Apache httpd", "nginx"], ['say "hi"'], ["back\\slash x"], ["a,b c"]])
 def test_terms_mean_what_was_typed(values: list[str]) -> None:
     """Every value comes out of the query language as the value it was."""
@@ -138,5 +175,5 @@ def test_files_are_written(run: Run, server: StandIn, tmp_path: object) -> None:
     server.say("GET", "/v0/search", SearchPage((match(1),)))
     result = run("search", "x", "-o", path, "--fields", "ip,port")
     assert result.out == ""
-    assert path.read_text() == "ip,port\n192.0.2.1,22\n"
-    assert "1 written to" in result.err
+    assert path.read_bytes() == b"ip,port\r\n192.0.2.1,22\r\n"
+    assert "1 endpoint written to" in result.err

@@ -19,6 +19,11 @@ FileOption = Annotated[
     Path | None,
     typer.Option("--out", "-o", metavar="FILE", help="Write there; .csv, .json or .jsonl decides the format."),
 ]
+FormatOption = Annotated[
+    str, typer.Option("--output", "-f", "--format", metavar="FORMAT", help="table, json or csv; like --json, --csv.")
+]
+LimitOption = Annotated[int, typer.Option("--limit", min=0, help="Most rows to print; 0 prints all.")]
+AllOption = Annotated[bool, typer.Option("--all", help="Print all, like --limit 0.")]
 
 
 def examples(*calls: str) -> str:

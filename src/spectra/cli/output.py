@@ -1,9 +1,21 @@
-"""The one place where answers become tables, JSON lines or CSV, on the terminal or in a file."""
+"""The one place where answers become tables, JSON lines or CSV, on the terminal or in a file.
+
+How a command prints a list: describe a row once as `Column`s, take the options `JsonOption`, `CsvOption`,
+`FieldsOption` and `FileOption` of `cli.help` (and `FormatOption` for `-f json`), and end with
+
+    target = Target.of(json=json, csv=csv, fields=fields, path=out, format=format)
+    rows = Paged(client, "/v0/things", ThingPage, lambda page: page.things, params=params, limit=limit)  # cli.paging
+    finish(emit(watched(rows, target), columns, target), target, more=rows.more)
+
+Tables fit the terminal, JSON lines are whole records, CSV is RFC 4180 with cells that no spreadsheet runs; fields are
+named alike in all three.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import csv
+import difflib
 import io
 import os
 import secrets
@@ -70,14 +82,31 @@ class Target:
     path: Path | None = None
 
     @classmethod
-    def of(cls, *, json: bool = False, csv: bool = False, fields: str = "", path: Path | None = None) -> Target:
-        """From the options of a command. A file's ending decides where no option does."""
-        if json and csv:
-            raise BadRequest("--json and --csv exclude each other", field="csv")
-        names = tuple(name.strip() for name in fields.split(",") if name.strip())
-        if json or csv:
-            return cls(Format.JSON if json else Format.CSV, names, path)
-        return cls(_by_suffix(path), names, path)
+    def of(
+        cls, *, json: bool = False, csv: bool = False, fields: str = "", path: Path | None = None, format: str = ""
+    ) -> Target:
+        """From the options of a command; `format` is the word after `-f`. A file's ending decides where none does."""
+        asked = {Format.JSON} if json else set[Format]()
+        asked |= {Format.CSV} if csv else set()
+        asked |= {_format(format)} if format else set()
+        if len(asked) > 1:
+            words = " and ".join(sorted(f"--{f.value}" for f in asked))
+            raise BadRequest(f"{words} exclude each other", field="format")
+        names = tuple(dict.fromkeys(name.strip() for name in fields.split(",") if name.strip()))
+        return cls(asked.pop() if asked else _by_suffix(path), names, path)
+
+
+_SYNONYMS = {"jsonl": "json", "ndjson": "json", "text": "table"}
+
+
+def _format(word: str) -> Format:
+    """The format that somebody means by `word`."""
+    lower = word.strip().lower()
+    try:
+        return Format(_SYNONYMS.get(lower, lower))
+    except ValueError:
+        known = ", ".join(f.value for f in Format)
+        raise BadRequest(f"there is no format {word!r}", field="format", hint=f"Formats: {known}.") from None
 
 
 def _by_suffix(path: Path | None) -> Format:
@@ -161,15 +190,30 @@ def emit(rows: Iterable[R], columns: Sequence[Column[R]], target: Target) -> int
     return count
 
 
+def finish(count: int, target: Target, *, more: bool = False, what: str = "row", nothing: str = "Nothing.") -> None:
+    """Say on standard error what the output itself does not: that there was nothing, that there is more, and where it
+    was written. `what` is one of them in the singular, for the file's message.
+    """
+    if count == 0:
+        note(nothing)
+    elif more:
+        note(f"{count:,} shown, there are more: --limit 0 prints all.")
+    if target.path:
+        note(f"{plural(count, what)} written to {target.path}")
+
+
 def choose(columns: Sequence[Column[R]], target: Target) -> list[Column[R]]:
-    """The columns to write; raises `BadRequest` naming a field there is not and those there are."""
+    """The columns to write; raises `BadRequest` naming a field there is not, the nearest one and all there are."""
     if not target.fields:
         table = target.format is Format.TABLE
         return [c for c in columns if (c.table if table else c.data)]
     known = {c.name: c for c in columns}
     for name in target.fields:
         if name not in known:
-            raise BadRequest(f"there is no field {name!r}", field="fields", hint=f"Fields: {', '.join(known)}.")
+            near = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.5)
+            meant = f"Did you mean {near[0]}? " if near else ""
+            hint = f"{meant}Fields: {', '.join(known)}."
+            raise BadRequest(f"there is no field {name[:80]!r}", field="fields", hint=hint)
     return [known[name] for name in target.fields]
 
 
@@ -186,8 +230,9 @@ def _builtin(value: object) -> object:
 
 
 def _csv(rows: Iterable[R], chosen: Sequence[Column[R]], stream: IO[str]) -> None:
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
+    """RFC 4180: a header, CRLF after every record, quotes where they are needed."""
+    buffer = io.StringIO(newline="")
+    writer = csv.writer(buffer, lineterminator="\r\n")
     writer.writerow([c.name for c in chosen])
     stream.write(buffer.getvalue())
     for row in rows:
@@ -198,7 +243,7 @@ def _csv(rows: Iterable[R], chosen: Sequence[Column[R]], stream: IO[str]) -> Non
 
 
 def _cell(value: object) -> object:
-    if isinstance(value, int) and not isinstance(value, bool):
+    if isinstance(value, int | float) and not isinstance(value, bool):
         return value
     return safe_cell(_plain(_builtin(value)))
 

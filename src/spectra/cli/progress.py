@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 class Bar:
     """How far the work has come, and a way to print beside it. This one draws nothing: nobody watches."""
 
-    def move(self, done: float, total: float, words: str = "") -> None:
-        """`done` of `total` units, and what to say beside the bar."""
+    def move(self, done: float, total: float | None, words: str = "") -> None:
+        """`done` of `total` units (None: unknown), and what to say beside the bar."""
 
     def note(self, message: str) -> None:
         """One line for the person."""
@@ -37,7 +37,7 @@ class _Drawn(Bar):
         self._progress = progress
         self._task = task
 
-    def move(self, done: float, total: float, words: str = "") -> None:
+    def move(self, done: float, total: float | None, words: str = "") -> None:
         self._progress.update(self._task, completed=done, total=total, words=safe(words, 60))
 
     def note(self, message: str) -> None:

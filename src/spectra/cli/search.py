@@ -4,34 +4,40 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
+from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from spectra.cli.help import CsvOption, FieldsOption, FileOption, JsonOption, examples
+from spectra.cli.help import (
+    AllOption,
+    CsvOption,
+    FieldsOption,
+    FileOption,
+    FormatOption,
+    JsonOption,
+    LimitOption,
+    examples,
+)
 from spectra.cli.local import Machine
-from spectra.cli.output import Column, Target, emit, note
+from spectra.cli.output import Column, Target, emit, finish, note
 from spectra.cli.pages import Command, Group
 from spectra.cli.problems import ApiError
 from spectra.cli.safe import safe
 from spectra.cli.times import ago
-from spectra.errors import SpectraError
+from spectra.errors import BadRequest
 
 if TYPE_CHECKING:
-    from spectra.cli.client import Client
     from spectra.model.records import Match
 
-PAGE = 1000
-Selector = Literal["service", "port", "product", "version", "hostname", "ip", "net", "protocol", "title"]
 _NEGATIVE = re.compile(r'-(?:[a-z_.]+:|").', re.DOTALL)
 _GUARD = "\0"  # cannot occur in an argument, so it marks one without ambiguity
 
 SortOption = Annotated[
     str, typer.Option("--sort", help="last_seen, first_seen, ip or port; -ip turns the order round.")
 ]
-LimitOption = Annotated[int, typer.Option("--limit", min=0, help="Most matches to print; 0 prints all.")]
 
 
 class QueryCommand(Command):
@@ -40,37 +46,6 @@ class QueryCommand(Command):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Mark terms that exclude, so that the option parser leaves them alone."""
         return super().parse_args(ctx, [_GUARD + arg if _NEGATIVE.match(arg) else arg for arg in args])
-
-
-class Pages:
-    """Matches over as many pages as `limit` asks for (0: all). `more` tells whether the server had further ones."""
-
-    def __init__(self, client: Client, params: dict[str, str | int], limit: int) -> None:
-        self._client = client
-        self._params = params
-        self._limit = limit
-        self.more = False
-
-    def __iter__(self) -> Iterator[Match]:
-        from spectra.model.records import SearchPage
-
-        left = self._limit
-        cursor = ""
-        while True:
-            ask = min(left, PAGE) if self._limit else PAGE
-            page = self._client.get("/v0/search", SearchPage, {**self._params, "limit": ask} | _cursor(cursor))
-            yield from page.matches[:ask]
-            left -= len(page.matches)
-            self.more = bool(page.next_cursor)
-            if not self.more or (self._limit and left <= 0):
-                return
-            if page.next_cursor == cursor or not page.matches:
-                raise SpectraError("the server's pages do not advance", reason="bad_answer")
-            cursor = page.next_cursor
-
-
-def _cursor(cursor: str) -> dict[str, str | int]:
-    return {"cursor": cursor} if cursor else {}
 
 
 def _product(match: Match) -> str:
@@ -110,19 +85,25 @@ def columns(now: datetime) -> list[Column[Match]]:
 
 def ask(machine: Machine, query: str, sort: str, limit: int, target: Target) -> None:
     """Ask, print, and say on standard error what is not on the screen."""
+    from spectra.cli.paging import Paged, watched
+    from spectra.model.records import SearchPage
+
     with machine.client(notify=note) as client:
-        pages = Pages(client, {"q": query, "sort": sort}, limit)
-        try:
-            count = emit(pages, columns(datetime.now(UTC)), target)
-        except ApiError as error:
-            _point(query, error)
-            raise
-    if count == 0:
-        note("Nothing matches.")
-    elif pages.more:
-        note(f"{count} shown, there are more: --limit 0 prints all.")
-    if target.path:
-        note(f"{count} written to {target.path}")
+        params: dict[str, str | int] = {"q": query, "sort": sort}
+        pages = Paged(client, "/v0/search", SearchPage, lambda page: page.matches, params=params, limit=limit)
+        with pointing(query):
+            count = emit(watched(pages, target, "searching"), columns(datetime.now(UTC)), target)
+    finish(count, target, more=pages.more, what="endpoint", nothing="Nothing matches.")
+
+
+@contextmanager
+def pointing(query: str) -> Generator[None]:
+    """Where the server could not read `query`, a mark shows at which column before the error is told."""
+    try:
+        yield
+    except ApiError as error:
+        _point(query, error)
+        raise
 
 
 def _point(query: str, error: ApiError) -> None:
@@ -138,9 +119,10 @@ def search(
     query: Annotated[list[str], typer.Argument(metavar="QUERY...", help="Filters and words; all must hold.")],
     sort: SortOption = "last_seen",
     limit: LimitOption = 100,
-    everything: Annotated[bool, typer.Option("--all", help="Print all matches, like --limit 0.")] = False,
+    everything: AllOption = False,
     json: JsonOption = False,
     csv: CsvOption = False,
+    format: FormatOption = "",
     fields: FieldsOption = "",
     out: FileOption = None,
 ) -> None:
@@ -151,7 +133,7 @@ def search(
     words" in this order.
     """
     words = " ".join(word.removeprefix(_GUARD) for word in query)
-    target = Target.of(json=json, csv=csv, fields=fields, path=out)
+    target = Target.of(json=json, csv=csv, fields=fields, path=out, format=format)
     ask(Machine.of(context), words, sort, 0 if everything else limit, target)
 
 
@@ -165,25 +147,59 @@ SEARCH_EXAMPLES = examples(
 mesh = typer.Typer(cls=Group, help="Ask the mesh.")
 
 
+# Short forms of terms; each is also an option. Any other field of the language can be the selector too.
+_SHORT = ("service", "city", "country", "asn", "port", "product", "since")
+
+
+def _option(name: str, shown: str) -> Any:
+    return typer.Option(f"--{name}", metavar=shown, help=f"And this {name}.")
+
+
 def query(
     context: typer.Context,
     *,
-    selector: Annotated[Selector, typer.Argument(help="What to select by.")],
-    values: Annotated[list[str], typer.Argument(metavar="VALUE...", help="Any of these.")],
+    selector: Annotated[str, typer.Argument(help="What to select by: any field, such as service, port, city.")] = "",
+    values: Annotated[list[str] | None, typer.Argument(metavar="VALUE...", help="Any of these.")] = None,
+    service: Annotated[str, _option("service", "http")] = "",
+    city: Annotated[str, _option("city", "London")] = "",
+    country: Annotated[str, _option("country", "FR")] = "",
+    asn: Annotated[str, _option("asn", "64496")] = "",
+    port: Annotated[str, _option("port", "22,80")] = "",
+    product: Annotated[str, _option("product", "nginx")] = "",
     since: Annotated[str, typer.Option("--since", metavar="7d", help="Seen within this time.")] = "",
-    service: Annotated[str, typer.Option("--service", help="And this service.")] = "",
-    port: Annotated[str, typer.Option("--port", help="And this port.")] = "",
     sort: SortOption = "last_seen",
     limit: LimitOption = 100,
-    output: Annotated[Literal["table", "json", "csv"], typer.Option("--output", help="Format.")] = "table",
+    everything: AllOption = False,
+    json: JsonOption = False,
+    csv: CsvOption = False,
+    format: FormatOption = "",
     fields: FieldsOption = "",
     out: FileOption = None,
 ) -> None:
-    """Select endpoints by one property: a short form of `spectra search`."""
-    given = ((selector, values), ("since", [since]), ("service", [service]), ("port", [port]))
-    terms = " ".join(term(name, held) for name, held in given if held != [""])
-    target = Target.of(json=output == "json", csv=output == "csv", fields=fields, path=out)
-    ask(Machine.of(context), terms, sort, limit, target)
+    """Select endpoints by their properties: a short form of `spectra search`."""
+    given = [(selector, values or [])] if selector else []
+    said = (service, city, country, asn, port, product, since)
+    given += [(name, [value]) for name, value in zip(_SHORT, said, strict=True) if value]
+    _check(selector, values or [], any(said))
+    target = Target.of(json=json, csv=csv, fields=fields, path=out, format=format)
+    terms = " ".join(term(name, held) for name, held in given)
+    ask(Machine.of(context), terms, sort, 0 if everything else limit, target)
+
+
+def _check(selector: str, values: list[str], otherwise: bool) -> None:
+    """Raises `BadRequest` unless there is something to select by and the selector is a field of the language."""
+    from spectra.model.query import FIELDS, suggest
+
+    if not selector and not otherwise:
+        raise BadRequest("there is nothing to select by", hint="Try: spectra mesh query --service http --since 7d")
+    if selector and selector not in FIELDS:
+        near = suggest(selector, FIELDS)
+        hint = f"Did you mean {near}?" if near else f"Selectors: {', '.join(FIELDS)}."
+        raise BadRequest(f"there is no selector {selector[:40]!r}", field="selector", hint=hint)
+    if selector and not values:
+        raise BadRequest(
+            f"a value for {selector} is missing", field="values", hint=f"Example: {FIELDS[selector].example}"
+        )
 
 
 def term(name: str, values: list[str]) -> str:
@@ -201,5 +217,9 @@ def _quoted(value: str) -> str:
 mesh.command(
     "query",
     cls=Command,
-    epilog=examples("spectra mesh query service redis --since 7d --output json", "spectra mesh query port 22 2222"),
+    epilog=examples(
+        "spectra mesh query service redis --city Paris",
+        'spectra mesh query service http --city "London" --since 7d --output json',
+        "spectra mesh query --port 22,2222 --country FR --csv -o found.csv",
+    ),
 )(query)
