@@ -6,5 +6,5 @@ from spectra.model.observation import Service
 
 
 def cpe23(service: Service) -> tuple[str, ...]:
-    """The CPE 2.3 names of a service, sorted: those its tool gave, else what product and version surely mean, else ()."""
+    """The CPE 2.3 names of a service, sorted: its tool's own, else those its product surely means, else ()."""
     raise NotImplementedError
