@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ipaddress
+import re
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -16,15 +18,16 @@ from spectra.model.query import (
     MAX_TERMS,
     MAX_VALUES,
     WORDS,
-    Field,
     Moment,
     Network,
+    Numbers,
     Ports,
     Query,
+    Regex,
     Term,
     Text,
+    Times,
     Value,
-    describe,
     format_query,
     parse,
     suggest,
@@ -108,6 +111,59 @@ def test_nothing_asked_is_a_query_without_terms(text: str) -> None:
         ("-5-", Text("5-")),
         ("--x", Text("-x")),
         ("naïve", Text("naïve")),
+        ("since:yesterday", Moment(NOW - timedelta(days=1))),
+        ("since:today", Moment(datetime(2026, 5, 17, tzinfo=UTC))),
+        ("since:1w2d", Moment(NOW - timedelta(days=9))),
+        ("port:>1024", Ports(1025, 65535)),
+        ("port:<=1024", Ports(0, 1024)),
+        ("common_port:6379", Ports(6379, 6379)),
+        ("asn:13335", Numbers(13335, 13335)),
+        ("asn:as13335", Numbers(13335, 13335)),
+        ("asn:AS64512-AS65534", Numbers(64512, 65534)),
+        ("asn:>=64512", Numbers(64512, 2**32 - 1)),
+        ("asn:*", Numbers(1, 2**32 - 1)),
+        ("country:fr", Text("FR")),
+        ("country:uk", Text("GB")),
+        ('country:"Viet Nam"', Text("Viet Nam")),
+        ("country:*", Text("", prefix=True)),
+        ('region:"New York"', Text("New York")),
+        ("city:Par*", Text("Par", prefix=True)),
+        ('city:"*"', Text("", prefix=True)),
+        ("cloud:AWS/us-east-1", Text("aws/us-east-1")),
+        ("cloud:amazon/S3", Text("aws/S3")),
+        ("cloud:aws/us-*", Text("aws/us-", prefix=True)),
+        ("cloud:myown", Text("myown")),
+        ("cpe:cpe:2.3:a:OpenBSD:openssh:9.2:*:*:*:*:*:*:*", Text("a:openbsd:openssh:9.2")),
+        ("cpe:2.3:a:openbsd:openssh", Text("a:openbsd:openssh")),
+        ("cpe:/a:openbsd:openssh:9.2p1", Text("a:openbsd:openssh:9.2p1")),
+        ("cpe:openbsd:openssh", Text("*:openbsd:openssh")),
+        ("cpe:o:linux", Text("o:linux")),
+        ("cpe:*:*:openssh", Text("*:*:openssh")),
+        (r"cpe:a:b\:c:d", Text(r"a:b\:c:d")),
+        ("cpe:*", Text("*")),
+        ("mac:00-1B-21-AA-bb-cc", Text("00:1b:21:aa:bb:cc")),
+        ("mac:001b2*", Text("00:1b:2", prefix=True)),
+        ("cert.san:*.Example.org", Text("example.org")),
+        ("cert.san:2001:DB8::1", Text("2001:db8::1")),
+        ("cert.sha256:" + "AB:" * 31 + "ab", Text("ab" * 32)),
+        ("cert.sha256:AB12*", Text("ab12", prefix=True)),
+        ("cert.serial:00:04:A1", Text("4a1")),
+        ("http.title:x", Text("x")),
+        ("HTTP.Title:x", Text("x")),
+        ("product:/^nginx|apache/", Regex("^nginx|apache")),
+        (r"/ssh-[12]\./", Regex(r"ssh-[12]\.")),
+        (r'title:/a b, \/c"d/', Regex('a b, /c"d')),
+        ("/etc/passwd", Text("/etc/passwd")),
+        ("/etc/passwd/", Text("/etc/passwd/")),
+        ('"/etc/"', Text("/etc/")),
+        ("cert.expires:30d", Times(NOW, NOW + timedelta(days=30))),
+        ("cert.expires:<30d", Times(None, NOW + timedelta(days=30))),
+        ("cert.expires:>=2026-01-01", Times(datetime(2026, 1, 1, tzinfo=UTC), None)),
+        ("cert.expires:2026-02", Times(datetime(2026, 2, 1, tzinfo=UTC), datetime(2026, 3, 1, tzinfo=UTC))),
+        ("cert.expired:true", Times(None, NOW)),
+        ("cert.expired:no", Times(NOW, None)),
+        ("first_seen:24h", Times(NOW - timedelta(hours=24), None)),
+        ("last_seen:2026-01-31", Times(datetime(2026, 1, 31, tzinfo=UTC), datetime(2026, 2, 1, tzinfo=UTC))),
     ],
 )
 def test_a_value_is_read_as_its_field_says(text: str, value: Value) -> None:
@@ -116,20 +172,32 @@ def test_a_value_is_read_as_its_field_says(text: str, value: Value) -> None:
 
 
 def test_every_field_has_an_example_that_is_understood() -> None:
-    """The table of fields does not promise what the parser refuses, and the docs show all of it."""
+    """The table of fields does not promise what the parser refuses."""
     for field in FIELDS.values():
-        assert one(field.example).field == field.name
-        assert f"| `{field.name}` |" in describe()
-    assert "| `x` | y | `z` |" in describe([Field("x", "text", "y", "z")])
+        name = {"cert.expired": "cert.expires"}.get(field.name, field.name)
+        assert one(field.example).field == name
+
+
+def test_a_list_may_mix_regexes_and_text() -> None:
+    """Commas mean OR between values of any kind; bare regexes too."""
+    assert one('product:/a,b/,nginx,"x y",/c/').values == (Regex("a,b"), Text("nginx"), Text("x y"), Regex("c"))
+    assert one("-/a/,/b/") == Term(WORDS, (Regex("a"), Regex("b")), negated=True)
+
+
+def test_an_alias_is_its_field() -> None:
+    """`http.title`, `common_port` and others are only other names."""
+    assert one("http.title:x") == one("title:x")
+    assert one("common_port:22") == one("port:22")
+    assert parse("", NOW, {"http.title": "x"}) == parse("title:x", NOW)
 
 
 def test_filters_of_a_url_are_further_terms() -> None:
     """A parameter needs no quotes around blanks, takes lists, and quotes where a comma is meant."""
-    filters = {"port": "22, 80-81", "product": "Apache httpd", "title": '"a, b",c'}
+    filters = {"port": "22, 80-81", "product": "Apache httpd, /a, b/ ,/c", "title": '"a, b",c'}
     assert parse("bare", NOW, filters).terms == (
         Term(WORDS, (Text("bare"),)),
         Term("port", (Ports(22, 22), Ports(80, 81))),
-        Term("product", (Text("Apache httpd"),)),
+        Term("product", (Text("Apache httpd"), Regex("a, b"), Text("/c"))),
         Term("title", (Text("a, b"), Text("c"))),
     )
 
@@ -178,9 +246,44 @@ def test_filters_of_a_url_are_further_terms() -> None:
         ("title:...", 7, "no letter or digit"),
         ('hostname:"a b"', 10, "not a hostname"),
         ("hostname:*.", 10, "not a hostname"),
-        ("since:yesterday", 7, "neither a time nor a span"),
-        ("since:999999999w", 7, "before all calendars"),
-        ("before:0001-01-01T00:00+14:00", 8, "before all calendars"),
+        ("since:someday", 7, "neither a time nor a span"),
+        ("since:999999999w", 7, "outside of all calendars"),
+        ("before:0001-01-01T00:00+14:00", 8, "outside of all calendars"),
+        ("cert.expires:<999999999w", 14, "outside of all calendars"),
+        ("cert.expires:soon", 14, "neither a time nor a stretch"),
+        ("last_seen:2026-02-01..2026-01-01", 11, "neither a time nor a stretch"),
+        ("last_seen:..", 11, "neither a time nor a stretch"),
+        ("last_seen:<7d", 11, "before:7d"),
+        ("port:>65535", 6, "is empty"),
+        ("asn:0", 5, "below the lowest AS number"),
+        ("asn:4294967296", 5, "above the highest AS number"),
+        ("asn:13*", 5, "Write a range"),
+        ("asn:google", 5, "neither an AS number nor a range"),
+        ("country:FRA", 9, "two letters"),
+        ("country:F1", 9, "two letters"),
+        ("cloud:amazn", 7, 'Did you mean "aws"?'),
+        ("cloud:azur/x", 7, 'Did you mean "azure"?'),
+        ("cloud:aws/", 7, "missing"),
+        ("cloud:/x", 7, "missing"),
+        ("cpe:cpe:2.3:x:y", 5, "no kind of thing"),
+        ("cpe:a:" + "b:" * 11, 5, "has 11 parts"),
+        ("mac:00:11", 5, "12 hex digits"),
+        ("mac:gg*", 5, "not a hardware address"),
+        ("cert.sha256:ab", 13, "64 hex digits"),
+        ("cert.sha256:xy*", 13, "not a SHA-256"),
+        ("cert.serial:xy", 13, "not a serial number"),
+        ("cert.subjct:x", 1, 'Did you mean "cert.subject:"?'),
+        ("x issuer:y", 3, 'Did you mean "cert.issuer:"?'),
+        ("provider:aws", 1, 'Did you mean "cloud:"?'),
+        ("cert.expired:maybe", 14, "none of true, false"),
+        ("scan:/x/", 6, "a regex cannot be asked here"),
+        ("port:/x/", 6, "a regex cannot be asked here"),
+        ("product:/nginx/i", 9, "leave the i out"),
+        ("product:/a(b/", 11, "never closed"),
+        (r"product:/\/\/a[b/", 15, "never closed"),
+        ("/*/", 2, "nothing to repeat"),
+        ("a /b/,c", 7, "missing after the comma"),
+        ("/" + "x" * 201 + "/", 202, "200 are allowed"),
         ("a\x00b", 2, "not text"),
         ("a \ud800", 3, "not text"),
         ("x" * (MAX_LENGTH + 1), MAX_LENGTH + 1, "are allowed"),
@@ -225,6 +328,12 @@ def test_a_mistake_in_a_filter_names_the_filter(name: str, value: str, says: str
     assert caught.value.field == name
 
 
+def test_a_mistake_in_a_filter_suggests_the_one_meant() -> None:
+    """Parameters are guessed like fields."""
+    with pytest.raises(BadRequest, match=r"Did you mean .cert\.issuer."):
+        parse("", NOW, {"issuer": "x"})
+
+
 def test_suggestions() -> None:
     """The nearest word is offered, and none where nothing is near."""
     assert suggest("Prodct", FIELDS) == "product"
@@ -239,6 +348,49 @@ _words = _texts.filter(lambda text: any(c.isalnum() for c in text))
 _names = st.from_regex(r"[a-z0-9_-]{1,20}(\.[a-z0-9_-]{1,20}){0,3}", fullmatch=True)
 _addresses = st.ip_addresses()
 _patterns = st.builds(Text, _texts, st.booleans()) | st.just(Text("", prefix=True))
+_times = st.datetimes(timezones=st.just(UTC))
+
+
+def _hex(least: int, most: int) -> st.SearchStrategy[str]:
+    return st.text("0123456789abcdef", min_size=least, max_size=most)
+
+
+def _octets(digits: str) -> str:
+    return ":".join(digits[i : i + 2] for i in range(0, len(digits), 2))
+
+
+def _kept(name: str) -> Callable[[str], bool]:
+    """Whether a text is a value of the field in itself, and not made into another one."""
+
+    def check(text: str) -> bool:
+        read = attempt("", {name: '"' + re.sub(r'(["\\\\*])', r"\\\1", text) + '"'})
+        return isinstance(read, Query) and read.terms[0].values == (Text(text),)
+
+    return check
+
+
+_regexes = (
+    st.lists(
+        st.sampled_from(
+            ["a", "É", "\\.", "[a-z]", "[^/]", "(b|c)", ".", "x*", "y{2,3}", "/", " ", ",", '"', r"\d", "^", "$"]
+        )
+    )
+    .map("".join)
+    .filter(bool)
+    .map(Regex)
+)
+
+
+@st.composite
+def _stretches(draw: st.DrawFn) -> Times:
+    ends = draw(st.lists(_times, min_size=2, max_size=2, unique=True).map(sorted))
+    return draw(st.sampled_from([Times(*ends), Times(ends[0], None), Times(None, ends[1])]))
+
+
+@st.composite
+def _numbers(draw: st.DrawFn) -> Numbers:
+    low = draw(st.integers(1, 2**32 - 1))
+    return Numbers(low, draw(st.integers(low, 2**32 - 1)))
 
 
 @st.composite
@@ -260,7 +412,18 @@ _VALUES: dict[str, st.SearchStrategy[Value]] = {
     "port": _ports(),
     "pattern": _patterns,
     "hostname": st.builds(Text, _names),
-    "moment": st.builds(Moment, st.datetimes(timezones=st.just(UTC))),
+    "moment": st.builds(Moment, _times),
+    "asn": _numbers(),
+    "name": _patterns,
+    "country": st.from_regex(r"[A-Z]{2}", fullmatch=True).filter(_kept("country")).map(Text)
+    | st.builds(Text, _texts.filter(_kept("country")), st.just(True)),
+    "cloud": (_names | st.builds("{}/{}".format, _names, _texts)).filter(_kept("cloud")).map(Text),
+    "cpe": st.text("ab:*\\\\.-1é ", min_size=1).filter(_kept("cpe")).map(Text),
+    "mac": _hex(12, 12).map(_octets).map(Text) | st.builds(Text, _hex(0, 12).map(_octets), st.just(True)),
+    "sha256": _hex(64, 64).map(Text) | st.builds(Text, _hex(0, 64), st.just(True)),
+    "serial": _hex(1, 40).filter(lambda digits: digits[0] != "0").map(Text),
+    "time": _stretches(),
+    "expiry": _stretches(),
     "words": st.builds(Text, _words),
     "text": st.builds(Text, _texts),
 }
@@ -269,12 +432,15 @@ _VALUES: dict[str, st.SearchStrategy[Value]] = {
 @st.composite
 def terms(draw: st.DrawFn) -> Term:
     """Any term that can be asked."""
-    name = draw(st.sampled_from([WORDS, *FIELDS]))
+    name = draw(st.sampled_from([WORDS, *(name for name in FIELDS if name != "cert.expired")]))
     negated = draw(st.booleans())
     if not name:
-        return Term(name, (draw(_VALUES["words"]),), negated)
+        words = _VALUES["words"].map(lambda value: (value,)) | st.lists(_regexes, min_size=1, max_size=3).map(tuple)
+        return Term(name, draw(words), negated)
     field = FIELDS[name]
     values = st.sampled_from(field.choices).map(Text) if field.choices else _VALUES[field.kind]
+    if field.regex:
+        values |= _regexes
     return Term(name, tuple(draw(st.lists(values, min_size=1, max_size=4))), negated)
 
 
@@ -293,7 +459,39 @@ def attempt(text: str, filters: dict[str, str]) -> Query | BadRequest:
         return complaint
 
 
-_PIECES = ["port:", "net:", "since:", "product:", '"', "\\", ",", "-", "NOT ", " ", "*", ":", "a", "1", "/", "\n", "é"]
+_PIECES = [
+    "asn:",
+    "country:",
+    "cloud:",
+    "cpe:",
+    "cert.expires:",
+    "cert.sha256:",
+    "mac:",
+    "last_seen:",
+    "..",
+    ">",
+    "<=",
+    "[",
+    "(",
+    "{2}",
+    "port:",
+    "net:",
+    "since:",
+    "product:",
+    '"',
+    "\\",
+    ",",
+    "-",
+    "NOT ",
+    " ",
+    "*",
+    ":",
+    "a",
+    "1",
+    "/",
+    "\n",
+    "é",
+]
 
 
 @given(st.text(max_size=200) | st.lists(st.sampled_from(_PIECES), max_size=40).map("".join))
