@@ -132,15 +132,18 @@ def _record(reader: maxminddb.Reader, tree: Tree, found: Leaves, row: int) -> tu
     address = ipaddress.IPv6Address(value) if tree.ip_version == 6 else ipaddress.IPv4Address(value >> 96)
     network = f"{address}/{length}"
     try:
-        answer: tuple[Any, int] = reader.get_with_prefix_len(address)  # pyright: ignore[reportUnknownMemberType]
+        record, told = _get(reader, address)
     except _CORRUPT as error:
         raise FeedError(f"The data of {network} is corrupt: {str(error)[:200]}", field=network) from error
-    record, told = answer
     if told != length:
         raise FeedError(f"{network} is found with a prefix length of {told}.", field=network)
     if not isinstance(record, dict):
         raise FeedError(f"The data of {network} is no map.", field=network)
     return network, cast("Mapping[str, Any]", record)
+
+
+def _get(reader: Any, address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> tuple[Any, int]:
+    return reader.get_with_prefix_len(address)  # the types of its C form say less than nothing
 
 
 def _place(record: Mapping[str, Any], network: str) -> Place:
