@@ -153,6 +153,7 @@ def test_routes_open_to_anyone_are_these() -> None:
         "/v0/mesh/ingest",
         "/v0/ingest",
         "/v0/keys/rotate",
+        "/v0/do-not-scan",
         "/health/live",
         "/health/ready",
         "/metrics",

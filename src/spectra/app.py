@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
+from ipaddress import ip_network
 from pathlib import Path
 from types import FrameType
 
@@ -17,6 +18,7 @@ import uvicorn
 from spectra import __version__, logs
 from spectra.api.app import create_app
 from spectra.api.protocol import BoundedHttp
+from spectra.api.rates import Limits
 from spectra.api.services import Services
 from spectra.engines import lifecycle
 from spectra.engines.lifecycle import RunState
@@ -28,11 +30,11 @@ from spectra.identity import tokens
 from spectra.identity.keys import SigningKey
 from spectra.identity.tokens import LocalCredential
 from spectra.ingest.gate import Policy
-from spectra.ingest.rate import RateLimiter
-from spectra.settings import Settings
+from spectra.settings import LimitsSettings, Settings
 from spectra.store import keys
 from spectra.store.blobs import BlobStore
 from spectra.store.database import Database, migrate
+from spectra.store.limits import AccountLimit, Buckets, Rate
 
 _log = logging.getLogger("spectra")
 
@@ -126,7 +128,8 @@ def engines(settings: Settings, *, with_workflows: bool = True, ending: Ending |
 def _services(
     settings: Settings, database: Database, server: PostgresServer | None, *, with_workflows: bool
 ) -> Generator[Services]:
-    gate = settings.gate
+    gate, buckets = settings.gate, Buckets(database)
+    per_minute = settings.ingest_per_minute
     blobs = BlobStore.from_settings(settings.blobs, settings.data_dir)
     ingest = Ingest(
         database,
@@ -135,9 +138,9 @@ def _services(
             max_envelope_bytes=gate.max_envelope_bytes,
             max_age_s=gate.max_age_s,
             max_ahead_s=gate.max_ahead_s,
-            rate_per_minute=gate.rate_per_minute,
+            rate_per_minute=per_minute,
         ),
-        limiter=RateLimiter(gate.rate_per_minute),
+        limiter=AccountLimit(buckets, "ingest", per_minute),
         max_output_bytes=gate.max_output_bytes,
         clock=now,
     )
@@ -161,7 +164,18 @@ def _services(
             key_grace_s=gate.key_grace_s,
             database_kind="embedded" if server else "server",
             database_restarts=lambda: server.restarts if server else 0,
+            limits=Limits(buckets, _rates(settings.limits)),
+            trusted_proxies=tuple(ip_network(text) for text in settings.api.trusted_proxies),
         )
+
+
+def _rates(limits: LimitsSettings) -> dict[str, Rate]:
+    return {
+        "plan": Rate(limits.plan_per_minute),
+        "search": Rate(limits.search_per_minute),
+        "do_not_scan": Rate(limits.requests_per_hour, 3600),
+        "do_not_scan_total": Rate(limits.requests_per_hour_total, 3600),
+    }
 
 
 @contextmanager
@@ -207,6 +221,7 @@ def _serve_on(listener: socket.socket, settings: Settings, ready: Callable[[str]
             lifespan="off",
             log_config=None,
             access_log=False,
+            proxy_headers=False,  # api/guard.py reads them, from whom the settings trust
             server_header=False,
             date_header=True,
             timeout_keep_alive=30,

@@ -5,10 +5,11 @@
 from __future__ import annotations
 
 import os
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -48,6 +49,15 @@ class ApiSettings(_Section):
         le=256,
         description="Submissions worked on at once; as many again may wait, more are answered 503.",
     )
+    trusted_proxies: list[str] = Field(
+        default_factory=list,
+        description="Networks of reverse proxies whose X-Forwarded-For is believed, such as 127.0.0.1/32.",
+    )
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, values: list[str]) -> list[str]:
+        return [str(ip_network(value)) for value in values]
 
 
 class DatabaseSettings(_Section):
@@ -86,6 +96,20 @@ class GateSettings(_Section):
     )
 
 
+class LimitsSettings(_Section):
+    """How often one account may ask, not counting admins, whichever coordinator it asks; 0: no limit."""
+
+    ingest_per_minute: int | None = Field(
+        default=None, ge=0, description="Submissions a minute from one contributor; unset: `gate.rate_per_minute`."
+    )
+    plan_per_minute: int = Field(default=30, ge=0, description="Plans a minute for one account; 0: no limit.")
+    search_per_minute: int = Field(default=0, ge=0, description="Searches a minute by one account; 0: no limit.")
+    requests_per_hour: int = Field(
+        default=10, ge=0, description="Do-not-scan requests an hour from one network (IPv4 /24, IPv6 /64)."
+    )
+    requests_per_hour_total: int = Field(default=100, ge=0, description="Do-not-scan requests an hour in total.")
+
+
 class ScanSettings(_Section):
     """Scope law and defaults of scanners on this machine."""
 
@@ -98,6 +122,28 @@ class ScanSettings(_Section):
     rate: int = Field(default=1000, ge=1, le=1_000_000, description="Most connection attempts or packets a second.")
     concurrency: int = Field(default=500, ge=1, le=20_000, description="Most connections open at once.")
     timeout_s: float = Field(default=3.0, gt=0, le=60, description="Longest wait for one connection or banner.")
+
+
+class AuthSettings(_Section):
+    """Signing in: the tokens this node issues, and how passwords are kept."""
+
+    issuer: str = Field(
+        default="",
+        description="`iss` of the tokens, the same for every coordinator: the mesh's public URL; empty: a name made up.",
+    )
+    urls: list[str] = Field(
+        default_factory=list,
+        description="URLs this node is reached by besides its own, such as https://spectra.example.org.",
+    )
+    access_ttl_s: int = Field(default=600, ge=30, le=3600, description="How long an access token holds.")
+    refresh_ttl_s: int = Field(
+        default=14 * 86400, ge=60, description="How long a refresh token holds; a session unused for longer ends."
+    )
+    session_ttl_s: int = Field(default=30 * 86400, ge=60, description="How long a session holds, however much used.")
+    token_key_days: int = Field(default=30, ge=1, le=365, description="How long one key signs tokens before the next.")
+    password_memory_mib: int = Field(
+        default=64, ge=19, le=4096, description="Memory that checking one password takes (argon2id)."
+    )
 
 
 class LogSettings(_Section):
@@ -132,8 +178,16 @@ class Settings(BaseSettings):
     database: DatabaseSettings = DatabaseSettings()
     blobs: BlobSettings = BlobSettings()
     gate: GateSettings = GateSettings()
+    limits: LimitsSettings = LimitsSettings()
     scan: ScanSettings = ScanSettings()
+    auth: AuthSettings = AuthSettings()
     log: LogSettings = LogSettings()
+
+    @property
+    def ingest_per_minute(self) -> int:
+        """Submissions a minute from one contributor; 0: no limit."""
+        own = self.limits.ingest_per_minute
+        return self.gate.rate_per_minute if own is None else own
 
     @classmethod
     def settings_customise_sources(

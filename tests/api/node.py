@@ -42,6 +42,7 @@ def serving(services: Services, extend: Callable[[FastAPI], object] = lambda app
             lifespan="off",
             log_config=None,
             access_log=False,
+            proxy_headers=False,
             timeout_graceful_shutdown=5,
         )
         server = uvicorn.Server(config)

@@ -16,11 +16,25 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from spectra import __version__
 from spectra.api import document
+from spectra.api.guard import Guard, Refusals
 from spectra.api.metrics import Metrics
 from spectra.api.problems import problem
-from spectra.api.routes import health, hosts, ingest, keys, observations, provenance, search, workflows
+from spectra.api.routes import (
+    audit,
+    blocks,
+    do_not_scan,
+    health,
+    hosts,
+    ingest,
+    keys,
+    observations,
+    provenance,
+    search,
+    workflows,
+)
 from spectra.api.services import Services
 from spectra.errors import BadRequest, SpectraError
+from spectra.model.limits import Nets
 
 _log = logging.getLogger("spectra.api")
 # A label's values must be bounded: some HTTP parsers let any word through as a method.
@@ -35,6 +49,9 @@ ROUTERS: Final = (
     search.router,
     keys.router,
     provenance.router,
+    audit.router,
+    blocks.router,
+    do_not_scan.router,
     health.router,
 )
 
@@ -47,7 +64,9 @@ def create_app(services: Services) -> FastAPI:
     app.add_exception_handler(SpectraError, _spectra_error)
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(HTTPException, _http_error)
-    app.add_middleware(Observed, metrics=services.metrics)
+    app.state.refusals = Refusals(services.database, services.clock, services.networks)
+    app.add_middleware(Guard, refusals=app.state.refusals, trusted=Nets(map(str, services.trusted_proxies)))
+    app.add_middleware(Observed, metrics=services.metrics)  # the outermost: it sees what the guard refuses
     return app
 
 

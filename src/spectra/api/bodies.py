@@ -66,12 +66,12 @@ async def read(request: Request, most: int, take: Callable[[int], None] = _free)
     return bytes(body)
 
 
-def json_body(kind: type[T]) -> Any:
-    """A dependency: the body as a struct of type `kind`. `BadRequest` names the field that is wrong."""
+def json_body(kind: type[T], most: int = MAX_JSON_BYTES) -> Any:
+    """A dependency: the body, at most `most` bytes, as a struct of type `kind`. `BadRequest` names the wrong field."""
     decoder = msgspec.json.Decoder(kind)
 
     async def decoded(request: Request) -> T:
-        raw = await read(request, MAX_JSON_BYTES)
+        raw = await read(request, most)
         try:
             return decoder.decode(raw)
         except (ValueError, RecursionError) as error:

@@ -33,11 +33,17 @@ _BY_REASON: Final[dict[str, int]] = {
     "nonce_replayed": 409,
     "key_exists": 409,
     "role_conflict": 409,
+    "account_exists": 409,
+    "account_disabled": 403,
+    "role_in_use": 409,
     "rate_limited": 429,
     "timeout": 504,
     "disk_full": 507,
     "unauthenticated": 401,
     "forbidden": 403,
+    "blocked": 403,
+    "block_exists": 409,
+    "request_decided": 409,
     "busy": 503,
 }
 _BY_CLASS: Final[tuple[tuple[type[SpectraError], int], ...]] = (

@@ -1,8 +1,9 @@
 """Walking the provenance chain: every hash, every signature, every blob, and on request the whole graph.
 
-The plain walk shows that no entry, no submission's row, no contributor, key or token and no blob was changed, added or
-removed. The deep walk also reads the log and holds it against its digests, folds the graph again from it and recomputes
-every content address: an edited sighting, endpoint, name, service, banner or certificate is named.
+The plain walk shows that no entry, no submission's row, no contributor, key or token, no block, no do-not-scan entry
+and no blob was changed, added or removed. The deep walk also reads the log and holds it against its digests, folds the
+graph again from it and recomputes every content address: an edited sighting, endpoint, name, service, banner or
+certificate is named.
 
 What it cannot show is that the newest entries were removed together with all they tell of: compare the head with one
 kept elsewhere for that.
@@ -18,7 +19,7 @@ from spectra.identity import dsse, payload
 from spectra.identity.errors import IdentityError
 from spectra.identity.keys import PublicKey
 from spectra.model.records import ChainReport
-from spectra.store import audit, keys
+from spectra.store import audit, blocks, do_not_scan, keys
 from spectra.store.audit import Stored
 from spectra.store.blobs import BlobStore
 from spectra.store.database import Database
@@ -26,6 +27,8 @@ from spectra.store.provenance import GENESIS, Link, links
 
 Progress = Callable[[int, int], None]
 _BATCH: Final = 200
+_RECORDED: Final = ("key.", "credential.", "block.", "do_not_scan.")
+"""Kinds of entry whose newest says what the row of its subject is."""
 _ALTERED: Final = (
     audit.altered_log,
     audit.altered_content,
@@ -105,8 +108,10 @@ class _Walk:
         self.entries = link.seq
 
     def _told(self, link: Link, detail: dict[str, Any], stored: Stored | None) -> None:
-        if link.kind.startswith(("key.", "credential.")):
+        if link.kind.startswith(_RECORDED):
             self._identities[link.subject] = link.seq, detail
+        elif not link.kind.startswith("observation."):
+            return  # an act that left no row
         elif stored is None:
             raise _Broken("the observation it tells of is gone", link.seq, link.subject)
         elif link.kind == "observation.accepted":
@@ -149,11 +154,12 @@ class _Walk:
                 yield _Broken("the log has rows of an observation that is not settled", seq, observation_id)
 
     def _altered_identities(self) -> Iterator[_Broken]:
-        now = {subject: audit.plain(detail) for subject, detail in keys.details(self._database).items()}
+        rows = keys.details(self._database) | blocks.details(self._database) | do_not_scan.details(self._database)
+        now = {subject: audit.plain(detail) for subject, detail in rows.items()}
         for subject in sorted(now.keys() | self._identities.keys()):
             seq, told = self._identities.get(subject, (None, None))
             if told != now.get(subject):
-                reason = f"key or token {subject[:16]} is not what the chain says it is"
+                reason = f"key, token, block or do-not-scan entry {subject[:16]} is not what the chain says it is"
                 yield _Broken(reason, seq, subject, observation=False)
 
 

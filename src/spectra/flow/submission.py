@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime, timedelta
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
@@ -22,7 +22,6 @@ from spectra.ingest import gate
 from spectra.ingest.gate import Policy, Rejected
 from spectra.ingest.output import open_output
 from spectra.ingest.parsers import Context, ParseError, parse
-from spectra.ingest.rate import RateLimiter
 from spectra.model.envelope import Counts, Payload, Problem, Receipt, canonical, sha256_hex
 from spectra.model.observation import HostSeen, NameSeen, ScanFacts, Silent
 from spectra.model.records import KeyRecord
@@ -42,10 +41,20 @@ CLOCK_SLACK: Final = timedelta(minutes=5)
 _CONFLICT_TRIES: Final = 4
 
 
-class DatabaseLedger:
-    """The gate's view of the past: keys and nonces from the database, the rate from memory."""
+class Limiter(Protocol):
+    """Who knows how often each contributor may submit: `store.limits.AccountLimit`, which counts for every coordinator
+    on the database, or `ingest.rate.RateLimiter`, which counts for this process.
+    """
 
-    def __init__(self, database: Database, limiter: RateLimiter) -> None:
+    def admit(self, contributor: str, role: str, now: datetime) -> float:
+        """0.0 when admitted (which takes a token), else the seconds until there is one (which takes none)."""
+        ...
+
+
+class DatabaseLedger:
+    """The gate's view of the past: keys and nonces from the database, the rate from who keeps it."""
+
+    def __init__(self, database: Database, limiter: Limiter) -> None:
         self._database = database
         self._limiter = limiter
 
@@ -126,7 +135,7 @@ class Ingest:
         blobs: BlobStore,
         *,
         policy: Policy,
-        limiter: RateLimiter,
+        limiter: Limiter,
         max_output_bytes: int,
         clock: Callable[[], datetime],
         facts: Source | None = None,

@@ -1,0 +1,201 @@
+"""Before anything else is done: where a request comes from, and whether that is blocked."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from typing import Final, NamedTuple, Protocol
+
+import anyio
+import anyio.to_thread
+from fastapi import Request
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from spectra.api.problems import problem
+from spectra.errors import SpectraError
+from spectra.model.limits import Address, Nets, merged, plain
+from spectra.store import blocks, do_not_scan
+from spectra.store.database import Database
+
+_log = logging.getLogger("spectra.api")
+
+KEEP_S: Final = 1.0
+"""How long what was read is taken for true; another coordinator's block holds here after that."""
+_WAIT_S: Final = 1.0  # longest a request waits for it to be read: a database that is away must not hang them all
+_MOST_HOPS: Final = 20
+
+
+class Blocked(SpectraError):
+    """The client's network, or its AS, may not use this API."""
+
+    reason = "blocked"
+
+
+class Networks(Protocol):
+    """What the feeds know of autonomous systems."""
+
+    def asn(self, ip: str) -> int:
+        """The AS that announces `ip`; 0 where that is unknown."""
+        ...
+
+    def prefixes(self, asn: int) -> Sequence[str]:
+        """The networks (CIDR) of an AS; none where it is unknown."""
+        ...
+
+
+class NoNetworks:
+    """Without feeds nothing is known of any AS, so that blocking one is refused."""
+
+    def asn(self, ip: str) -> int:
+        """Unknown."""
+        return 0
+
+    def prefixes(self, asn: int) -> Sequence[str]:
+        """None."""
+        return ()
+
+
+class _State(NamedTuple):
+    """What is refused: networks and ASNs of clients, and networks as targets."""
+
+    nets: Nets
+    asns: frozenset[int]
+    targets: tuple[str, ...]
+    as_of: datetime
+
+
+class Refusals:
+    """What stands in the database on who is refused, read again at most every `KEEP_S` seconds. Thread-safe."""
+
+    def __init__(self, database: Database, clock: Callable[[], datetime], networks: Networks) -> None:
+        self._database = database
+        self._clock = clock
+        self._networks = networks
+        self._lock = threading.Lock()
+        self._state = _State(Nets(()), frozenset(), (), clock())
+        self._asked = -KEEP_S
+        self._thread = anyio.CapacityLimiter(1)
+
+    def read(self) -> None:
+        """Read anew, as after a change made here. Blocks; raises `Unavailable`."""
+        now = self._clock()
+        found = blocks.standing(self._database, now)
+        with self._database.connection() as connection:
+            excluded = do_not_scan.excluded(connection, now)
+        of_asns = (network for asn in excluded.asns for network in self._networks.prefixes(asn))
+        self._state = _State(
+            Nets(block.network for block in found if block.network),
+            frozenset(block.asn for block in found if block.asn),
+            tuple(merged((*excluded.networks, *of_asns))),
+            now,
+        )
+        self._asked = time.monotonic()
+
+    def targets(self) -> tuple[tuple[str, ...], datetime]:
+        """The networks that are not to be scanned, and as of when. Blocks; raises `Unavailable`."""
+        if self._due():
+            self.read()
+        return self._state.targets, self._state.as_of
+
+    async def refuses(self, address: Address) -> bool:
+        """Whether a client of this address is refused; one on this machine never is.
+
+        While the database is away, what was read last holds.
+        """
+        if address.is_loopback:
+            return False
+        if self._due():
+            with anyio.move_on_after(_WAIT_S):
+                await anyio.to_thread.run_sync(self._try, abandon_on_cancel=True, limiter=self._thread)
+        state = self._state
+        return address in state.nets or bool(state.asns and self._networks.asn(str(address)) in state.asns)
+
+    def _due(self) -> bool:
+        """Whether it is time to read again; if so, the caller does and nobody else."""
+        with self._lock:
+            now = time.monotonic()
+            due = now - self._asked >= KEEP_S
+            if due:
+                self._asked = now
+            return due
+
+    def _try(self) -> None:
+        try:
+            self.read()
+        except SpectraError as error:
+            _log.warning("blocks could not be read; the last known hold", extra={"error.message": error.message})
+
+
+class Guard:
+    """ASGI middleware: refuses blocked clients with 403 before their request is looked at."""
+
+    def __init__(self, app: ASGIApp, refusals: Refusals, trusted: Nets) -> None:
+        self._app = app
+        self._refusals = refusals
+        self._trusted = trusted
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        state = scope.setdefault("state", {})
+        address = state["address"] = client_address(scope, self._trusted)
+        if address is None or not await self._refusals.refuses(address):
+            await self._app(scope, receive, send)
+            return
+        error = Blocked("Your network may not use this node.", hint="Whoever runs it can tell why.")
+        answer = problem(error, state.get("request_id", ""))
+        answer.headers["Connection"] = "close"  # what is still being sent is not read
+        await answer(scope, receive, send)
+
+
+def address_of(request: Request) -> Address | None:
+    """Where a request comes from, as the guard found it; None for a local socket."""
+    return getattr(request.state, "address", None)
+
+
+def refusals_of(request: Request) -> Refusals:
+    """Who is refused by the app that serves `request`."""
+    return request.app.state.refusals
+
+
+def client_address(scope: Scope, trusted: Nets) -> Address | None:
+    """The address of the client: of the connection, or where that is a trusted proxy's the last one of
+    `X-Forwarded-For` that is not. Whatever stands further left was written by a stranger.
+    """
+    peer = scope.get("client")
+    address = _address(peer[0]) if peer else None
+    if address is None or address not in trusted:
+        return address
+    named = b",".join(value for name, value in scope["headers"] if name == b"x-forwarded-for")
+    return _last_stranger(address, reversed(named.decode("latin-1").split(",")[-_MOST_HOPS:]), trusted)
+
+
+def _last_stranger(address: Address, hops: Iterable[str], trusted: Nets) -> Address:
+    for hop in hops:
+        said = _address(_without_port(hop.strip()))
+        if said is None:
+            break
+        address = said
+        if address not in trusted:
+            break
+    return address
+
+
+def _without_port(hop: str) -> str:
+    """`[2001:db8::7]:4711` and `192.0.2.7:4711`, which some proxies write."""
+    if hop.startswith("["):
+        return hop[1:].partition("]")[0]
+    return hop.partition(":")[0] if hop.count(":") == 1 else hop
+
+
+def _address(text: str) -> Address | None:
+    try:
+        return plain(ipaddress.ip_address(text))
+    except ValueError:
+        return None

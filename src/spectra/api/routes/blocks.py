@@ -1,0 +1,122 @@
+"""Networks and autonomous systems that may not use this API."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+import msgspec
+from fastapi import APIRouter, Request
+from msgspec import Meta
+from starlette.responses import Response
+
+from spectra.api.answers import answer, described
+from spectra.api.auth import ServicesDep, caller_of, scope
+from spectra.api.bodies import described_body, json_body
+from spectra.api.guard import address_of, refusals_of
+from spectra.api.services import Services
+from spectra.errors import BadRequest
+from spectra.model.limits import MAX_ASN, Address, BlockRecord, Network, NetworkText, Written, network_of
+from spectra.store import blocks
+
+router = APIRouter(tags=["blocks"])
+
+
+class Blocks(msgspec.Struct):
+    """The blocks in force, oldest first."""
+
+    blocks: list[BlockRecord]
+
+
+class NewBlock(msgspec.Struct, forbid_unknown_fields=True):
+    """A network in CIDR notation or an AS to block, one of the two; with `targets` it is not scanned either."""
+
+    reason: Written
+    network: NetworkText | None = None
+    asn: Annotated[int, Meta(ge=1, le=MAX_ASN)] | None = None
+    until: Annotated[datetime, Meta(tz=True)] | None = None
+    targets: bool = False
+
+
+@router.get(
+    "/v0/blocks",
+    summary="Who may not use this API",
+    dependencies=[scope("blocks:read")],
+    responses=described(Blocks, 401, 403),
+    response_class=Response,
+)
+def every(services: ServicesDep) -> Response:
+    """The blocks in force: networks and autonomous systems, why, since when, and until when."""
+    return answer(Blocks(list(blocks.standing(services.database, services.clock()))))
+
+
+@router.post(
+    "/v0/blocks",
+    summary="Block a network or an AS",
+    status_code=201,
+    dependencies=[scope("blocks:write")],
+    responses=described(BlockRecord, 400, 401, 403, 408, 409, 413, status=201),
+    openapi_extra=described_body(NewBlock),
+    response_class=Response,
+)
+def add(request: Request, services: ServicesDep, new: Annotated[NewBlock, json_body(NewBlock)]) -> Response:
+    """In force here at once, and within two seconds at every other coordinator. This machine is never blocked."""
+    now = services.clock()
+    if new.until is not None and new.until <= now:
+        raise BadRequest("`until` is not ahead.", field="until", hint="Leave it out for a block without end.")
+    if (new.network is None) == (new.asn is None):
+        raise BadRequest("Name either a network or an AS.", field="network")
+    network = network_of(new.network) if new.network is not None else None
+    _check(services, network, new.asn or 0, address_of(request))
+    record = blocks.add(
+        services.database,
+        network=str(network or ""),
+        asn=new.asn or 0,
+        reason=new.reason,
+        by=caller_of(request).contributor,
+        now=now,
+        until=new.until,
+        targets=new.targets,
+    )
+    refusals_of(request).read()
+    return answer(record, 201)
+
+
+@router.delete(
+    "/v0/blocks/{block_id}",
+    summary="Take a block away",
+    dependencies=[scope("blocks:write")],
+    responses=described(BlockRecord, 400, 401, 403, 404),
+    response_class=Response,
+)
+def remove(request: Request, services: ServicesDep, block_id: UUID) -> Response:
+    """Answers the block as it was."""
+    record = blocks.remove(services.database, block_id, by=caller_of(request).contributor, now=services.clock())
+    refusals_of(request).read()
+    return answer(record)
+
+
+def _check(services: Services, network: Network | None, asn: int, caller: Address | None) -> None:
+    """Refuse a block that would have no effect, or lock out who asks for it."""
+    if network is not None and network.is_loopback:
+        raise BadRequest(
+            f"{network} is this machine, which is never blocked.",
+            field="network",
+            hint="Its users hold tokens and keys: revoke those.",
+        )
+    if asn and not services.networks.prefixes(asn):
+        raise BadRequest(
+            f"No feed knows a network of AS{asn}.",
+            field="asn",
+            hint="`spectra feeds status` shows the feeds there are.",
+        )
+    if caller is None or caller.is_loopback:
+        return
+    if (network is not None and caller in network) or (asn and services.networks.asn(str(caller)) == asn):
+        raise BadRequest(
+            f"You would lock yourself out: {caller} lies in it.",
+            reason="own_network",
+            field="asn" if asn else "network",
+            hint="Ask from this machine itself, which is never blocked.",
+        )
