@@ -217,6 +217,22 @@ CREATE TABLE do_not_scan (
 );
 CREATE INDEX do_not_scan_standing ON do_not_scan USING gist (net inet_ops) WHERE removed IS NULL;
 
+-- Plans: who asked for what to look at again, and the moment that ages count from; targets are read from endpoint.
+-- `selectors` and `lifetimes` (of that moment) are JSON; `min_age_s` NULL: by the lifetimes.
+CREATE TABLE plan (
+    id          text PRIMARY KEY,
+    account     text NOT NULL,
+    created     timestamptz NOT NULL,
+    at          timestamptz NOT NULL,
+    expires     timestamptz NOT NULL,
+    selectors   text NOT NULL,
+    lifetimes   text NOT NULL,
+    min_age_s   int8,
+    stale_total int8 NOT NULL,
+    exact       boolean NOT NULL
+);
+CREATE INDEX plan_account ON plan (account, created DESC, id DESC);
+
 -- What was said, once each --------------------------------------------------------------------------------------------
 
 CREATE TABLE service (
@@ -375,6 +391,7 @@ CREATE TABLE silence (
 );
 CREATE INDEX silence_net ON silence USING gist (net inet_ops);
 CREATE INDEX silence_observation ON silence (observation);
+CREATE INDEX silence_seen ON silence (seen_at DESC);
 
 -- The newest version of each endpoint; the closed ones are in endpoint_version.
 CREATE TABLE endpoint (

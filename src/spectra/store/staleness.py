@@ -1,0 +1,152 @@
+"""What is stale, as conditions on the `endpoint` table `e`: `model.lifetimes` said in SQL.
+
+An endpoint that nobody answered for was looked at all the same: a probe of its host without an answer (`silence`)
+counts as a look, or a host that went away would be planned for ever.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, LiteralString, NamedTuple
+
+from spectra.model.lifetimes import Lifetimes
+from spectra.store.database import Connection, one
+from spectra.store.filters import Condition, all_of
+
+ENDPOINTS: Final = "endpoint e LEFT JOIN service v ON v.id = e.service"
+"""What the conditions of this module are about: endpoints, and their service's name in `v`."""
+SILENT_NETS: Final = 20_000
+"""Newest unanswered networks that are looked at, of those within the longest lifetime."""
+
+
+class Ages(NamedTuple):
+    """When endpoints turn stale: `min_age_s` after they were seen, or (None) after the lifetime of their service."""
+
+    at: datetime
+    lifetimes: Lifetimes
+    min_age_s: int | None = None
+
+    @property
+    def longest_s(self) -> int:
+        """The most seconds after which an endpoint is stale."""
+        return self.lifetimes.longest_s if self.min_age_s is None else self.min_age_s
+
+    @property
+    def shortest_s(self) -> int:
+        """The least seconds after which an endpoint may be stale."""
+        return self.lifetimes.shortest_s if self.min_age_s is None else self.min_age_s
+
+    def seconds(self, service: str) -> int:
+        """After how many seconds an endpoint with this service is stale."""
+        return self.lifetimes.seconds(service) if self.min_age_s is None else self.min_age_s
+
+    def before(self, seconds: int) -> datetime:
+        """The moment `seconds` before `at`, or the beginning of the calendar."""
+        try:
+            return self.at - timedelta(seconds=seconds)
+        except OverflowError:
+            return datetime.min.replace(tzinfo=UTC)
+
+
+def stale(ages: Ages) -> tuple[Condition, ...]:
+    """The conditions under which `e` is stale, silence aside.
+
+    Most endpoints are decided by the first two, which an index can serve: only between the shortest and the longest
+    lifetime does the service have to be looked up.
+    """
+    newest = Condition("(e.last_seen <= %s)", (ages.before(ages.shortest_s),), "last_seen")
+    if ages.shortest_s == ages.longest_s:
+        return (newest,)
+    length = lifetime(ages.lifetimes)
+    by_service = Condition(
+        f"(e.last_seen <= %s OR e.last_seen <= %s - make_interval(secs => {length.sql}))",
+        (ages.before(ages.longest_s), ages.at, *length.params),
+    )
+    return (newest, by_service)
+
+
+def lifetime(lifetimes: Lifetimes) -> Condition:
+    """The seconds that the service of `v` stays fresh, as an expression."""
+    cases: list[LiteralString] = []
+    params: list[object] = []
+    forms: tuple[LiteralString, ...] = ("lower(v.name)", "split_part(lower(v.name), '-', 1)")
+    for form in forms:
+        for seconds, names in lifetimes.by_length.items():
+            cases.append(f"WHEN {form} = ANY(%s::text[]) THEN %s::int8")
+            params += [names, seconds]
+    return Condition(f"CASE {' '.join(cases)} ELSE %s::int8 END", (*params, lifetimes.default_s))
+
+
+_SILENT_HOSTS: Final = """
+SELECT host(f.ip), max(q.seen_at)
+FROM (SELECT net, seen_at FROM silence WHERE seen_at > %s ORDER BY seen_at DESC LIMIT %s) q
+CROSS JOIN LATERAL (
+  SELECT DISTINCT e.ip FROM endpoint e
+  WHERE e.ip BETWEEN host(network(q.net))::inet AND host(broadcast(q.net))::inet
+    AND e.state = 'o' AND e.last_seen < q.seen_at) f
+GROUP BY f.ip"""
+
+
+def unanswered(connection: Connection, ages: Ages) -> tuple[Condition, ...]:
+    """The condition that leaves out endpoints of hosts that did not answer lately; none where all hosts did.
+
+    Few known hosts go silent, so they are looked up from the silences, newest first.
+    """
+    rows = connection.execute(_SILENT_HOSTS, [ages.before(ages.longest_s), SILENT_NETS]).fetchall()
+    if not rows:
+        return ()
+    ips, times = [row[0] for row in rows], [row[1] for row in rows]
+    length = lifetime(ages.lifetimes) if ages.min_age_s is None else Condition("%s::int8", (ages.min_age_s,))
+    looked = Condition(
+        "NOT EXISTS (SELECT FROM unnest(%s::inet[], %s::timestamptz[]) AS q (ip, at)"
+        f" WHERE q.ip = e.ip AND q.at > %s - make_interval(secs => {length.sql}))",
+        (ips, times, ages.at, *length.params),
+    )
+    return (looked,)
+
+
+def expected(connection: Connection, wanted: Sequence[Condition]) -> int:
+    """How many endpoints the planner thinks satisfy all of `wanted`."""
+    held = all_of(wanted)
+    plan: Any = one(connection.execute(f"EXPLAIN (FORMAT JSON) SELECT FROM {ENDPOINTS} WHERE {held.sql}", held.params))
+    return int(plan[0][0]["Plan"]["Plan Rows"])
+
+
+class Share(NamedTuple):
+    """What a sample found: `hits` of `seen` endpoints, of `total` that there are (the planner's number)."""
+
+    hits: int
+    seen: int
+    total: float
+
+    @property
+    def scaled(self) -> int:
+        """How many endpoints it would be of all."""
+        return round(self.hits * self.total / self.seen) if self.seen else 0
+
+
+def total(connection: Connection) -> float:
+    """How many endpoints there are, open or not, by the planner's count."""
+    return one(connection.execute("SELECT greatest(reltuples, 1) FROM pg_class WHERE oid = 'endpoint'::regclass"))[0]
+
+
+def sampled(connection: Connection, held: Condition, rows: int) -> Share:
+    """How many of about `rows` endpoints satisfy `held`: whole pages, the same ones every time."""
+    every = total(connection)
+    row = one(
+        connection.execute(
+            f"SELECT count(*) FILTER (WHERE {held.sql}), count(*) FROM endpoint e {SAMPLE}"
+            " LEFT JOIN service v ON v.id = e.service",
+            [*held.params, percent(rows, every)],
+        )
+    )
+    return Share(row[0], row[1], every)
+
+
+SAMPLE: Final = "TABLESAMPLE SYSTEM (%s) REPEATABLE (7)"
+
+
+def percent(rows: int, every: float) -> float:
+    """The parameter of `SAMPLE` for about `rows` of `every` endpoints."""
+    return min(100.0, 100.0 * rows / every)
