@@ -17,6 +17,7 @@ import uvicorn
 
 from spectra import __version__, logs
 from spectra.api.app import create_app
+from spectra.api.issuing import Issuer
 from spectra.api.protocol import BoundedHttp
 from spectra.api.rates import Limits
 from spectra.api.services import Services
@@ -30,11 +31,13 @@ from spectra.identity import tokens
 from spectra.identity.keys import SigningKey
 from spectra.identity.tokens import LocalCredential
 from spectra.ingest.gate import Policy
+from spectra.model.lifetimes import Lifetimes
 from spectra.settings import LimitsSettings, Settings
 from spectra.store import keys
 from spectra.store.blobs import BlobStore
 from spectra.store.database import Database, migrate
 from spectra.store.limits import AccountLimit, Buckets, Rate
+from spectra.store.plans import Keeping
 
 _log = logging.getLogger("spectra")
 
@@ -162,8 +165,11 @@ def _services(
             max_concurrent_ingests=settings.api.max_concurrent_ingests,
             body_timeout_s=settings.api.body_timeout_s,
             key_grace_s=gate.key_grace_s,
+            issuer=Issuer(database, settings.auth, settings.data_dir, clock=now),
             database_kind="embedded" if server else "server",
             database_restarts=lambda: server.restarts if server else 0,
+            lifetimes=Lifetimes(settings.freshness.services, settings.freshness.default_s),
+            keeping=Keeping(settings.freshness.plan_days, settings.freshness.plans_per_account),
             limits=Limits(buckets, _rates(settings.limits)),
             trusted_proxies=tuple(ip_network(text) for text in settings.api.trusted_proxies),
         )

@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 from pydantic_settings import (
@@ -110,6 +110,20 @@ class LimitsSettings(_Section):
     requests_per_hour_total: int = Field(default=100, ge=0, description="Do-not-scan requests an hour in total.")
 
 
+class FreshnessSettings(_Section):
+    """How long what is known stays fresh, and how long plans are kept."""
+
+    services: dict[str, Annotated[int, Field(ge=1, le=10 * 365 * 86400)]] = Field(
+        default_factory=dict,
+        description='Seconds by service name, over the built-in ones (http 6 h, ssh 24 h ...): `{"http": 21600}`.',
+    )
+    default_s: int = Field(
+        default=24 * 3600, ge=1, le=10 * 365 * 86400, description="Seconds that any other service stays fresh."
+    )
+    plan_days: int = Field(default=7, ge=1, le=365, description="How long a plan is kept.")
+    plans_per_account: int = Field(default=1000, ge=1, description="Plans kept of one account; the oldest makes room.")
+
+
 class ScanSettings(_Section):
     """Scope law and defaults of scanners on this machine."""
 
@@ -179,6 +193,7 @@ class Settings(BaseSettings):
     blobs: BlobSettings = BlobSettings()
     gate: GateSettings = GateSettings()
     limits: LimitsSettings = LimitsSettings()
+    freshness: FreshnessSettings = FreshnessSettings()
     scan: ScanSettings = ScanSettings()
     auth: AuthSettings = AuthSettings()
     log: LogSettings = LogSettings()

@@ -8,21 +8,31 @@ from typing import Annotated, NamedTuple
 from fastapi import Depends, Request
 from fastapi.params import Depends as DependsMarker
 
+from spectra.api.issuing import held_by
 from spectra.api.problems import Forbidden
 from spectra.api.services import Services
-from spectra.identity import tokens
-from spectra.identity.roles import PUBLIC, allows
+from spectra.identity import roles, tokens
+from spectra.identity.errors import IdentityError
+from spectra.identity.roles import PUBLIC
 from spectra.store import keys
 
 ENVELOPE = "envelope"
 """The scope of routes where the signed body is the authentication: the gate checks key, role and rate."""
 
 
+SIGN_IN = "sign-in"
+"""The scope of routes where the body carries the credentials: a password, an assertion, a refresh token."""
+
+_OPEN = (PUBLIC, ENVELOPE, SIGN_IN)
+
+
 class Caller(NamedTuple):
-    """The account that a request speaks for."""
+    """The account that a request speaks for, the scopes it has here and, if it signed in, its session."""
 
     contributor: str
     role: str
+    scopes: frozenset[str]
+    session: str = ""
 
 
 def services_of(request: Request) -> Services:
@@ -38,12 +48,19 @@ def scope(name: str) -> DependsMarker:
 
     def check(request: Request, services: ServicesDep) -> None:
         caller = request.state.caller = _caller(request, services)
-        if not allows(caller.role, name):
-            raise Forbidden(
-                f"The role {caller.role} does not hold {name}.", reason="forbidden", hint="Ask an admin for a role."
-            )
+        require_scope(caller, name)
 
     return _declaring(check, name)
+
+
+def require_scope(caller: Caller, name: str) -> None:
+    """Raises `Forbidden` unless the caller holds scope `name`."""
+    if name in caller.scopes:
+        return
+    what = "was signed in without" if caller.session and name in roles.scopes(caller.role) else "does not hold"
+    raise Forbidden(
+        f"The role {caller.role} {what} {name}.", reason="forbidden", hint="Ask an admin for a role that does."
+    )
 
 
 def caller_of(request: Request) -> Caller:
@@ -52,8 +69,8 @@ def caller_of(request: Request) -> Caller:
 
 
 def open_to(name: str) -> DependsMarker:
-    """A dependency for routes that need no token: `PUBLIC` or `ENVELOPE`."""
-    if name not in (PUBLIC, ENVELOPE):
+    """A dependency for routes that need no token: `PUBLIC`, `ENVELOPE` or `SIGN_IN`."""
+    if name not in _OPEN:
         raise ValueError(f"{name} needs a token: use scope()")
 
     def check() -> None:
@@ -81,7 +98,31 @@ def _caller(request: Request, services: Services) -> Caller:
             reason="unauthenticated",
             hint="Send `Authorization: Bearer ...`; the command line on the same machine does so by itself.",
         )
-    found = keys.account(services.database, tokens.digest(token.strip()), services.clock())
+    found = _opaque(services, token.strip()) if tokens.is_opaque(token.strip()) else _signed(services, token.strip())
     if found is None:
-        raise Forbidden("This token is unknown, expired or revoked.", reason="unauthenticated")
-    return Caller(*found)
+        raise Forbidden(
+            "This token is unknown, expired or revoked.",
+            reason="unauthenticated",
+            hint="Sign in again: spectra auth login",
+        )
+    return found
+
+
+def _opaque(services: Services, token: str) -> Caller | None:
+    found = keys.account(services.database, tokens.digest(token), services.clock())
+    return Caller(found.contributor, found.role, roles.scopes(found.role, found.scopes)) if found else None
+
+
+def _signed(services: Services, token: str) -> Caller | None:
+    """The role is the account's as of now, whatever the token says."""
+    try:
+        found = services.issuer.standing(token)
+    except IdentityError:
+        return None
+    if found is None:
+        return None
+    session, access = found
+    held = held_by(session)
+    if access.claims.narrowed:
+        held &= set(access.claims.scope.split())
+    return Caller(session.contributor, session.role, held, session.id)

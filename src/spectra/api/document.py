@@ -17,7 +17,7 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
 from spectra.api.answers import components
-from spectra.api.auth import ENVELOPE, scope_of
+from spectra.api.auth import ENVELOPE, SIGN_IN, scope_of
 from spectra.identity.roles import PUBLIC
 
 _REFERENCE: Final = re.compile(r'"\$ref":"#/components/schemas/([^"]+)"')
@@ -65,7 +65,7 @@ def _names(node: object) -> set[str]:
 def _declare(operation: dict[str, Any], scope: str) -> None:
     """What the framework cannot know: the scope, and that parameters which do not validate are answered 400 here."""
     operation["x-spectra-scope"] = scope
-    operation["security"] = [] if scope in (PUBLIC, ENVELOPE) else [{"token": []}]
+    operation["security"] = [] if scope in (PUBLIC, ENVELOPE, SIGN_IN) else [{"token": []}]
     unprocessable = operation["responses"].get("422", {}).get("content", {})
     if "application/json" in unprocessable:  # the framework's own; ours is a problem
         del operation["responses"]["422"]

@@ -6,11 +6,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from spectra.api.guard import Networks, NoNetworks
+from spectra.api.issuing import Issuer
 from spectra.api.metrics import Metrics
+from spectra.api.rates import Limits
 from spectra.flow.submission import Ingest
 from spectra.flow.workflows import Workflows
+from spectra.model.lifetimes import Lifetimes
+from spectra.model.limits import Network
 from spectra.store.blobs import BlobStore
 from spectra.store.database import Database
+from spectra.store.plans import KEEPING, Keeping
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +33,12 @@ class Services:
     max_concurrent_ingests: int
     body_timeout_s: float
     key_grace_s: int
+    issuer: Issuer
     database_kind: str
     database_restarts: Callable[[], int]
     metrics: Metrics = field(default_factory=Metrics)
+    lifetimes: Lifetimes = field(default_factory=Lifetimes)
+    keeping: Keeping = KEEPING
+    limits: Limits = field(default_factory=Limits)
+    networks: Networks = field(default_factory=NoNetworks)
+    trusted_proxies: tuple[Network, ...] = ()

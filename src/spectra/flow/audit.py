@@ -19,7 +19,7 @@ from spectra.identity import dsse, payload
 from spectra.identity.errors import IdentityError
 from spectra.identity.keys import PublicKey
 from spectra.model.records import ChainReport
-from spectra.store import audit, blocks, do_not_scan, keys
+from spectra.store import accounts, audit, blocks, do_not_scan, keys, token_keys
 from spectra.store.audit import Stored
 from spectra.store.blobs import BlobStore
 from spectra.store.database import Database
@@ -27,7 +27,7 @@ from spectra.store.provenance import GENESIS, Link, links
 
 Progress = Callable[[int, int], None]
 _BATCH: Final = 200
-_RECORDED: Final = ("key.", "credential.", "block.", "do_not_scan.")
+_RECORDED: Final = ("key.", "credential.", "account.", "role.", "token-key.", "block.", "do_not_scan.")
 """Kinds of entry whose newest says what the row of its subject is."""
 _ALTERED: Final = (
     audit.altered_log,
@@ -108,7 +108,9 @@ class _Walk:
         self.entries = link.seq
 
     def _told(self, link: Link, detail: dict[str, Any], stored: Stored | None) -> None:
-        if link.kind.startswith(_RECORDED):
+        if link.kind == "role.removed":
+            self._identities.pop(link.subject, None)
+        elif link.kind.startswith(_RECORDED):
             self._identities[link.subject] = link.seq, detail
         elif not link.kind.startswith("observation."):
             return  # an act that left no row
@@ -154,7 +156,8 @@ class _Walk:
                 yield _Broken("the log has rows of an observation that is not settled", seq, observation_id)
 
     def _altered_identities(self) -> Iterator[_Broken]:
-        rows = keys.details(self._database) | blocks.details(self._database) | do_not_scan.details(self._database)
+        rooms = (keys, accounts, token_keys, blocks, do_not_scan)
+        rows = {subject: detail for room in rooms for subject, detail in room.details(self._database).items()}
         now = {subject: audit.plain(detail) for subject, detail in rows.items()}
         for subject in sorted(now.keys() | self._identities.keys()):
             seq, told = self._identities.get(subject, (None, None))

@@ -6,20 +6,31 @@ steers workflows, admins do all. Unknown roles and unknown scopes are never allo
 
 from __future__ import annotations
 
+import re
+from collections.abc import Collection
 from types import MappingProxyType
+from typing import Final
 
 PUBLIC = "public"
 """For routes open to anyone: liveness, readiness."""
 
-_READ = frozenset(
+SELF: Final = frozenset({"self:read", "self:write"})
+"""One's own account, sessions and password: every role holds these."""
+
+_READ = SELF | frozenset(
     {"coverage:read", "hosts:read", "observations:read", "plan:read", "search:read", "status:read", "workflows:read"}
 )
 _USER = _READ | {"keys:read", "provenance:read"}
 _CONTRIBUTOR = _USER | {"observations:write", "keys:rotate"}
-_MODULE = frozenset({"keys:rotate", "observations:read", "observations:write", "status:read", "workflows:read"})
+_MODULE = SELF | frozenset({"keys:rotate", "observations:read", "observations:write", "status:read", "workflows:read"})
 _AUTOMATION = _MODULE | {"hosts:read", "metrics:read", "plan:read", "search:read", "workflows:write"}
 
-SCOPES = _CONTRIBUTOR | _AUTOMATION | {"admin:all", "keys:write"}
+_ADMIN = frozenset(
+    {"audit:read", "blocks:read", "blocks:write", "exclusions:read", "exclusions:write"}
+    | {"accounts:read", "accounts:write", "admin:all", "keys:write"}
+)
+
+SCOPES = _CONTRIBUTOR | _AUTOMATION | _ADMIN
 """Every scope there is, without `PUBLIC`. `keys:rotate` is one's own key, `keys:write` anybody's."""
 
 ROLES = MappingProxyType(
@@ -35,11 +46,15 @@ ROLES = MappingProxyType(
 """Role -> its scopes. `admin` holds every scope; `admin:all` is for routes nobody else may use."""
 
 
-def scopes(role: str) -> frozenset[str]:
-    """The scopes of a role; empty for a role that does not exist."""
-    return ROLES.get(role, frozenset())
+CUSTOM_NAME: Final = re.compile(r"[a-z][a-z0-9_-]{0,39}")
+"""What a role of one's own may be called."""
 
 
-def allows(role: str, scope: str) -> bool:
+def scopes(role: str, own: Collection[str] = ()) -> frozenset[str]:
+    """The scopes of a role: of a built-in one its own, of another those of `own` that exist."""
+    return ROLES.get(role) or SCOPES & set(own)
+
+
+def allows(role: str, scope: str, own: Collection[str] = ()) -> bool:
     """Whether `role` may use a route of `scope`."""
-    return scope == PUBLIC or scope in scopes(role)
+    return scope == PUBLIC or scope in scopes(role, own)

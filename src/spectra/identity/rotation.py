@@ -123,11 +123,12 @@ def build_registration(
 
 
 def verify_registration(
-    raw: bytes, *, now: datetime, max_age_s: float, max_ahead_s: float = MAX_AHEAD_S
+    raw: bytes, *, now: datetime, max_age_s: float, max_ahead_s: float = MAX_AHEAD_S, role: str = ""
 ) -> Registration:
     """Check that who made the registration holds its key. Whether to grant it is the caller's to decide.
 
-    The key stands in the statement itself, so this one is parsed before its signature is checked, within 16 KB.
+    `role` is one that exists besides the built-in ones. The key stands in the statement itself, so this one is parsed
+    before its signature is checked, within 16 KB.
     Raises `IdentityError` as `verify_rotation` does.
     """
     opened = _open(raw, REGISTRATION_TYPE, signatures=1)
@@ -139,7 +140,7 @@ def verify_registration(
     require_plain(statement.contributor, field="contributor")
     if not statement.contributor:
         raise IdentityError("`contributor` is empty.", reason="malformed_payload")
-    if statement.role not in ROLES:
+    if statement.role not in (*ROLES, role):
         raise IdentityError(f"`role` must be one of {', '.join(ROLES)}.", reason="malformed_payload")
     return statement
 

@@ -16,11 +16,27 @@ from spectra.identity.strict import told
 
 _PREFIX = "spk_"  # so that secret scanners can find a token that has leaked
 _LENGTH = len(_PREFIX) + 43  # 32 bytes in URL-safe base64 without padding
+_REFRESH = "spr_"
 
 
 def new_token() -> str:
     """A new secret: `spk_` and 32 random bytes in URL-safe base64."""
     return _PREFIX + secrets.token_urlsafe(32)
+
+
+def is_opaque(token: str) -> bool:
+    """Whether this says to be a token of `new_token`, and not a JWT."""
+    return token.startswith(_PREFIX)
+
+
+def new_refresh() -> str:
+    """A new refresh token: `spr_` and 32 random bytes in URL-safe base64."""
+    return _REFRESH + secrets.token_urlsafe(32)
+
+
+def is_refresh(token: str) -> bool:
+    """Whether this is shaped like a refresh token."""
+    return len(token) == _LENGTH and token.startswith(_REFRESH)
 
 
 def digest(token: str) -> bytes:
@@ -33,6 +49,41 @@ def matches(token: str, expected: bytes) -> bool:
     if len(token) != _LENGTH or not token.startswith(_PREFIX):
         return False
     return hmac.compare_digest(digest(token), expected)
+
+
+class Session(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A sign-in as the command line keeps it, a file of mode 0600 for each server.
+
+    `expires` is when the access token ends, in seconds since 1970. With a refresh token the session is a person's;
+    with `key_file` a machine's, which signs in anew with its key.
+    """
+
+    url: str
+    account: str
+    access_token: str
+    expires: float
+    refresh_token: str = ""
+    key_file: str = ""
+    scope: str = ""
+
+    def save(self, path: Path) -> None:
+        """To a JSON file of mode 0600, atomically. Raises `SetupError`."""
+        private_file.write(path, msgspec.json.format(msgspec.json.encode(self)) + b"\n", overwrite=True)
+
+    @classmethod
+    def load(cls, path: Path) -> Session:
+        """From a file. Raises `SetupError`: absent, mode not 0600, or a field that is wrong."""
+        try:
+            return msgspec.json.decode(private_file.read(path), type=cls)
+        except (ValueError, RecursionError) as error:
+            raise SetupError(f"{path} is not a session: {told(error)}.", hint="Run: spectra auth login") from error
+
+    def __repr__(self) -> str:
+        return f"Session(url={self.url!r}, account={self.account!r})"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        """What `rich` prints; msgspec's own would show the tokens."""
+        return [("url", self.url), ("account", self.account)]
 
 
 class LocalCredential(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

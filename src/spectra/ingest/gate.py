@@ -45,6 +45,7 @@ class Reason(StrEnum):
     FROM_THE_FUTURE = "from_the_future"
     NONCE_REPLAYED = "nonce_replayed"
     ROLE_FORBIDDEN = "role_forbidden"
+    ACCOUNT_DISABLED = "account_disabled"
     RATE_LIMITED = "rate_limited"
 
 
@@ -137,7 +138,7 @@ def verify(raw: bytes, *, now: datetime, policy: Policy, ledger: Ledger, scope: 
         observation_id = payload.observation_id(opened.payload)
         seen = _seen(ledger.nonce(key.contributor, content.nonce), observation_id)
         # 8. The role.
-        if not allows(key.role, scope):
+        if not allows(key.role, scope, key.scopes):
             raise Rejected(
                 Reason.ROLE_FORBIDDEN,
                 f"the role of this key does not hold {scope}.",
@@ -204,6 +205,10 @@ def _require_usable(key: KeyRecord, now: datetime) -> None:
         return
     if key.status == "revoked":
         raise revoked()
+    if key.status == "disabled":
+        raise Rejected(
+            Reason.ACCOUNT_DISABLED, "the account of this key is disabled.", hint="Ask an admin of this mesh."
+        )
     raise Rejected(
         Reason.KEY_EXPIRED, "the signing key was replaced and its grace period is over.", hint="Sign with the new key."
     )

@@ -151,17 +151,20 @@ class ObservationRecord(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class KeyRecord(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A contributor's public key. `status`: `active`, `retiring` (valid until `expires`) or `revoked`."""
+    """A contributor's public key. `status`: `active`, `retiring` (valid until `expires`), `revoked`, or `disabled` as
+    its contributor is. `scopes` are those of a custom role, empty for a built-in one.
+    """
 
     keyid: str
     contributor: str
     role: str
     public_key: str  # base64 of the raw 32 bytes
-    status: Literal["active", "retiring", "revoked"]
+    status: Literal["active", "retiring", "revoked", "disabled"]
     created: datetime
     expires: datetime | None = None
     revoked: datetime | None = None
     comment: str = ""
+    scopes: tuple[str, ...] = ()
 
 
 class WorkflowStep(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -172,7 +175,9 @@ class WorkflowStep(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class WorkflowRecord(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A durable workflow. `status`: `pending`, `running`, `done` or `failed`."""
+    """A durable workflow. `status`: `pending`, `running`, `done` or `failed`. `done` of `total` hosts are through with
+    one that goes over all of them.
+    """
 
     workflow_id: str
     name: str
@@ -182,6 +187,8 @@ class WorkflowRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     observation_id: str = ""
     steps: tuple[WorkflowStep, ...] = ()
     error: str = ""
+    done: int = 0
+    total: int = 0
 
 
 class ChainReport(msgspec.Struct, frozen=True, omit_defaults=True):

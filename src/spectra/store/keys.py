@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 import psycopg
 
@@ -15,13 +15,26 @@ from spectra.store.provenance import Entry, commit
 
 _JOINED = "key k JOIN contributor c ON c.name = k.contributor"
 _SELECT = f"""
-SELECT k.keyid, k.contributor, c.role, k.public_key, k.created, k.expires, k.revoked, k.comment
-FROM {_JOINED}"""
+SELECT k.keyid, k.contributor, c.role, k.public_key, k.created, k.expires, k.revoked, k.comment,
+       a.disabled IS NOT NULL, coalesce(r.scopes, '{{}}')
+FROM {_JOINED} LEFT JOIN account a ON a.name = c.name LEFT JOIN role r ON r.name = c.role"""
 _DETAIL = f"""
 SELECT k.keyid, k.contributor, c.role, c.trust, c.created, encode(k.public_key, 'hex'), k.created, k.expires, k.revoked,
        k.comment
 FROM {_JOINED}"""
 _CREDENTIAL = "SELECT encode(digest, 'hex'), contributor, created, expires, revoked FROM credential"
+
+
+_STATEMENT_LIFE: Final = timedelta(minutes=30)
+"""How long the nonce of a key statement is remembered: longer than a statement is taken for fresh."""
+
+
+class Holder(NamedTuple):
+    """Whom a token speaks for; `scopes` are those of a custom role."""
+
+    contributor: str
+    role: str
+    scopes: tuple[str, ...] = ()
 
 
 def find(database: Database, keyid: str) -> KeyRecord | None:
@@ -39,21 +52,33 @@ def every(database: Database) -> tuple[KeyRecord, ...]:
 
 
 def register(
-    database: Database, *, contributor: str, role: str, public_key: bytes, keyid: str, now: datetime, comment: str = ""
+    database: Database,
+    *,
+    contributor: str,
+    role: str,
+    public_key: bytes,
+    keyid: str,
+    now: datetime,
+    comment: str = "",
+    nonce: str = "",
 ) -> KeyRecord:
-    """Add a key, and its contributor if new. A contributor's role is not changed by a further key."""
+    """Add a key, and its contributor if new. A contributor's role is not changed by a further key.
+
+    `nonce` is the statement's, used up with it; empty where there was no statement.
+    """
 
     def work(connection: Connection) -> tuple[KeyRecord, list[Entry]]:
         connection.execute(
             "INSERT INTO contributor (name, role, created) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING",
             [contributor, role, now],
         )
-        stored = connection.execute("SELECT role FROM contributor WHERE name = %s", [contributor]).fetchone()
+        stored = connection.execute("SELECT role FROM contributor WHERE name = %s FOR SHARE", [contributor]).fetchone()
         if stored and stored[0] != role:
             raise BadRequest(
                 f"{contributor} is registered with role {stored[0]}, not {role}.", reason="role_conflict", field="role"
             )
         _insert(connection, [keyid, contributor, public_key, now, comment])
+        _use_up(connection, keyid, nonce, now)
         record = _get(connection, keyid)
         return record, [Entry("key.registered", keyid, _detail(connection, keyid), now)]
 
@@ -61,14 +86,23 @@ def register(
 
 
 def rotate(
-    database: Database, *, keyid: str, public_key: bytes, new_keyid: str, now: datetime, grace_s: int
+    database: Database,
+    *,
+    keyid: str,
+    public_key: bytes,
+    new_keyid: str,
+    now: datetime,
+    grace_s: int,
+    nonce: str = "",
 ) -> tuple[KeyRecord, KeyRecord]:
     """Put a new key in the place of `keyid`, which stays valid for `grace_s` seconds. Returns (old, new).
 
-    Only an active key has no successor yet: of two rotations at once one is refused.
+    Only an active key has no successor yet: of two rotations at once one is refused. `nonce` as for `register`.
     """
 
     def work(connection: Connection) -> tuple[tuple[KeyRecord, KeyRecord], list[Entry]]:
+        _hold(connection, keyid)
+        _use_up(connection, keyid, nonce, now)
         expires = now + timedelta(seconds=grace_s)
         old = connection.execute(
             "UPDATE key SET expires = %s WHERE keyid = %s AND revoked IS NULL AND expires IS NULL"
@@ -91,6 +125,7 @@ def revoke(database: Database, keyid: str, now: datetime) -> KeyRecord:
     """Revoke a key at once; revoking it again changes nothing."""
 
     def work(connection: Connection) -> tuple[KeyRecord, list[Entry]]:
+        _hold(connection, keyid)
         changed = connection.execute(
             "UPDATE key SET revoked = %s WHERE keyid = %s AND revoked IS NULL", [now, keyid]
         ).rowcount
@@ -117,10 +152,21 @@ def add_credential(database: Database, *, digest: bytes, contributor: str, now: 
 
 
 def is_revoked(connection: Connection, keyid: str) -> bool:
-    """Whether a key is revoked by now. Asked while the chain is held (`commit`'s `check`), the answer is final: a
-    revocation has its place in the same chain.
+    """Whether a key is revoked by now, or its holder disabled. Asked while the chain is held (`commit`'s `check`), the
+    answer is final: either has its place in the same chain.
     """
-    return connection.execute("SELECT FROM key WHERE keyid = %s AND revoked IS NOT NULL", [keyid]).rowcount > 0
+    found = connection.execute(
+        "SELECT FROM key k LEFT JOIN account a ON a.name = k.contributor"
+        " WHERE k.keyid = %s AND (k.revoked IS NOT NULL OR a.disabled IS NOT NULL)",
+        [keyid],
+    )
+    return found.rowcount > 0
+
+
+def restated(connection: Connection, contributor: str, now: datetime) -> list[Entry]:
+    """Entries of every key of a contributor whose role or trust was changed in this transaction: keys repeat both."""
+    rows = connection.execute(f"{_DETAIL} WHERE k.contributor = %s ORDER BY k.keyid", [contributor]).fetchall()
+    return [Entry("key.restated", row[0], _key_detail(row), now) for row in rows]
 
 
 def revoke_credentials(database: Database, contributor: str, now: datetime) -> int:
@@ -137,15 +183,42 @@ def revoke_credentials(database: Database, contributor: str, now: datetime) -> i
     return commit(database, work)
 
 
-def account(database: Database, digest: bytes, now: datetime) -> tuple[str, str] | None:
-    """The (contributor, role) of a token's SHA-256, or None when it is unknown, expired or revoked."""
+def account(database: Database, digest: bytes, now: datetime) -> Holder | None:
+    """Whom a token's SHA-256 speaks for, or None when it is unknown, expired or revoked, or its account disabled."""
     with database.connection() as connection:
         row = connection.execute(
-            "SELECT c.name, c.role FROM credential t JOIN contributor c ON c.name = t.contributor"
-            " WHERE t.digest = %s AND t.revoked IS NULL AND (t.expires IS NULL OR t.expires > %s)",
+            "SELECT c.name, c.role, coalesce(r.scopes, '{}') FROM credential t"
+            " JOIN contributor c ON c.name = t.contributor"
+            " LEFT JOIN account a ON a.name = c.name LEFT JOIN role r ON r.name = c.role"
+            " WHERE t.digest = %s AND t.revoked IS NULL AND (t.expires IS NULL OR t.expires > %s)"
+            " AND a.disabled IS NULL",
             [digest, now],
         ).fetchone()
-    return (row[0], row[1]) if row else None
+    return Holder(row[0], row[1], tuple(row[2])) if row else None
+
+
+def _hold(connection: Connection, keyid: str) -> None:
+    """Role and trust of the key's holder stay as they are until the transaction ends: its entry repeats them."""
+    connection.execute(
+        "SELECT FROM contributor WHERE name = (SELECT contributor FROM key WHERE keyid = %s) FOR SHARE", [keyid]
+    )
+
+
+def _use_up(connection: Connection, keyid: str, nonce: str, now: datetime) -> None:
+    """Raises `BadRequest("nonce_replayed")` where a statement of this key and nonce was accepted before."""
+    if nonce and not claim(connection, f"statement:{keyid}", nonce, now + _STATEMENT_LIFE):
+        raise BadRequest("This statement was used already.", reason="nonce_replayed", hint="Sign a new one.")
+
+
+def claim(connection: Connection, issuer: str, nonce: str, until: datetime) -> bool:
+    """Whether nobody has used `nonce` of `issuer` before; it is used now. Durable once the transaction is."""
+    return (
+        connection.execute(
+            "INSERT INTO used_nonce (issuer, nonce, expires) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING",
+            [issuer, nonce, until],
+        ).rowcount
+        > 0
+    )
 
 
 def _insert(connection: Connection, row: list[object]) -> None:
@@ -175,10 +248,11 @@ def details(database: Database) -> dict[str, dict[str, object]]:
 
 
 def strangers(database: Database) -> list[str]:
-    """Contributors without a key: none can have come in by `register`."""
+    """Contributors with neither a key nor an account: none can have come in by `register` or by an admin."""
     with database.connection() as connection:
         rows = connection.execute(
-            "SELECT name FROM contributor c WHERE NOT EXISTS (SELECT FROM key WHERE contributor = c.name) ORDER BY name"
+            "SELECT name FROM contributor c WHERE NOT EXISTS (SELECT FROM key WHERE contributor = c.name)"
+            " AND NOT EXISTS (SELECT FROM account WHERE name = c.name) ORDER BY name"
         ).fetchall()
     return [row[0] for row in rows]
 
@@ -215,8 +289,19 @@ def _credential_detail(row: tuple[Any, ...]) -> dict[str, object]:
 
 
 def _record(row: tuple[Any, ...]) -> KeyRecord:
-    keyid, contributor, role, public_key, created, expires, revoked, comment = row
-    status: Literal["active", "retiring", "revoked"] = "revoked" if revoked else "retiring" if expires else "active"
+    keyid, contributor, role, public_key, created, expires, revoked, comment, disabled, scopes = row
+    encoded = base64.b64encode(public_key).decode()
+    status = _status(revoked=revoked, disabled=disabled, expires=expires)
     return KeyRecord(
-        keyid, contributor, role, base64.b64encode(public_key).decode(), status, created, expires, revoked, comment
+        keyid, contributor, role, encoded, status, created, expires, revoked, comment, scopes=tuple(scopes)
     )
+
+
+def _status(
+    *, revoked: datetime | None, disabled: bool, expires: datetime | None
+) -> Literal["active", "retiring", "revoked", "disabled"]:
+    if revoked:
+        return "revoked"
+    if disabled:
+        return "disabled"
+    return "retiring" if expires else "active"

@@ -12,13 +12,14 @@ from starlette.responses import Response
 
 from spectra.api import bodies
 from spectra.api.answers import answer, described
-from spectra.api.auth import ENVELOPE, ServicesDep, open_to, scope
+from spectra.api.auth import ENVELOPE, Caller, ServicesDep, caller_of, open_to, require_scope, scope
 from spectra.api.bodies import described_body, json_body
+from spectra.api.routes.accounts import require_held, require_role
 from spectra.api.services import Services
 from spectra.errors import BadRequest
 from spectra.identity import rotation
 from spectra.identity.keys import PublicKey
-from spectra.identity.roles import ROLES, allows
+from spectra.identity.roles import allows
 from spectra.ingest.gate import Reason, Rejected
 from spectra.model.envelope import Envelope, Sha256Hex, Word
 from spectra.model.records import KeyRecord
@@ -74,17 +75,25 @@ def every(services: ServicesDep) -> Response:
     "/v0/keys",
     summary="Register a key",
     status_code=201,
-    dependencies=[scope("keys:write")],
+    dependencies=[scope("keys:rotate")],
     responses=described(KeyRecord, 400, 401, 403, 408, 409, 413, status=201),
     openapi_extra=described_body(NewKey),
     response_class=Response,
 )
-def register(services: ServicesDep, new: Annotated[NewKey, json_body(NewKey)]) -> Response:
-    """The holder proves possession: the proof is signed by the new key and names contributor and role."""
-    if new.role not in ROLES:
-        raise BadRequest(f"There is no role {new.role[:40]}.", field="role", hint=f"One of {', '.join(ROLES)}.")
+def register(request: Request, services: ServicesDep, new: Annotated[NewKey, json_body(NewKey)]) -> Response:
+    """The holder proves possession: the proof is signed by the new key and names contributor and role.
+
+    A further key of one's own needs `keys:rotate`, anybody's `keys:write` and every scope of its role.
+    """
+    caller = caller_of(request)
+    held = require_role(services, new.role)
+    if (new.contributor, new.role) != (caller.contributor, caller.role):
+        require_scope(caller, "keys:write")
+    require_held(caller, held)
     public = PublicKey.from_b64(new.public_key)
-    statement = rotation.verify_registration(new.proof.encode(), now=services.clock(), max_age_s=MAX_AGE_S)
+    statement = rotation.verify_registration(
+        new.proof.encode(), now=services.clock(), max_age_s=MAX_AGE_S, role=new.role
+    )
     if (statement.contributor, statement.role, statement.public_key) != (new.contributor, new.role, new.public_key):
         raise BadRequest("The proof names another contributor, role or key.", reason="proof_mismatch", field="proof")
     record = keys.register(
@@ -95,6 +104,7 @@ def register(services: ServicesDep, new: Annotated[NewKey, json_body(NewKey)]) -
         keyid=public.keyid,
         now=services.clock(),
         comment=new.comment,
+        nonce=statement.nonce,
     )
     return answer(record, 201)
 
@@ -126,6 +136,7 @@ def _rotate(services: Services, raw: bytes) -> Response:
         new_keyid=new.keyid,
         now=now,
         grace_s=services.key_grace_s,
+        nonce=statement.nonce,
     )
     return answer(Rotated(old_record, new_record))
 
@@ -133,14 +144,21 @@ def _rotate(services: Services, raw: bytes) -> Response:
 @router.post(
     "/v0/keys/revoke",
     summary="Revoke a key at once",
-    dependencies=[scope("keys:write")],
+    dependencies=[scope("keys:rotate")],
     responses=described(KeyRecord, 400, 401, 403, 404, 408, 413),
     openapi_extra=described_body(KeyToRevoke),
     response_class=Response,
 )
-def revoke(services: ServicesDep, key: Annotated[KeyToRevoke, json_body(KeyToRevoke)]) -> Response:
-    """From the next submission on, by any coordinator."""
+def revoke(request: Request, services: ServicesDep, key: Annotated[KeyToRevoke, json_body(KeyToRevoke)]) -> Response:
+    """From the next submission on, by any coordinator. Another's key needs `keys:write`."""
+    _require_own(services, caller_of(request), key.keyid)
     return answer(keys.revoke(services.database, key.keyid, services.clock()))
+
+
+def _require_own(services: Services, caller: Caller, keyid: str) -> None:
+    record = keys.find(services.database, keyid)
+    if record is None or record.contributor != caller.contributor:
+        require_scope(caller, "keys:write")
 
 
 def _rotatable(services: Services, keyid: str) -> PublicKey | None:
@@ -148,6 +166,6 @@ def _rotatable(services: Services, keyid: str) -> PublicKey | None:
     record = keys.find(services.database, keyid)
     if record is None or record.status != "active":
         return None
-    if not allows(record.role, "keys:rotate"):
+    if not allows(record.role, "keys:rotate", record.scopes):
         raise Rejected(Reason.ROLE_FORBIDDEN, "the role of this key does not hold keys:rotate.", hint="Ask an admin.")
     return PublicKey.from_b64(record.public_key)
