@@ -4,7 +4,7 @@ Which feed is believed, where several know an address:
 
 - place: a feed of cities before one of countries alone, MaxMind-format before a geofeed of nobody in particular; the
   first that knows the address is taken whole. A cloud's own geofeed fills in what is still unknown after that, the
-  country, or the city in the same country, and goes before tables of countries: those say where a network is registered;
+  country, or the city in that country, and goes before tables of countries, which say where a network is registered;
 - AS number: MaxMind-format before RouteViews prefixes, as the former names the organisation with it; then the newer;
 - a feed `OUTDATED` older than the newest of its kind comes after all others of it;
 - name of an AS: from the feed that told the number, else from any that knows the number, else from the AS names;
