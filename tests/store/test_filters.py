@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from spectra.model.observation import Banner, EndpointSeen, Protocol, Service, State
 from spectra.model.query import FIELDS, WORDS, Moment, Network, Ports, Query, Term, Text, Value, format_query, parse
-from spectra.store import filters, search
+from spectra.store import lookups, search
 from spectra.store.database import Database, one
 from tests.store.scribe import T0, Scribe, host, seen
 
@@ -280,7 +280,7 @@ def test_any_query_finds_what_the_model_finds(
     database: Database, write: Scribe, monkeypatch: pytest.MonkeyPatch, few: int
 ) -> None:
     """Up to three terms of any kind: each match and no other, whether keys were few enough to be listed or not."""
-    monkeypatch.setattr(filters, "FEW", few)
+    monkeypatch.setattr(lookups, "FEW", few)
     endpoints = world(write)
 
     @settings(max_examples=250, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -408,7 +408,7 @@ def test_no_value_is_sql(
     database: Database, write: Scribe, monkeypatch: pytest.MonkeyPatch, name: str, few: int
 ) -> None:
     """Injection, format characters and hostile Unicode are just values that nothing matches, plain or excluded."""
-    monkeypatch.setattr(filters, "FEW", few)
+    monkeypatch.setattr(lookups, "FEW", few)
     write([host("10.0.0.1", T0, seen(80, "http", "nginx", "1.2", banner="hello"), names=["example.org"])])
     for text in HOSTILE:
         for prefix in (False, True):

@@ -1,0 +1,148 @@
+"""From a condition on rows of a small table to one on endpoints: the keys of the rows are looked up first.
+
+Up to `FEW` keys become an array that the planner sees and can weigh against its statistics; beyond that the filter is
+unselective, and the condition stays a subquery. A regular expression is only ever tried here, for at most `PATIENCE_S`:
+on the rows of what the rest of the query leaves, where that is little, else on the whole table; up to `MANY` keys.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Generator, Sequence
+from typing import Any, Final, LiteralString, NamedTuple
+
+import psycopg
+
+from spectra.errors import BadRequest
+from spectra.store.conditions import NOTHING, Condition, Filter, all_of, any_of, negation
+from spectra.store.database import Connection, one
+
+FEW: Final = 1000
+MANY: Final = 20_000
+PATIENCE_S: Final = 2.0
+NARROW: Final = 20_000
+"""Endpoints whose keys are worth listing before a regular expression is tried on those alone."""
+
+
+class Table(NamedTuple):
+    """A table `t`: its key, the column of `endpoint` that holds it (null: `nullable`), and the type of both."""
+
+    name: LiteralString
+    key: LiteralString
+    column: LiteralString
+    kind: LiteralString
+    nullable: bool = True
+
+
+SERVICE: Final = Table("service", "t.id", "e.service", "uuid")
+BANNER: Final = Table("banner", "t.id", "e.banner", "uuid")
+CERTIFICATE: Final = Table("certificate", "t.id", "e.certificate", "uuid")
+PLACE: Final = Table("place", "t.id", "e.place", "uuid")
+HOST: Final = Table("host", "t.ip", "e.ip", "inet", nullable=False)
+HOSTNAME: Final = Table("hostname", "t.ip", "e.ip", "inet", nullable=False)
+
+
+class Question(NamedTuple):
+    """That the endpoint's row of a table satisfies `held`, or, if `lacking`, that it does not or there is none."""
+
+    table: Table
+    held: Condition
+    lacking: bool = False
+
+
+def answered(connection: Connection, question: Question, others: Sequence[Condition]) -> Filter:
+    """The filter of `question`; `others` are conditions on the same endpoints, `e`, that are known already."""
+    table, held, lacking = question
+    keys = _keys(connection, table, held, others)
+    if not keys:
+        return Filter() if lacking else NOTHING
+    if len(keys) > (MANY if held.costly else FEW):
+        condition = _unlisted(table, held)
+        return Filter((negation(condition) if lacking else condition,))
+    if not lacking:
+        return Filter((Condition(f"{table.column} = ANY(%s::{table.kind}[])", (keys,)),))
+    absent: LiteralString = f"{table.column} <> ALL(%s::{table.kind}[])"
+    return Filter((Condition(f"({table.column} IS NULL OR {absent})" if table.nullable else absent, (keys,)),))
+
+
+def _unlisted(table: Table, held: Condition) -> Condition:
+    """The condition where keys are too many to list.
+
+    Those of a regular expression are tried row by row, as a scalar subquery that the planner cannot turn round: a page
+    of so many matches is found among the first few thousand endpoints.
+    """
+    if held.costly:
+        tried: LiteralString = f"SELECT bool_or({held.sql}) FROM {table.name} t WHERE {table.key} = {table.column}"
+        return Condition(f"coalesce(({tried}), false)", held.params)
+    found: LiteralString = f"SELECT FROM {table.name} t WHERE {table.key} = {table.column} AND {held.sql}"
+    return Condition(f"EXISTS ({found})", held.params)
+
+
+def either(connection: Connection, questions: Sequence[Question], others: Sequence[Condition]) -> Filter:
+    """That one of `questions` (none `lacking`) is answered with yes."""
+    answers = [answered(connection, question, others) for question in questions]
+    possible = [all_of(answer.conditions) for answer in answers if not answer.empty]
+    return Filter((any_of(possible),)) if possible else NOTHING
+
+
+def spelled(connection: Connection, column: LiteralString, held: Condition) -> Condition:
+    """The condition `held` on `column` of a host (one with few distinct values and an index), by those values.
+
+    They are found by stepping from one to the next through the index.
+    """
+    first: LiteralString = f"SELECT min(h.{column}) FROM host h WHERE h.{column} <> ''"
+    statement: LiteralString = f"""
+        WITH RECURSIVE t ({column}) AS (
+          ({first}) UNION ALL SELECT ({first} AND h.{column} > t.{column}) FROM t WHERE t.{column} IS NOT NULL)
+        SELECT {column} FROM t WHERE {column} IS NOT NULL AND {held.sql} LIMIT %s"""
+    with hurried(connection):
+        rows = connection.execute(statement, [*held.params, MANY + 1]).fetchall()
+    if len(rows) > MANY:
+        return held
+    return Condition(f"(t.{column} = ANY(%s::text[]) AND t.{column} <> '')", ([row[0] for row in rows],))
+
+
+def _keys(connection: Connection, table: Table, held: Condition, others: Sequence[Condition]) -> list[Any]:
+    """The keys of the rows that satisfy `held`, one more than are listed at most."""
+    if not held.costly:
+        return _fetch(connection, table, held, FEW)
+    rest = all_of(others)
+    if others and expected(connection, rest) <= NARROW:
+        among: LiteralString = f"{table.key} IN (SELECT {table.column} FROM endpoint e WHERE {rest.sql})"
+        held = all_of([Condition(among, rest.params), held])
+    with hurried(connection):
+        return _fetch(connection, table, held, MANY)
+
+
+def _fetch(connection: Connection, table: Table, held: Condition, most: int) -> list[Any]:
+    # As text, an address comes back as it went in; psycopg would make objects of it.
+    key: LiteralString = "host(t.ip)" if table.kind == "inet" else f"{table.key}::text"
+    statement: LiteralString = f"SELECT {key} FROM {table.name} t WHERE {held.sql} LIMIT %s"
+    return [row[0] for row in connection.execute(statement, [*held.params, most + 1])]
+
+
+def expected(connection: Connection, condition: Condition) -> int:
+    """How many endpoints the planner expects to satisfy `condition`."""
+    plan = one(
+        connection.execute(f"EXPLAIN (FORMAT JSON) SELECT FROM endpoint e WHERE {condition.sql}", condition.params)
+    )
+    return int(plan[0][0]["Plan"]["Plan Rows"])
+
+
+@contextlib.contextmanager
+def hurried(connection: Connection) -> Generator[None]:
+    """Give the statements of the block `PATIENCE_S` each; raises `BadRequest` where that is not enough."""
+    setting: LiteralString = "SELECT set_config('statement_timeout', %s, true)"
+    try:
+        with connection.transaction():
+            before = one(connection.execute("SELECT current_setting('statement_timeout')"))
+            connection.execute(setting, [f"{int(PATIENCE_S * 1000)}ms"])
+            yield
+            connection.execute(setting, before)
+    except psycopg.errors.QueryCanceled as error:
+        raise BadRequest(
+            f"Looking through all that was said takes longer than {PATIENCE_S:g} s.",
+            reason="slow_regex",
+            hint="Add a term (a word, net:, port:, service: ...): the regex is then tried on less.",
+            field="q",
+        ) from error
