@@ -276,6 +276,7 @@ CREATE TABLE certificate (
     key        text NOT NULL,
     first_seen timestamptz NOT NULL DEFAULT now()
 );
+CREATE INDEX certificate_not_after ON certificate (not_after);
 
 -- Where hosts are and whose network that is, by the feeds (model/facts.py says what the columns hold).
 CREATE TABLE place (
@@ -347,6 +348,9 @@ CREATE TABLE host (
 );
 CREATE INDEX host_place ON host (place) WHERE place IS NOT NULL;
 CREATE INDEX host_first_seen ON host (first_seen);
+CREATE INDEX host_os ON host (os) WHERE os <> '';
+CREATE INDEX host_vendor ON host (vendor) WHERE vendor <> '';
+CREATE INDEX host_mac ON host (mac text_pattern_ops) WHERE mac <> '';
 
 CREATE TABLE hostname (
     ip         inet NOT NULL,
