@@ -45,7 +45,7 @@ def _filters(request: Request) -> dict[str, str]:
     for name, value in request.query_params.multi_items():
         if name in _OWN:
             continue
-        if name not in queries.FIELDS:
+        if name not in queries.NAMES:
             raise BadRequest(
                 f"There is no filter {name[:40]}.", field=name[:40], hint=f"Filters: {', '.join(queries.FIELDS)}."
             )
