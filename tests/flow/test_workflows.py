@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from dbos import DBOS, SetWorkflowID
 
 from spectra.errors import NotFound, SpectraError, Unavailable
 from spectra.flow import audit
+from spectra.flow.assets import Asset
 from spectra.flow.submission import Ingest, Normaliser
 from spectra.flow.workflows import Workflows
 from spectra.flow.workflows import graph as graph_workflow
@@ -113,7 +114,8 @@ def test_an_accepted_submission_is_merged(ingest: Ingest, alice: Contributor, wo
     found = accept(ingest, alice, workflows, 7)
     record = done(workflows, found)
     assert (record.name, record.status, record.observation_id, record.error) == ("wf.scan", "done", found, "")
-    assert [step.name for step in record.steps if step.name in ("normalise", "upsert")] == ["normalise", "upsert"]
+    own = ("normalise", "enrich", "upsert")
+    assert tuple(step.name for step in record.steps if step.name in own) == own
     assert workflows.get(f"{found}-graph").observation_id == found
     assert observations.receipt(ingest.database, found).status == "merged"
     assert rows(ingest.database, "SELECT host(ip) FROM host ORDER BY ip") == [("192.0.2.1",), ("198.51.100.7",)]
@@ -174,7 +176,7 @@ def test_workflows_are_listed_newest_first(ingest: Ingest, alice: Contributor, w
     assert listed == [bad, *reversed(good)]
     assert [w.workflow_id for w in workflows.newest(status="failed")] == [bad]
     done_ones = [w.workflow_id for w in workflows.newest(status="done")]
-    assert set(done_ones) == {*good, *(f"{found}-graph" for found in good)}
+    assert set(done_ones) == {f"{found}{part}" for found in good for part in ("", "-enrich", "-graph")}
     assert workflows.newest(status="done", limit=1)[0].workflow_id == done_ones[0]
     assert workflows.newest(status="pending") == workflows.newest(status="running") == []
     assert len(workflows.newest(limit=2)) == 2
@@ -309,25 +311,34 @@ def test_an_outage_longer_than_a_steps_patience(
     ingest.close()
 
 
-def test_the_graph_step_is_resumed_too(
-    database: Database, troubled: Troubled, alice: Contributor, clock: Clock
+@pytest.mark.parametrize("part", ["enrich", "graph"])
+def test_a_child_is_resumed_too(
+    database: Database, troubled: Troubled, alice: Contributor, clock: Clock, part: str
 ) -> None:
-    """The child keeps its own record of having failed."""
+    """It keeps its own record of having failed."""
     troubled.error = NotFound("gone for a moment")
     chances = [1]
 
     class Once(Ingest):
-        """Loses sight of the asset set once, after the raw output was read."""
+        """Loses sight of the asset set once, after the raw output was read or after facts were added."""
 
         def normalise(self, payload: Payload, received: datetime) -> Normaliser:
-            troubled.times = chances.pop() if chances else 0
+            self.trouble("enrich")
             return super().normalise(payload, received)
+
+        def enrich(self, assets: Iterable[Asset]) -> Iterator[Asset]:
+            yield from super().enrich(assets)
+            self.trouble("graph")
+
+        def trouble(self, before: str) -> None:
+            if before == part:
+                troubled.times = chances.pop() if chances else 0
 
     ingest = make_ingest(database, troubled, clock, Once)
     with running(ingest) as engine:
         found = accept(ingest, alice, engine, 7)
         assert done(engine, found).error
-        assert {w.workflow_id for w in engine.newest(status="failed")} == {found, f"{found}-graph"}
+        assert {w.workflow_id for w in engine.newest(status="failed")} == {found, f"{found}-{part}"}
         clock.advance(timedelta(seconds=10))
         eventually(engine.sweep)
         eventually(lambda: engine.get(found).status == "done")

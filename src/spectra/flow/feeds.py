@@ -112,13 +112,14 @@ class Feeds:
                 thread.join(timeout=5)
 
     def _follow(self) -> None:
-        while True:
+        pause = 0.0
+        while not self._stop.wait(pause):
             try:
                 self.refresh()
+                pause = _LOOK_S
             except Exception:  # noqa: BLE001 - the database is away: what was loaded stays in use
-                _log.warning("feeds could not be looked after; trying again", exc_info=True)
-            if self._stop.wait(_LOOK_S):
-                return
+                pause = _LOADING_PAUSE_S
+                _log.warning("feeds could not be loaded; trying again", exc_info=True)
 
     # --- looking hosts up ---
 
@@ -151,7 +152,7 @@ class Feeds:
 
     def _load(self, now: feeds.Current) -> None:
         if time.monotonic() - self._failed < _LOADING_PAUSE_S:
-            return
+            raise Unavailable("The feeds could not be loaded a moment ago.", reason="feeds_away")
         try:
             tables = [self._tables.get(digest) for digest in now.compiled.values()]
             self._loaded = Loaded(now.feed_set, Locator(tables) if tables else None)

@@ -1,8 +1,9 @@
-"""The durable workflows `wf.scan` and `wf.graph`, on DBOS: the only module that imports the workflow engine.
+"""The durable workflows, on DBOS: the only module that imports the workflow engine.
 
 A submission accepted by `POST /v0/ingest` is one `wf.scan`: it normalises the tool's output into an asset set in the
-blob store and hands that to `wf.graph`, which writes it into the graph. Enrichment will stand between the two. Each
-step is idempotent; that the graph is written exactly once is the store's `claim`, in the transaction that writes it.
+blob store and hands that to `wf.enrich`, which adds the facts of its hosts, and what comes of it to `wf.graph`, which
+writes it into the graph. Each step is idempotent; that the graph is written exactly once is the store's `claim`, in the
+transaction that writes it. `wf.relocate` looks all stored hosts up again after an update of the feeds.
 
 The outbox is the observation table: `sweep` starts the workflow of whatever is accepted and has none, so a process
 killed between accepting and starting loses nothing, and runs workflows again that ended because an engine was away.
@@ -14,10 +15,11 @@ import contextlib
 import itertools
 import logging
 import threading
-from collections.abc import Generator
-from datetime import UTC, datetime, timedelta
+import uuid
+from collections.abc import Generator, Iterator
+from datetime import timedelta
 from functools import partial
-from typing import Any, Final, Literal, cast
+from typing import Any, Final
 
 import msgspec
 from dbos import (
@@ -25,15 +27,20 @@ from dbos import (
     DBOSConfig,
     DBOSPortableJSONSerializer,
     PortableWorkflowError,
+    SetEnqueueOptions,
     SetWorkflowID,
     WorkflowStatus,
 )
 
 from spectra.errors import NotFound, SpectraError, Unavailable
-from spectra.flow.assets import pack, unpack
+from spectra.flow import runs
+from spectra.flow.assets import Asset, pack, unpack
+from spectra.flow.relocation import Relocation
 from spectra.flow.submission import Ingest, Written, failed, once_more_on_conflict, settled_entry
 from spectra.ingest.parsers import ParseError
 from spectra.model.envelope import Payload
+from spectra.model.facts import HostFacts
+from spectra.model.feeds import Relocating
 from spectra.model.records import WorkflowRecord, WorkflowStep
 from spectra.store import observations
 from spectra.store.database import Connection
@@ -43,10 +50,13 @@ from spectra.store.provenance import Entry, commit
 _log = logging.getLogger("spectra.flow")
 
 QUEUE: Final = "spectra-ingest"
+RELOCATION_QUEUE: Final = "spectra-relocation"
 # Workflows are recovered by the version they were started under. It changes when a step changes meaning, not with
 # every release, so that an upgrade picks up what the release before it left.
-VERSION: Final = "1"
+VERSION: Final = "2"
 _STEP_TRIES: Final = 6
+_RELOCATION_TRIES: Final = 12  # a step of a relocation waits for about half an hour
+_PASSES: Final = 5
 # A workflow that ended by an error is run again after 5 s, 10 s, ... 10 min: for about a week where its steps could not
 # reach an engine, a few times where the error is of a kind that only happens again.
 _WORKFLOW_TRIES: Final = 5
@@ -56,20 +66,17 @@ _LONGEST_PAUSE: Final = timedelta(minutes=10)
 # One that the engine holds for running, though nothing of this process runs it, lost its thread with the database.
 _LOST: Final = timedelta(seconds=30)
 _SWEEP_S: Final = 5.0
+_RELOCATION_LOST: Final = timedelta(minutes=2)  # longer than a step takes
 _GRACE: Final = timedelta(seconds=5)
 
-_STATUS: Final[dict[str, Literal["pending", "running", "done", "failed"]]] = {
-    "ENQUEUED": "pending",
-    "DELAYED": "pending",
-    "PENDING": "running",
-    "SUCCESS": "done",
-}
-
+_HOSTS_STEP: Final = "look hosts up"
+_NAMES: Final = ["wf.scan", "wf.enrich", "wf.graph", "wf.relocate"]
 _FAILED: Final = ["ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
 
 # DBOS finds workflow functions again after a restart by name, so they are module functions; what they work on is set
 # when the engine starts, before it recovers anything.
 _current: Ingest | None = None
+_relocation: Relocation | None = None
 
 
 # What this process is running: the engine's own record says so of everything that it ever began.
@@ -91,6 +98,12 @@ def _ingest() -> Ingest:
     return _current
 
 
+def _relocating() -> Relocation:
+    if _relocation is None:
+        raise AssertionError("a relocation ran on a node that has no feeds")
+    return _relocation
+
+
 def _retryable(error: BaseException) -> bool:
     return isinstance(error, SpectraError) and error.retryable
 
@@ -102,8 +115,17 @@ def scan(observation_id: str) -> str:
         assets = _normalise(observation_id)
         if not assets["blob"]:
             return assets["status"]
+        with SetWorkflowID(_enrich_id(observation_id)):
+            assets = enrich(observation_id, assets)
         with SetWorkflowID(_graph_id(observation_id)):
             return graph(observation_id, assets)
+
+
+@DBOS.workflow(name="wf.enrich")
+def enrich(observation_id: str, assets: dict[str, Any]) -> dict[str, Any]:
+    """Add the facts of its hosts to one asset set; returns the set with them."""
+    with _noted(_enrich_id(observation_id)):
+        return _enrich(observation_id, assets)
 
 
 @DBOS.workflow(name="wf.graph")
@@ -113,8 +135,33 @@ def graph(observation_id: str, assets: dict[str, Any]) -> str:
         return _upsert(observation_id, assets)
 
 
+@DBOS.workflow(name="wf.relocate")
+def relocate() -> str:
+    """Look up again every host that rests on older feeds, then name the services; what ended midway goes on there."""
+    with _noted(DBOS.workflow_id or ""):
+        _plan_relocation()
+        for _ in range(_PASSES):  # hosts may come in meanwhile by a coordinator that has not heard of the newest feeds
+            after, found = "", 0
+            while (step := _move_hosts(after))["done"]:
+                after, found = step["after"], found + step["done"]
+            if not found:
+                break
+        after = ""
+        while (step := _name_services(after))["done"]:
+            after = step["after"]
+        return "done"
+
+
 def _graph_id(observation_id: str) -> str:
     return f"{observation_id}-graph"
+
+
+def _enrich_id(observation_id: str) -> str:
+    return f"{observation_id}-enrich"
+
+
+def _children(observation_id: str) -> tuple[str, str]:
+    return _enrich_id(observation_id), _graph_id(observation_id)
 
 
 @DBOS.step(
@@ -142,6 +189,33 @@ def _normalise(observation_id: str) -> dict[str, Any]:
 
 
 @DBOS.step(
+    name="enrich",
+    retries_allowed=True,
+    max_attempts=_STEP_TRIES,
+    interval_seconds=0.5,
+    should_retry=_retryable,
+)
+def _enrich(observation_id: str, assets: dict[str, Any]) -> dict[str, Any]:
+    """Write a second asset set with facts in it, unless nothing is known of its hosts."""
+    ingest = _ingest()
+    told = 0
+
+    def counted() -> Iterator[Asset]:
+        nonlocal told
+        for asset in ingest.enrich(unpack(ingest.blobs.get(bytes.fromhex(assets["blob"])))):
+            told += isinstance(asset, HostFacts)
+            yield asset
+
+    try:
+        data = pack(counted(), bytes.fromhex(observation_id))
+    except NotFound:  # settled meanwhile by a run of this very workflow that was believed to be lost
+        if observations.get(ingest.database, observation_id).status == "accepted":
+            raise
+        return assets
+    return assets | {"blob": ingest.blobs.put(data).hex(), "plain": assets["blob"]} if told else assets
+
+
+@DBOS.step(
     name="upsert",
     retries_allowed=True,
     max_attempts=_STEP_TRIES,
@@ -166,8 +240,25 @@ def _upsert(observation_id: str, assets: dict[str, Any]) -> str:
     written = once_more_on_conflict(lambda alone: commit(ingest.database, partial(work, alone=alone)))
     if written:
         written.remember()
-    ingest.blobs.discard(blob)
+    for digest in {assets["blob"], assets.get("plain", assets["blob"])}:
+        ingest.blobs.discard(bytes.fromhex(digest))
     return observations.get(ingest.database, observation_id).status
+
+
+@DBOS.step(name="count hosts", retries_allowed=True, max_attempts=_RELOCATION_TRIES, should_retry=_retryable)
+def _plan_relocation() -> dict[str, int]:
+    """How many hosts there are to look up again."""
+    return {"total": _relocating().behind()}
+
+
+@DBOS.step(name=_HOSTS_STEP, retries_allowed=True, max_attempts=_RELOCATION_TRIES, should_retry=_retryable)
+def _move_hosts(after: str) -> dict[str, Any]:
+    return _relocating().hosts(after)._asdict()
+
+
+@DBOS.step(name="name services", retries_allowed=True, max_attempts=_RELOCATION_TRIES, should_retry=_retryable)
+def _name_services(after: str) -> dict[str, Any]:
+    return _relocating().services(after)._asdict()
 
 
 def _payload(ingest: Ingest, pending: Pending) -> Payload:
@@ -191,16 +282,17 @@ def _settle_failed(ingest: Ingest, observation_id: str, error: SpectraError) -> 
 class Workflows:
     """The workflow engine of this process: at most one, because DBOS is one per process."""
 
-    def __init__(self, ingest: Ingest, *, concurrency: int = 4) -> None:
+    def __init__(self, ingest: Ingest, relocation: Relocation | None = None, *, concurrency: int = 4) -> None:
         self._ingest = ingest
+        self._relocation = relocation
         self._concurrency = concurrency
         self._stop = threading.Event()
         self._sweeper = threading.Thread(target=self._sweep_forever, name="sweep", daemon=True)
 
     def start(self) -> None:
         """Start the engine; it recovers what an earlier process left unfinished."""
-        global _current  # noqa: PLW0603 - see above: DBOS calls module functions
-        _current = self._ingest
+        global _current, _relocation
+        _current, _relocation = self._ingest, self._relocation
         # Its log tells each start of a queue; ours tells what matters. The pickle serializer would execute what the
         # database holds, so JSON is used.
         config = DBOSConfig(
@@ -218,15 +310,18 @@ class Workflows:
         DBOS.register_queue(
             QUEUE, worker_concurrency=self._concurrency, polling_interval_sec=0.1, on_conflict="always_update"
         )
+        DBOS.register_queue(
+            RELOCATION_QUEUE, worker_concurrency=1, polling_interval_sec=0.5, on_conflict="always_update"
+        )
         self._sweeper.start()
 
     def stop(self) -> None:
         """Let running steps end for a moment, then stop; what is left is recovered by the next start."""
-        global _current  # noqa: PLW0603
+        global _current, _relocation  # noqa: PLW0603
         self._stop.set()
         self._sweeper.join(timeout=10)
         DBOS.destroy(workflow_completion_timeout_sec=5)
-        _current = None
+        _current = _relocation = None
 
     def enqueue(self, observation_id: str) -> None:
         """Start `wf.scan` for an accepted submission; doing so twice starts it once."""
@@ -236,18 +331,29 @@ class Workflows:
         except Exception:  # noqa: BLE001 - the submission is accepted: the sweep starts what this could not
             _log.warning("workflow could not be started yet", extra={"observation_id": observation_id}, exc_info=True)
 
+    def relocate(self) -> Relocating:
+        """Start `wf.relocate`, or tell of the one that is under way."""
+        behind = _relocating().behind()
+        mine = f"{runs.RELOCATION}{uuid.uuid4().hex}"
+        once = SetEnqueueOptions(deduplication_id="relocate", duplication_policy="return-existing")
+        with SetWorkflowID(mine), once:
+            found = DBOS.enqueue_workflow(RELOCATION_QUEUE, relocate).workflow_id
+        return Relocating(found, found == mine, behind)
+
     def get(self, workflow_id: str) -> WorkflowRecord:
         """A workflow with its finished steps; raises `NotFound`."""
         found = DBOS.list_workflows(workflow_ids=[workflow_id], load_output=True)
         if not found:
             raise NotFound(f"There is no workflow {workflow_id[:80]}.", hint="`spectra workflows list` shows all.")
-        return _record(found[0], _steps(workflow_id))
+        if found[0].name == "wf.relocate":
+            return runs.relocation(found[0], DBOS.list_workflow_steps(workflow_id), _HOSTS_STEP)
+        return runs.record(found[0], _steps(workflow_id))
 
     def newest(self, *, limit: int = 100, status: str = "") -> list[WorkflowRecord]:
         """The newest workflows, without their steps; of one `status` if that is asked for."""
         if status == "failed":
             return self._newest_failed(limit)
-        wanted = [name for name, ours in _STATUS.items() if ours == status] or None
+        wanted = [name for name, ours in runs.STATUS.items() if ours == status] or None
         found: list[WorkflowRecord] = []
         for offset in itertools.count(0, limit):
             page = _list(status=wanted, limit=limit, offset=offset)
@@ -265,35 +371,60 @@ class Workflows:
         return sorted(found.values(), key=lambda r: r.created, reverse=True)[:limit]
 
     def sweep(self) -> int:
-        """Start, or run again, the workflows of accepted submissions that have none running; returns how many."""
+        """Start, or run again, the workflows of accepted submissions that have none running, and a relocation that lost
+        its thread; returns how many.
+        """
         now = self._ingest.clock()
         left = [p for p in observations.pending(self._ingest.database) if now - p.received > _GRACE]
-        if not left:
-            return 0
-        ids = [i for p in left for i in (p.observation_id, _graph_id(p.observation_id))]
-        found = {w.workflow_id: w for w in DBOS.list_workflows(workflow_ids=ids, load_input=False)}
-        return sum(self._revive(p, found.get(p.observation_id), found.get(_graph_id(p.observation_id))) for p in left)
+        ids = [i for p in left for i in (p.observation_id, *_children(p.observation_id))]
+        listed = DBOS.list_workflows(workflow_ids=ids, load_input=False) if ids else []
+        found = {w.workflow_id: w for w in listed}
+        return sum(self._revive(p, found) for p in left) + self._revive_relocation()
 
-    def _revive(self, pending: Pending, status: WorkflowStatus | None, child: WorkflowStatus | None) -> bool:
+    def _revive(self, pending: Pending, found: dict[str, WorkflowStatus]) -> bool:
+        status = found.get(pending.observation_id)
         if status is None:
             self.enqueue(pending.observation_id)
             return True
-        if status.status in ("ENQUEUED", "DELAYED"):
+        if status.status not in ("ENQUEUED", "DELAYED", "PENDING"):
+            return self._run_again(pending, status)
+        if status.app_version not in (None, VERSION):
+            return self._begin_anew(status)
+        if status.status != "PENDING":
             return False
-        if status.status == "PENDING":
-            lost = [w.workflow_id for w in (child, status) if w and self._is_lost(w)]
-            for workflow_id in lost:
-                DBOS.resume_workflow(workflow_id, queue_name=QUEUE)
-            return bool(lost)
-        return self._run_again(pending, status)
+        children = [found[i] for i in reversed(_children(pending.observation_id)) if i in found]
+        lost = [w.workflow_id for w in (*children, status) if self._is_lost(w)]
+        for workflow_id in lost:
+            DBOS.resume_workflow(workflow_id, queue_name=QUEUE)
+        return bool(lost)
+
+    def _begin_anew(self, status: WorkflowStatus) -> bool:
+        """What a release with other steps left behind no engine of this one picks up."""
+        if self._ingest.clock() - runs.time_of(status.updated_at) < _LOST:
+            return False  # that release may still be running elsewhere
+        DBOS.delete_workflow(status.workflow_id, delete_children=True)
+        self.enqueue(status.workflow_id)
+        return True
+
+    def _revive_relocation(self) -> int:
+        lost = 0
+        for workflow in DBOS.list_workflows(name="wf.relocate", status="PENDING", load_input=False):
+            heard = [
+                runs.time_of(step["completed_at_epoch_ms"]) for step in DBOS.list_workflow_steps(workflow.workflow_id)
+            ]
+            alive = max([runs.time_of(workflow.updated_at), *heard])
+            if workflow.workflow_id not in _running and self._ingest.clock() - alive > _RELOCATION_LOST:
+                DBOS.resume_workflow(workflow.workflow_id, queue_name=RELOCATION_QUEUE)
+                lost += 1
+        return lost
 
     def _is_lost(self, workflow: WorkflowStatus) -> bool:
         if workflow.status != "PENDING" or workflow.workflow_id in _running:
             return False
-        return self._ingest.clock() - _time(workflow.updated_at) > _LOST
+        return self._ingest.clock() - runs.time_of(workflow.updated_at) > _LOST
 
     def _run_again(self, pending: Pending, status: WorkflowStatus) -> bool:
-        if self._ingest.clock() - _time(status.updated_at) < _pause(pending.attempts):
+        if self._ingest.clock() - runs.time_of(status.updated_at) < _pause(pending.attempts):
             return False
         if not observations.count_attempt(self._ingest.database, pending):  # another coordinator's sweep
             return False
@@ -302,9 +433,10 @@ class Workflows:
             reason = Unavailable(f"its workflow ended {tries} times without result: {status.error}")
             _settle_failed(self._ingest, pending.observation_id, reason)
             return False
-        # From its first step: a step that failed is on record as failed and would not run again, nor would the child.
-        DBOS.delete_workflow(_graph_id(pending.observation_id))
-        DBOS.rewind_workflow(pending.observation_id, queue_name=QUEUE)
+        # From its first step: a step that failed is on record as failed and would not run again, nor would a child.
+        for child in _children(pending.observation_id):
+            DBOS.delete_workflow(child)
+        DBOS.rewind_workflow(pending.observation_id, application_version=VERSION, queue_name=QUEUE)
         return True
 
     def _sweep_forever(self) -> None:
@@ -326,8 +458,8 @@ def _pause(attempts: int) -> timedelta:
 
 
 def _list(**wanted: Any) -> list[WorkflowRecord]:
-    found = DBOS.list_workflows(sort_desc=True, name=["wf.scan", "wf.graph"], load_input=False, **wanted)
-    return [_record(workflow, ()) for workflow in found]
+    found = DBOS.list_workflows(sort_desc=True, name=_NAMES, load_input=False, **wanted)
+    return [runs.record(workflow, ()) for workflow in found]
 
 
 def _steps(workflow_id: str) -> tuple[WorkflowStep, ...]:
@@ -336,24 +468,5 @@ def _steps(workflow_id: str) -> tuple[WorkflowStep, ...]:
         error = step["error"]
         steps.append(WorkflowStep(step["function_name"], str(error) if error else ""))
         if child := step["child_workflow_id"]:
-            steps += _steps(child) if step["function_name"] == "wf.graph" else ()
+            steps += _steps(child) if step["function_name"] in _NAMES else ()
     return tuple(steps)
-
-
-def _record(workflow: WorkflowStatus, steps: tuple[WorkflowStep, ...]) -> WorkflowRecord:
-    status = _STATUS.get(workflow.status, "failed")
-    output = cast("str | None", workflow.output)
-    return WorkflowRecord(
-        workflow_id=workflow.workflow_id,
-        name=workflow.name,
-        status="failed" if output == "failed" else status,
-        created=_time(workflow.created_at),
-        updated=_time(workflow.updated_at),
-        observation_id=workflow.workflow_id.removesuffix("-graph"),
-        steps=steps,
-        error=str(workflow.error) if workflow.error else "",
-    )
-
-
-def _time(epoch_ms: int | None) -> datetime:
-    return datetime.fromtimestamp((epoch_ms or 0) / 1000, UTC)

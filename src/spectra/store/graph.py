@@ -47,7 +47,8 @@ from spectra.store.timeline import HOLD, OPEN, PROTOCOL_NUMBER, TRUSTED
 BATCH_HOSTS: Final = 2000
 # Endpoints, names and remarks of the hosts in a batch: a firewall that answers on every port makes 65,535 a host.
 BATCH_ROWS: Final = 40_000
-_LOCK: Final = 0x5EC7_0003
+LOCK: Final = 0x5EC7_0003
+"""Held shared by whoever locks hosts: a writer that works alone holds it whole."""
 _BATCH_SILENT: Final = 65536
 
 _HOSTS = """
@@ -146,7 +147,8 @@ updated AS (
   FROM judged j, said_by b WHERE (e.ip, e.port, e.protocol) = (j.ip, j.port, j.protocol) AND NOT j.held)
 INSERT INTO endpoint (ip, port, protocol, state, service, certificate, banner, since, confirmed, first_seen, last_seen,
   place, trust, sole, untrusted)
-SELECT ip, port, protocol, state, service, certificate, banner, at, at, at, at, place, b.trust, b.sole, b.untrusted
+SELECT ip, port, protocol, state, service, certificate, banner, at, at, at, at,
+  (SELECT h.place FROM host h WHERE h.ip = l.ip), b.trust, b.sole, b.untrusted
 FROM look l, said_by b
 WHERE state = 'o'
   AND NOT EXISTS (SELECT FROM endpoint e WHERE (e.ip, e.port, e.protocol) = (l.ip, l.port, l.protocol))"""
@@ -206,7 +208,7 @@ class GraphWriter:
         cpe: NameCpe = no_cpe,
     ) -> None:
         lock = "pg_advisory_xact_lock" if alone else "pg_advisory_xact_lock_shared"
-        connection.execute(f"SELECT {lock}(%s)", [_LOCK])
+        connection.execute(f"SELECT {lock}(%s)", [LOCK])
         self._database = database
         self._connection = connection
         self._observation = observation
