@@ -41,8 +41,13 @@ def described(kind: type, *others: int, status: int = 200) -> dict[int | str, di
         status: {"description": (kind.__doc__ or kind.__name__).partition("\n")[0], "content": _content(kind)}
     }
     for other in (*others, 503):
-        documents[other] = {"description": "Problem", "content": _content(ProblemDetails, MEDIA_TYPE)}
+        documents[other] = a_problem()
     return documents
+
+
+def a_problem() -> dict[str, Any]:
+    """A response of the document that is a problem."""
+    return {"description": "Problem", "content": _content(ProblemDetails, MEDIA_TYPE)}
 
 
 def _content(kind: type, media_type: str = "application/json") -> dict[str, Any]:

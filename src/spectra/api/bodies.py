@@ -22,6 +22,7 @@ from spectra.errors import BadRequest
 T = TypeVar("T")
 
 MAX_JSON_BYTES: Final = 256 * 1024
+_NUL: Final = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")  # escaped: no text in PostgreSQL can hold one
 _AT: Final = re.compile(r" - at `\$\.?([^`]+)`$")
 
 
@@ -72,6 +73,8 @@ def json_body(kind: type[T], most: int = MAX_JSON_BYTES) -> Any:
 
     async def decoded(request: Request) -> T:
         raw = await read(request, most)
+        if _NUL.search(raw):
+            raise BadRequest("The body has a NUL character.", field="body")
         try:
             return decoder.decode(raw)
         except (ValueError, RecursionError) as error:

@@ -16,7 +16,7 @@ from fastapi import APIRouter, FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
-from spectra.api.answers import components
+from spectra.api.answers import a_problem, components
 from spectra.api.auth import ENVELOPE, SIGN_IN, scope_of
 from spectra.identity.roles import PUBLIC
 
@@ -63,12 +63,16 @@ def _names(node: object) -> set[str]:
 
 
 def _declare(operation: dict[str, Any], scope: str) -> None:
-    """What the framework cannot know: the scope, and that parameters which do not validate are answered 400 here."""
+    """What the framework cannot know: the scope, that parameters which do not validate are answered 400 here, and that
+    a blocked network is answered 403 everywhere.
+    """
     operation["x-spectra-scope"] = scope
     operation["security"] = [] if scope in (PUBLIC, ENVELOPE, SIGN_IN) else [{"token": []}]
     unprocessable = operation["responses"].get("422", {}).get("content", {})
     if "application/json" in unprocessable:  # the framework's own; ours is a problem
         del operation["responses"]["422"]
+    for status in ("400", "403") if operation.get("parameters") else ("403",):
+        operation["responses"].setdefault(status, a_problem())
 
 
 def main(path: Path) -> None:

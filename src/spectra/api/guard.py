@@ -1,4 +1,4 @@
-"""Before anything else is done: where a request comes from, and whether that is blocked."""
+"""Before anything else is done: where a request comes from, whether that is blocked, and whether it can be text."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from fastapi import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from spectra.api.problems import problem
-from spectra.errors import SpectraError
+from spectra.errors import BadRequest, SpectraError
 from spectra.model.limits import Address, Nets, merged, plain
 from spectra.store import blocks, do_not_scan
 from spectra.store.database import Database
@@ -131,7 +131,9 @@ class Refusals:
 
 
 class Guard:
-    """ASGI middleware: refuses blocked clients with 403 before their request is looked at."""
+    """ASGI middleware: refuses blocked clients with 403 before their request is looked at, and a NUL in path or query
+    with 400: no text in PostgreSQL can hold one, and no name, query or id has one.
+    """
 
     def __init__(self, app: ASGIApp, refusals: Refusals, trusted: Nets) -> None:
         self._app = app
@@ -145,13 +147,20 @@ class Guard:
             return
         state = scope.setdefault("state", {})
         address = state["address"] = client_address(scope, self._trusted)
-        if address is None or not await self._refusals.refuses(address):
+        error = await self._refused(scope, address)
+        if error is None:
             await self._app(scope, receive, send)
             return
-        error = Blocked("Your network may not use this node.", hint="Whoever runs it can tell why.")
         answer = problem(error, state.get("request_id", ""))
         answer.headers["Connection"] = "close"  # what is still being sent is not read
         await answer(scope, receive, send)
+
+    async def _refused(self, scope: Scope, address: Address | None) -> SpectraError | None:
+        if address is not None and await self._refusals.refuses(address):
+            return Blocked("Your network may not use this node.", hint="Whoever runs it can tell why.")
+        if "\0" in scope["path"] or b"%00" in scope["query_string"]:
+            return BadRequest("The path or a parameter has a NUL character.", field="path")
+        return None
 
 
 def address_of(request: Request) -> Address | None:

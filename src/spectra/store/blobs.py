@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -26,6 +27,12 @@ T = TypeVar("T")
 
 _CLIENT: Final[ClientConfig] = {"allow_http": True, "timeout": "30s", "connect_timeout": "5s"}
 _RETRY: Final[RetryConfig] = {"max_retries": 3}
+
+
+# ENOSPC and EDQUOT as the operating system says them, and an S3's answer for a full disk or quota (HTTP 507).
+_FULL: Final = re.compile(
+    r"No space left on device|Disk quota exceeded|os error (?:28|122)\b|507 Insufficient Storage|XMinioStorageFull"
+)
 
 
 class BlobStore:
@@ -141,8 +148,15 @@ def _stored(work: Callable[[], object]) -> None:
 
 
 def _away(error: Exception) -> Unavailable:
+    said = str(error).partition("\n")[0]  # further lines are for debugging
+    if _FULL.search(str(error)):
+        return Unavailable(
+            f"The blob store's disk is full; nothing of this request was stored: {said}",
+            reason="disk_full",
+            hint="Free space, then send the same request again.",
+        )
     return Unavailable(
-        f"The blob store cannot be used: {str(error).partition(chr(10))[0]}",  # further lines are for debugging
+        f"The blob store cannot be used: {said}",
         reason="blob_store_away",
         hint="Check its disk or server, then send the same request again.",
     )

@@ -1,0 +1,67 @@
+"""The OpenAPI document and the API, held against each other: requests made from the document, good and bad ones, are
+sent to a real server, and what it answers has to be in the document.
+
+The examples are the same in every run; `SPECTRA_FUZZ_EXAMPLES` asks for more of them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, settings
+from requests import Session
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    negative_data_rejection,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from spectra.api.app import routed_app
+from tests.api.node import Node
+
+pytestmark = [pytest.mark.engine, pytest.mark.slow]
+
+EXAMPLES = int(os.environ.get("SPECTRA_FUZZ_EXAMPLES", "12"))
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    negative_data_rejection,
+]
+
+document = schemathesis.openapi.from_dict(routed_app().openapi())
+# A parameter that nobody knows is ignored, as the web does; and the token is the session's.
+document.config.generation.update(allow_extra_parameters=False, with_security_parameters=False)
+
+
+@pytest.fixture(scope="module")
+def served(node: Node) -> Iterator[tuple[str, Session]]:
+    """A server of its own, and a session with an admin's token."""
+    with node.variant() as fuzzed, Session() as session:
+        session.trust_env = False
+        session.headers["authorization"] = f"Bearer {fuzzed.of('admin').token}"
+        yield fuzzed.url, session
+
+
+@pytest.mark.filterwarnings("ignore:Do not use the `random` module")  # schemathesis' own
+@document.parametrize()  # pyright: ignore[reportUntypedFunctionDecorator]
+@settings(
+    max_examples=EXAMPLES,
+    derandomize=True,
+    deadline=None,
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
+)
+def test_every_answer_is_in_the_document(case: Any, served: tuple[str, Session]) -> None:
+    """No 5xx; every status, content type and body is one the document names; what does not fit it is refused."""
+    url, session = served
+    case.call_and_validate(base_url=url, session=session, checks=CHECKS, timeout=30)
