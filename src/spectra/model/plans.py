@@ -130,7 +130,7 @@ class Coverage(msgspec.Struct, frozen=True, kw_only=True):
     """How fresh the selected open endpoints are. `exact` is false where numbers are scaled up from a sample.
 
     `services` are the ten with most endpoints; `median_age_s` and `oldest` are null where nothing is selected; `gaps`
-    is null where the question names no network and no AS.
+    is null where the question names no network, and no AS of which the feeds know one.
     """
 
     at: datetime

@@ -43,16 +43,23 @@ LISTED: Final = 100
 """Blocks that are listed of each kind."""
 
 
-def coverage(database: Database, query: Query, ages: Ages, prefixes: Sequence[str] = ()) -> Coverage:
-    """The freshness of the open endpoints that `query` selects, and the gaps in the networks it names.
+class Also(NamedTuple):
+    """Networks (CIDR) that a question means besides those it names, such as those of an AS; whether that is all."""
 
-    `prefixes` are networks (CIDR) it means besides those of `net:` terms, such as those of an AS.
-    """
+    prefixes: tuple[str, ...] = ()
+    whole: bool = True
+
+
+ALONE: Final = Also()
+
+
+def coverage(database: Database, query: Query, ages: Ages, also: Also = ALONE) -> Coverage:
+    """The freshness of the open endpoints that `query` selects, and the gaps in the networks it names or means."""
     with database.connection() as connection:
         wanted = resolve(connection, query)
         numbers = NOTHING if wanted.empty else _numbers(connection, wanted.conditions, ages)
-        asked = _asked(query, prefixes)
-        return _record(numbers, ages, _gaps(connection, asked) if asked else None)
+        asked = _asked(query, also.prefixes)
+        return _record(numbers, ages, _gaps(connection, asked, also) if asked else None)
 
 
 # Freshness -----------------------------------------------------------------------------------------------------------
@@ -169,7 +176,7 @@ seen (n, ip) AS (
 SELECT n, host(ip) FROM seen WHERE ip IS NOT NULL LIMIT %s"""
 
 
-def _gaps(connection: Connection, asked: Sequence[Asked]) -> Gaps:
+def _gaps(connection: Connection, asked: Sequence[Asked], also: Also) -> Gaps:
     looked = asked[:MAX_NETWORKS]
     seen, all_seen = _seen(connection, looked)
     silent, all_silent = _silent(connection, looked)
@@ -179,7 +186,7 @@ def _gaps(connection: Connection, asked: Sequence[Asked]) -> Gaps:
         never, quiet = never.plus(found.never, LISTED), quiet.plus(found.silent, LISTED)
     return Gaps(
         networks=len(asked),
-        exact=all_seen and all_silent and len(looked) == len(asked),
+        exact=all_seen and all_silent and also.whole and len(looked) == len(asked),
         never_seen=never.listed,
         never_seen_blocks=never.total,
         silent=quiet.listed,

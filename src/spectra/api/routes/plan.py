@@ -1,0 +1,111 @@
+"""Plans: what to look at again, oldest first."""
+
+from __future__ import annotations
+
+import functools
+import re
+from datetime import datetime
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Query, Request
+from starlette.responses import Response
+
+from spectra.api.answers import answer, described
+from spectra.api.auth import ServicesDep, caller_of, scope
+from spectra.api.bodies import described_body, json_body
+from spectra.api.limits import limited
+from spectra.errors import BadRequest
+from spectra.intel.enrich.ports import label
+from spectra.model import query as queries
+from spectra.model.lifetimes import parse_age
+from spectra.model.plans import MAX_TARGETS, Plan, PlanList, PlanRequest, Selectors
+from spectra.store import plans
+from spectra.store.plans import Asked
+from spectra.store.staleness import Ages
+
+router = APIRouter(tags=["plan"])
+
+_NUMERIC: Final = re.compile(r"[0-9,\s<>=-]*", re.ASCII)
+
+
+@router.post(
+    "/v0/plan",
+    summary="Plan what to look at again",
+    status_code=201,
+    dependencies=[scope("plan:read"), limited("plan")],
+    responses=described(Plan, 400, 401, 403, 408, 413, 429, status=201),
+    openapi_extra=described_body(PlanRequest),
+    response_class=Response,
+)
+def make(request: Request, services: ServicesDep, wanted: Annotated[PlanRequest, json_body(PlanRequest)]) -> Response:
+    """Stale endpoints of a selection, oldest first: older than the lifetime of their service, or than `min_age`."""
+    at = services.clock()
+    ages = Ages(at, services.lifetimes, parse_age(wanted.min_age) if wanted.min_age else None)
+    selectors = wanted.selectors
+    asked = Asked(caller_of(request).contributor, selectors, question(selectors, at), ages)
+    return answer(plans.create(services.database, asked, limit=wanted.limit, keeping=services.keeping), 201)
+
+
+@router.get(
+    "/v0/plan",
+    summary="Your plans, newest first",
+    dependencies=[scope("plan:read")],
+    responses=described(PlanList, 400, 401, 403),
+    response_class=Response,
+)
+def newest(request: Request, services: ServicesDep, limit: Annotated[int, Query(ge=1, le=1000)] = 100) -> Response:
+    """Plans without their targets; expired ones are gone."""
+    found = plans.newest(services.database, caller_of(request).contributor, services.clock(), limit=limit)
+    return answer(PlanList(found))
+
+
+@router.get(
+    "/v0/plan/{plan_id}",
+    summary="A plan and the targets it still has",
+    dependencies=[scope("plan:read")],
+    responses=described(Plan, 400, 401, 403, 404),
+    response_class=Response,
+)
+def one(
+    services: ServicesDep,
+    plan_id: str,
+    cursor: Annotated[str, Query(description="`next_cursor` of the page before")] = "",
+    limit: Annotated[int, Query(ge=1, le=MAX_TARGETS)] = MAX_TARGETS,
+) -> Response:
+    """What was rescanned since the plan was made is gone from it. Who knows its id may work it off."""
+    found = plans.find(services.database, plan_id, services.clock())
+    query = question(found[0].selectors, found[0].at)
+    return answer(plans.targets(services.database, found, query, cursor=cursor, limit=limit))
+
+
+def question(selectors: Selectors, at: datetime) -> queries.Query:
+    """The query that `selectors` say at `at`; raises `BadRequest` naming the field that is wrong."""
+    filters = selectors.filters
+    if selectors.common_port != "":
+        filters["common_port"] = _numbers(str(selectors.common_port))
+    return queries.parse(selectors.q, at, filters)
+
+
+def _numbers(text: str) -> str:
+    """Ports by number, or by the label they commonly have."""
+    if _NUMERIC.fullmatch(text):
+        return text
+    found: list[str] = []
+    for word in (part.strip().lower() for part in text.split(",")):
+        if not word.isdecimal() and word not in _labels():
+            near = queries.suggest(word, _labels())
+            hint = f'Did you mean "{near}"?' if near else "Give its number, or another name."
+            raise BadRequest(f"No common port is called {word[:40]!r}.", field="common_port", hint=hint)
+        found += [word] if word.isdecimal() else _labels()[word]
+    return ",".join(found)
+
+
+@functools.cache
+def _labels() -> dict[str, list[str]]:
+    """The common ports by their label."""
+    found: dict[str, set[int]] = {}
+    for protocol in ("tcp", "udp", "sctp"):
+        for port in range(65536):
+            if name := label(port, protocol):
+                found.setdefault(name.lower(), set()).add(port)
+    return {name: [str(port) for port in sorted(ports)] for name, ports in found.items()}
