@@ -6,8 +6,8 @@ import threading
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing, contextmanager
 from ipaddress import ip_address
-from typing import TypeVar
-from urllib.parse import quote, urlsplit
+from typing import NamedTuple, TypeVar
+from urllib.parse import quote, urlencode, urlsplit
 
 import httpx
 import msgspec
@@ -23,6 +23,8 @@ MIB = 1024 * 1024
 MAX_ANSWER_BYTES = 256 * MIB
 MAX_LINE_BYTES = 4 * MIB
 MAX_WAIT_S = 60.0
+JSON = "application/json"
+FORM = "application/x-www-form-urlencoded"
 _BUSY = frozenset({429, 502, 503, 504})
 _TIMEOUT = httpx.Timeout(connect=5.0, read=120.0, write=120.0, pool=10.0)
 
@@ -80,10 +82,33 @@ def _read(response: httpx.Response, bound: int) -> bytes:
 
 def _problem(response: httpx.Response) -> ApiError:
     try:
-        body = msgspec.json.decode(_read(response, MIB), type=ProblemBody)
+        body = _told(_read(response, MIB))
     except (msgspec.DecodeError, BadAnswer):  # not ours: a proxy's page, another server
         body = ProblemBody(detail=f"{response.request.url} answered {response.status_code} {response.reason_phrase}")
     return ApiError(response.status_code, body)
+
+
+class _Refusal(msgspec.Struct):
+    """An error of the token endpoint (RFC 6749 section 5.2)."""
+
+    error: str
+    error_description: str = ""
+
+
+def _told(body: bytes) -> ProblemBody:
+    try:
+        refusal = msgspec.json.decode(body, type=_Refusal)
+    except msgspec.ValidationError:  # without `error`: a problem
+        return msgspec.json.decode(body, type=ProblemBody)
+    return ProblemBody(detail=refusal.error_description or refusal.error, reason=refusal.error)
+
+
+class _Call(NamedTuple):
+    method: str
+    path: str
+    params: Params | None
+    content: bytes | None
+    headers: Mapping[str, str]
 
 
 class Client:
@@ -92,13 +117,13 @@ class Client:
     Every call raises `ApiError` for a problem, `Unreachable` where nothing answers and `BadAnswer` for an answer of
     the wrong shape. Answers 429, 502, 503 and 504 are retried after `Retry-After`, at most `attempts` calls in all;
     `patient` also tries again where nothing listens any more: a server that has answered may be starting anew. `stop`
-    ends the waiting, `notify` is told of it.
+    ends the waiting, `notify` is told of it. `token` may be asked for anew with every call: sessions are refreshed.
     """
 
     def __init__(
         self,
         url: str,
-        token: str = "",
+        token: str | Callable[[], str] = "",
         *,
         attempts: int = 4,
         patient: bool = False,
@@ -114,8 +139,7 @@ class Client:
         self._notify = notify
         headers = {"user-agent": f"spectra-cli/{__version__}", "accept": "application/json"}
         self.knows_token = bool(token)
-        if token:
-            headers["authorization"] = f"Bearer {token}"
+        self._token = token
         self._http = httpx.Client(
             base_url=self.url, headers=headers, timeout=_TIMEOUT, trust_env=not is_loopback(url), follow_redirects=False
         )
@@ -139,6 +163,17 @@ class Client:
         """POST `body` as JSON and decode the answer into `kind`. Not repeated when the connection breaks midway."""
         content = msgspec.json.encode(body)
         with self.open("POST", path, content=content) as response:
+            return self._decode(response, kind)
+
+    def call(self, method: str, path: str, kind: type[T], body: object = None) -> T:
+        """A PUT, PATCH or DELETE with `body` as JSON, if any. It has the same effect twice, so it may be repeated."""
+        content = None if body is None else msgspec.json.encode(body)
+        with self.open(method, path, content=content, repeat=True) as response:
+            return self._decode(response, kind)
+
+    def form(self, path: str, kind: type[T], fields: Mapping[str, str]) -> T:
+        """POST `fields` as a form, as the token endpoint reads it. Not repeated when the connection breaks midway."""
+        with self.open("POST", path, content=urlencode(fields).encode(), media_type=FORM) as response:
             return self._decode(response, kind)
 
     def send(self, path: str, envelope: bytes, kind: type[T]) -> T:
@@ -172,9 +207,11 @@ class Client:
         params: Params | None = None,
         content: bytes | None = None,
         repeat: bool = False,
+        media_type: str = JSON,
     ) -> Generator[httpx.Response]:
         """The streamed answer of a call that succeeded, after as many attempts as are allowed."""
-        response = self._attempt_all(method, path, params, content, repeat)
+        headers = {"content-type": media_type} if content is not None else {}
+        response = self._attempt_all(_Call(method, path, params, content, headers), repeat=repeat)
         try:
             yield response
         except httpx.RequestError as error:  # also an answer that does not decompress
@@ -182,13 +219,10 @@ class Client:
         finally:
             response.close()
 
-    def _attempt_all(
-        self, method: str, path: str, params: Params | None, content: bytes | None, repeat: bool
-    ) -> httpx.Response:
-        headers = {"content-type": "application/json"} if content is not None else {}
+    def _attempt_all(self, call: _Call, *, repeat: bool) -> httpx.Response:
         for attempt in range(self._attempts):
             last = attempt + 1 == self._attempts
-            request = self._http.build_request(method, path, params=params, content=content, headers=headers)
+            request = self._request(call)
             try:
                 response = self._http.send(request, stream=True)
             except httpx.TransportError as error:
@@ -205,6 +239,13 @@ class Client:
                     wait, why = _retry_after(response, attempt), f"the server is busy ({response.status_code})"
             self._pause(wait, why)
         raise AssertionError("attempts is at least 1")
+
+    def _request(self, call: _Call) -> httpx.Request:
+        token = self._token() if callable(self._token) else self._token
+        headers = {**call.headers, "authorization": f"Bearer {token}"} if token else call.headers
+        return self._http.build_request(
+            call.method, call.path, params=call.params, content=call.content, headers=headers
+        )
 
     def _may_repeat(self, error: httpx.TransportError, repeat: bool) -> bool:
         """Nothing was sent where nothing listens; otherwise only what has the same effect twice is sent again."""

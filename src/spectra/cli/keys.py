@@ -130,19 +130,24 @@ def rotate(context: typer.Context, *, json: JsonOption = False) -> None:
     """
     machine = Machine.of(context)
     signer = machine.signer()
+    resumed = _spare(signer.path).exists()
     new, spare = _prepared(signer.path)
     with machine.client(notify=note) as client:
-        record = _accepted(client, signer.key, new)
+        record = (_accepted(client, new) if resumed else None) or _ask(client, signer.key, new)
     _exchange(signer.path, spare)
     _print([record], json)
     note(f"{signer.path} holds the new key.")
+
+
+def _spare(path: Path) -> Path:
+    return path.with_name(f"{path.name}.new")
 
 
 def _prepared(path: Path) -> tuple[SigningKey, Path]:
     """The key that will take over, from the file an interrupted rotation left, or new and saved there."""
     from spectra.identity.keys import SigningKey
 
-    spare = path.with_name(f"{path.name}.new")
+    spare = _spare(path)
     if spare.exists():
         note(f"Going on with the rotation that {spare} was made for.")
         return SigningKey.load(spare), spare
@@ -151,16 +156,24 @@ def _prepared(path: Path) -> tuple[SigningKey, Path]:
     return new, spare
 
 
-def _accepted(client: Client, old: SigningKey, new: SigningKey) -> KeyRecord:
-    """The server's record of `new`, after asking for the rotation if it does not know that key yet."""
+def _accepted(client: Client, new: SigningKey) -> KeyRecord | None:
+    """The server's record of `new` where an interrupted rotation got that far; None also for who may not see keys."""
+    from spectra.cli.problems import ApiError
+
+    try:
+        records = _known(client)
+    except ApiError as error:
+        if error.status not in (401, 403):
+            raise
+        return None
+    return next((r for r in records if r.keyid == new.public.keyid and r.status == "active"), None)
+
+
+def _ask(client: Client, old: SigningKey, new: SigningKey) -> KeyRecord:
     from spectra.cli.answers import Rotated
     from spectra.identity.rotation import build_rotation
 
-    for record in _known(client):
-        if record.keyid == new.public.keyid and record.status == "active":
-            return record
-    statement = build_rotation(old, new, now=datetime.now(UTC))
-    return client.send("/v0/keys/rotate", statement, Rotated).new
+    return client.send("/v0/keys/rotate", build_rotation(old, new, now=datetime.now(UTC)), Rotated).new
 
 
 def _exchange(path: Path, spare: Path) -> None:

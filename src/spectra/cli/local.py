@@ -16,11 +16,15 @@ if TYPE_CHECKING:
     import typer
 
     from spectra.cli.client import Client
+    from spectra.cli.sessions import Keeper
     from spectra.identity.keys import SigningKey
-    from spectra.identity.tokens import LocalCredential
+    from spectra.identity.tokens import LocalCredential, Session
     from spectra.settings import Settings
 
 TOKEN_VARIABLE = "SPECTRA_TOKEN"  # noqa: S105 - the name of a variable
+
+
+Bearer = str | Callable[[], str]
 
 
 class Signer(NamedTuple):
@@ -87,22 +91,40 @@ class Machine:
         url, token = self.server_and_token()
         return Client(url, token, attempts=attempts, patient=patient, stop=stop, notify=notify)
 
-    def server_and_token(self) -> tuple[str, str]:
-        """URL and bearer token: `--server`, then the `server` setting, then this machine's own server.
+    def server_and_token(self) -> tuple[str, Bearer]:
+        """URL and bearer token, or how to get the token of the moment.
 
-        Another server's token is taken from `SPECTRA_TOKEN`. Raises `Unreachable` where there is no server to ask.
+        The server is `--server`, then the `server` setting, then this machine's own. The token is `SPECTRA_TOKEN`,
+        then that of the session with this server, then this machine's own for its own server. Raises `Unreachable`
+        where there is no server to ask.
         """
-        named = (self.server or self.settings.server).rstrip("/")
+        url = self.server_url()
+        if given := os.environ.get(TOKEN_VARIABLE, ""):
+            return url, given
+        if (session := self.session(url)) is not None:
+            return url, session.token
         own = self.credential()
-        given = os.environ.get(TOKEN_VARIABLE, "")
+        return url, own.token if own and url in self._own_urls(own.url) else ""
+
+    def server_url(self) -> str:
+        """The server in question; raises `Unreachable` where there is none."""
+        named = (self.server or self.settings.server).rstrip("/")
         if named:
-            return named, given or (own.token if own and named in self._own_urls(own.url) else "")
+            return named
+        own = self.credential()
         if own is None:
             raise Unreachable(
                 f"Spectra was not started here yet: there is no {self.credential_path}",
                 hint="Start it with `spectra up --detach`, or name a server with --server.",
             )
-        return self._local_url(own.url), given or own.token
+        return self._local_url(own.url)
+
+    def session(self, url: str) -> Keeper | None:
+        """The session with a server, where somebody signed in to it and has not signed out."""
+        from spectra.cli.sessions import Keeper
+
+        keeper = Keeper.of(url)
+        return keeper if keeper.path.exists() else None
 
     def _own_urls(self, recorded: str) -> set[str]:
         return {url.rstrip("/") for url in (recorded, self._local_url(recorded))}
@@ -115,9 +137,14 @@ class Machine:
         return state.url if state and state.url else recorded
 
     def signer(self) -> Signer:
-        """The contributor and key of this machine; raises `SetupError` where there is none."""
+        """The contributor and key of this machine, or those it signed in to the server with; raises `SetupError`
+        where there is none.
+        """
         from spectra.identity.keys import SigningKey
 
+        if (session := self._session_with_key()) is not None:
+            path = Path(session.key_file)
+            return Signer(session.account, SigningKey.load(path), path)
         own = self.credential()
         if own is None:
             raise SetupError(
@@ -127,6 +154,14 @@ class Machine:
         path = Path(own.key_file)
         path = path if path.is_absolute() else self.settings.data_dir / path
         return Signer(own.contributor, SigningKey.load(path), path)
+
+    def _session_with_key(self) -> Session | None:
+        try:
+            keeper = self.session(self.server_url())
+        except Unreachable:
+            return None
+        session = keeper.load() if keeper else None
+        return session if session and session.key_file else None
 
 
 def read_settings(data_dir: Path | None = None) -> Settings:

@@ -16,6 +16,8 @@ import typer
 
 from spectra import __version__
 from spectra.cli import (
+    accounts,
+    auth,
     bench,
     configs,
     hosts,
@@ -88,6 +90,8 @@ def _register() -> None:
         ("observations", observations.observations, LOOK),
         ("workflows", workflows.workflows, LOOK),
         ("provenance", provenance.provenance, TRUST),
+        ("auth", auth.auth, TRUST),
+        ("accounts", accounts.accounts, TRUST),
         ("keys", keys.keys, TRUST),
         ("scope", scopes.scope, TRUST),
         ("config", configs.config, NODE),
