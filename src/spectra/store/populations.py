@@ -1,0 +1,182 @@
+"""The endpoints that match, as rows to be counted: from the first source that knows all that is asked.
+
+`Population.tallied` answers from the tallies, exactly; `Population.read` from the endpoints themselves, by a sample
+where they are too many. Rows have the columns asked for and a weight `n`, the number of endpoints that they stand for:
+a float8, which adds up faster than PostgreSQL's numeric and is exact to 9e15.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Final, Literal, LiteralString, NamedTuple
+
+from spectra.model.query import Query
+from spectra.store.database import Connection, one
+from spectra.store.filters import Condition, Filter, all_of
+from spectra.store.tallies import ENTRIES
+
+READABLE: Final = 100_000
+"""Endpoints that are read for one answer before a sample is taken instead; about 60 ms."""
+SAMPLE: Final = 60_000
+"""Endpoints looked at for a sample, whether they match or not; about 15 ms."""
+SEED: Final = 1
+"""The same pages are looked at each time, so that an answer does not change while the data does not."""
+
+
+class Rows(NamedTuple):
+    """A relation to be named `m`, and where it is from; of `kinds` it has names where others have ids.
+
+    `scale` is what numbers have to be multiplied with: 1 where all were looked at, more for a sample.
+    """
+
+    sql: Condition
+    source: Literal["services", "places", "kinds", "endpoints"] = "endpoints"
+    scale: float = 1.0
+
+    @property
+    def kinds(self) -> bool:
+        """Whether it has names instead of ids."""
+        return self.source == "kinds"
+
+
+# What a condition speaks of, as store/filters.py writes it.
+_COLUMN: Final = re.compile(r"\be\.([a-z_]+)")
+_OF_SERVICES: Final = frozenset({"service", "port", "protocol"})
+_OF_PLACES: Final = frozenset({"place"})
+_OF_KINDS: Final = frozenset({"service", "place", "port", "protocol"})
+# Fields of which all services of one kind, or all places of one country, have the same to say.
+_KIND_FIELDS: Final = frozenset({"service", "product", "country", "port", "protocol"})
+_KIND_FACETS: Final = frozenset({"service", "product", "country", "port", "protocol"})
+
+_OPEN: LiteralString = "'o'::\"char\" AS state"
+_SERVICES: LiteralString = f"""
+SELECT e.service, e.port, e.protocol, e.endpoints::float8 AS n FROM (
+  SELECT service, port, protocol, endpoints, {_OPEN} FROM tally_service
+  UNION ALL SELECT service, port, protocol, endpoints, {_OPEN} FROM {ENTRIES} WHERE endpoints <> 0) e"""
+_PLACES: LiteralString = f"""
+SELECT e.place, e.endpoints::float8 AS n FROM (
+  SELECT place, endpoints, {_OPEN} FROM tally_place
+  UNION ALL SELECT place, endpoints, {_OPEN} FROM {ENTRIES} WHERE endpoints <> 0) e"""
+_COUNTRIES: LiteralString = f"""
+SELECT e.country, k.name, k.product, e.port, e.protocol, e.endpoints::float8 AS n
+FROM (SELECT *, {_OPEN} FROM tally_country) e LEFT JOIN tally_kind k ON k.id = e.kind"""
+_COUNTRIES_LOG: LiteralString = f"""
+SELECT p.country, s.name, s.product, e.port, e.protocol, e.n
+FROM (SELECT place, service, port, protocol, sum(endpoints) AS n, {_OPEN} FROM {ENTRIES} WHERE endpoints <> 0
+      GROUP BY place, service, port, protocol) e
+LEFT JOIN place p ON p.id = e.place LEFT JOIN service s ON s.id = e.service"""
+
+
+class Population:
+    """The endpoints that satisfy `wanted`, the filter of `query`, on one snapshot."""
+
+    def __init__(self, connection: Connection, query: Query, wanted: Filter) -> None:
+        self._connection = connection
+        self._wanted = wanted
+        self._fields = {term.field for term in query.terms}
+        self._columns = [frozenset(_COLUMN.findall(c.sql)) - {"state"} for c in wanted.conditions]
+
+    @property
+    def everything(self) -> bool:
+        """Whether there is no term, so that every open endpoint matches."""
+        return not self._fields
+
+    def tallied(self, columns: Iterable[str], facets: Iterable[str] = ()) -> Rows | None:
+        """Rows with the ids `columns`, or with what the kinds of services say for `facets`; None: no tally knows."""
+        if "state" in self._fields:  # tallies are of open endpoints
+            return None
+        spoken = frozenset(columns).union(*self._columns)
+        if spoken <= _OF_SERVICES:
+            return Rows(self._where(_SERVICES), "services")
+        if spoken <= _OF_PLACES:
+            return Rows(self._where(_PLACES), "places")
+        if self._fields <= _KIND_FIELDS and frozenset(facets) <= _KIND_FACETS and self._is_simple():
+            return Rows(self._kinds(), "kinds")
+        return None
+
+    def _where(self, relation: LiteralString) -> Condition:
+        held = all_of(self._wanted.conditions)
+        return Condition(f"{relation} WHERE {held.sql}", held.params)
+
+    def _is_simple(self) -> bool:
+        """Whether each condition is about the service, the place, or neither."""
+        return all(c <= {"service"} or c <= {"place"} or c <= {"port", "protocol"} for c in self._columns)
+
+    def _about(self, column: str) -> list[Condition]:
+        return [c for c, spoken in zip(self._wanted.conditions, self._columns, strict=True) if column in spoken]
+
+    def _kinds(self) -> Condition:
+        """By country and kind; the log still has the ids, so the filter holds there as it is."""
+        held = [c for c, spoken in zip(self._wanted.conditions, self._columns, strict=True) if not spoken & _IDS]
+        if about := self._about("place"):
+            held.append(self._countries(about))
+        if about := self._about("service"):
+            held.append(_kinds_of(about))
+        tallied, logged = all_of(held), self._where(_COUNTRIES_LOG)
+        return Condition(f"{_COUNTRIES} WHERE {tallied.sql} UNION ALL {logged.sql}", (*tallied.params, *logged.params))
+
+    def _countries(self, about: list[Condition]) -> Condition:
+        """The countries of the places that match; a filter of countries alone takes all places of one or none."""
+        held = all_of(about)
+        rows = self._connection.execute(
+            f"""SELECT DISTINCT e.country FROM (
+                  SELECT id AS place, country FROM place UNION ALL SELECT NULL, '') e WHERE {held.sql}""",
+            held.params,
+        )
+        return Condition("e.country = ANY(%s::text[])", ([row[0] for row in rows],))
+
+    def read(self, columns: Iterable[str], *, exact: bool = False) -> Rows:
+        """The endpoints themselves with `columns`; a sample of them where too many match, unless `exact`."""
+        wanted: LiteralString = "".join([f"e.{_LITERAL[name]}, " for name in sorted(set(columns))])
+        held = all_of(self._wanted.conditions)
+        share = 1.0 if exact else self._share(held)
+        if share >= 1:
+            return Rows(Condition(f"SELECT {wanted}1::float8 AS n FROM endpoint e WHERE {held.sql}", held.params))
+        looked = one(self._connection.execute(f"SELECT count(*) {_SAMPLE} WHERE e.state = 'o'", [share * 100, SEED]))
+        sql: LiteralString = f"SELECT {wanted}1::float8 AS n {_SAMPLE} WHERE {held.sql}"
+        scale = everything(self._connection) / max(looked[0], 1)
+        return Rows(Condition(sql, (share * 100, SEED, *held.params)), scale=max(scale, 1.0))
+
+    def _share(self, held: Condition) -> float:
+        """How much of the table to look at: all where the planner expects few matches."""
+        plan = one(
+            self._connection.execute(f"EXPLAIN (FORMAT JSON) SELECT FROM endpoint e WHERE {held.sql}", held.params)
+        )
+        if int(plan[0][0]["Plan"]["Plan Rows"]) <= READABLE:
+            return 1.0
+        size = one(self._connection.execute("SELECT reltuples FROM pg_class WHERE oid = 'endpoint'::regclass"))
+        return min(1.0, SAMPLE / max(size[0], 1))
+
+
+def everything(connection: Connection) -> int:
+    """How many open endpoints there are, exactly."""
+    return int(one(connection.execute(_EVERYTHING))[0])
+
+
+_EVERYTHING: LiteralString = f"""
+SELECT coalesce((SELECT endpoints FROM tally_area WHERE area = 'all'), 0)
+  + coalesce((SELECT sum(endpoints) FROM {ENTRIES}), 0)"""
+_SAMPLE: LiteralString = "FROM endpoint e TABLESAMPLE SYSTEM (%s) REPEATABLE (%s)"
+_IDS: Final = frozenset({"service", "place"})
+_LITERAL: Final[dict[str, LiteralString]] = {
+    "ip": "ip",
+    "port": "port",
+    "protocol": "protocol",
+    "service": "service",
+    "certificate": "certificate",
+    "banner": "banner",
+    "place": "place",
+    "first_seen": "first_seen",
+    "last_seen": "last_seen",
+}
+
+
+def _kinds_of(about: list[Condition]) -> Condition:
+    """The kinds of the services that match, and whether an endpoint does of which no service is known."""
+    held = all_of(about)
+    kinds: LiteralString = f"""(e.kind IN (
+      SELECT k.id FROM (SELECT id AS service, name, tunnel, product FROM service) e
+        JOIN tally_kind k ON (k.name, k.tunnel, k.product) = (e.name, e.tunnel, e.product) WHERE {held.sql})
+      OR e.kind IS NULL AND EXISTS (SELECT FROM (SELECT NULL::uuid AS service) e WHERE {held.sql}))"""
+    return Condition(kinds, (*held.params, *held.params))
