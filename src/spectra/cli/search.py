@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from spectra.cli import completion
 from spectra.cli.help import (
     AllOption,
     CsvOption,
@@ -32,7 +33,7 @@ from spectra.errors import BadRequest
 if TYPE_CHECKING:
     from spectra.model.records import Match
 
-_NEGATIVE = re.compile(r'-(?:[a-z_.]+:|").', re.DOTALL)
+_NEGATIVE = re.compile(r'-(?:[a-z_.]+:|["/]).', re.DOTALL)
 _GUARD = "\0"  # cannot occur in an argument, so it marks one without ambiguity
 
 SortOption = Annotated[
@@ -116,7 +117,10 @@ def _point(query: str, error: ApiError) -> None:
 def search(
     context: typer.Context,
     *,
-    query: Annotated[list[str], typer.Argument(metavar="QUERY...", help="Filters and words; all must hold.")],
+    query: Annotated[
+        list[str],
+        typer.Argument(metavar="QUERY...", help="Filters and words; all must hold.", autocompletion=completion.terms),
+    ],
     sort: SortOption = "last_seen",
     limit: LimitOption = 100,
     everything: AllOption = False,
@@ -158,7 +162,12 @@ def _option(name: str, shown: str) -> Any:
 def query(
     context: typer.Context,
     *,
-    selector: Annotated[str, typer.Argument(help="What to select by: any field, such as service, port, city.")] = "",
+    selector: Annotated[
+        str,
+        typer.Argument(
+            help="What to select by: any field, such as service, port, city.", autocompletion=completion.names
+        ),
+    ] = "",
     values: Annotated[list[str] | None, typer.Argument(metavar="VALUE...", help="Any of these.")] = None,
     service: Annotated[str, _option("service", "http")] = "",
     city: Annotated[str, _option("city", "London")] = "",
