@@ -8,7 +8,7 @@ import socket
 import threading
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
 from pathlib import Path
 from types import FrameType
@@ -25,12 +25,16 @@ from spectra.engines import lifecycle
 from spectra.engines.lifecycle import RunState
 from spectra.engines.postgres import PostgresServer
 from spectra.errors import SetupError, SpectraError
+from spectra.flow.download import Bounds
+from spectra.flow.feeds import Feeds
+from spectra.flow.relocation import Relocation
 from spectra.flow.submission import Ingest
 from spectra.flow.workflows import Workflows
 from spectra.identity import tokens
 from spectra.identity.keys import SigningKey
 from spectra.identity.tokens import LocalCredential
 from spectra.ingest.gate import Policy
+from spectra.intel.enrich.cpe import cpe23
 from spectra.model.lifetimes import Lifetimes
 from spectra.settings import LimitsSettings, Settings
 from spectra.store import keys
@@ -134,6 +138,7 @@ def _services(
     gate, buckets = settings.gate, Buckets(database)
     per_minute = settings.ingest_per_minute
     blobs = BlobStore.from_settings(settings.blobs, settings.data_dir)
+    feeds = _feeds(settings, database, blobs)
     ingest = Ingest(
         database,
         blobs,
@@ -146,10 +151,14 @@ def _services(
         limiter=AccountLimit(buckets, "ingest", per_minute),
         max_output_bytes=gate.max_output_bytes,
         clock=now,
+        facts=feeds,
+        cpe=cpe23,
     )
-    workflows = Workflows(ingest)
+    workflows = Workflows(ingest, Relocation(database, feeds, cpe23))
     with ExitStack() as stack:
         stack.callback(ingest.close)
+        feeds.start()
+        stack.callback(feeds.stop)
         if with_workflows:
             workflows.start()
             # Before the database goes away: its threads are loud when that happens to them.
@@ -159,6 +168,7 @@ def _services(
             blobs=blobs,
             ingest=ingest,
             workflows=workflows,
+            feeds=feeds,
             clock=now,
             started=now(),
             max_envelope_bytes=gate.max_envelope_bytes,
@@ -173,6 +183,18 @@ def _services(
             limits=Limits(buckets, _rates(settings.limits)),
             trusted_proxies=tuple(ip_network(text) for text in settings.api.trusted_proxies),
         )
+
+
+def _feeds(settings: Settings, database: Database, blobs: BlobStore) -> Feeds:
+    bounds = settings.feeds
+    return Feeds(
+        database,
+        blobs,
+        settings.data_dir / "feeds",
+        clock=now,
+        bounds=Bounds(bounds.max_bytes, bounds.timeout_s, tuple(ip_network(text) for text in bounds.allow)),
+        update_every=timedelta(seconds=bounds.update_every_s),
+    )
 
 
 def _rates(limits: LimitsSettings) -> dict[str, Rate]:

@@ -124,6 +124,25 @@ class FreshnessSettings(_Section):
     plans_per_account: int = Field(default=1000, ge=1, description="Plans kept of one account; the oldest makes room.")
 
 
+class FeedSettings(_Section):
+    """The feeds that say where hosts are."""
+
+    update_every_s: float = Field(
+        default=24 * 3600, ge=0, description="How often feeds that have a URL are fetched again; 0: only when asked."
+    )
+    max_bytes: int = Field(default=512 * MIB, ge=1024, description="Largest feed that is fetched or taken, as sent.")
+    timeout_s: float = Field(default=300.0, gt=0, description="Longest the download of a feed may take.")
+    allow: list[str] = Field(
+        default_factory=list,
+        description="Networks besides the public Internet that feeds may be fetched from, also by plain http.",
+    )
+
+    @field_validator("allow")
+    @classmethod
+    def _networks(cls, values: list[str]) -> list[str]:
+        return [str(ip_network(value)) for value in values]
+
+
 class ScanSettings(_Section):
     """Scope law and defaults of scanners on this machine."""
 
@@ -194,6 +213,7 @@ class Settings(BaseSettings):
     gate: GateSettings = GateSettings()
     limits: LimitsSettings = LimitsSettings()
     freshness: FreshnessSettings = FreshnessSettings()
+    feeds: FeedSettings = FeedSettings()
     scan: ScanSettings = ScanSettings()
     auth: AuthSettings = AuthSettings()
     log: LogSettings = LogSettings()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable
-from typing import Any, Final, TypeVar
+from typing import Any, BinaryIO, Final, TypeVar
 
 import anyio
 import msgspec
@@ -17,7 +17,7 @@ from starlette.requests import ClientDisconnect
 
 from spectra.api.answers import describe, ref
 from spectra.api.auth import services_of
-from spectra.errors import BadRequest
+from spectra.errors import BadRequest, Unavailable
 
 T = TypeVar("T")
 
@@ -46,25 +46,48 @@ async def read(request: Request, most: int, take: Callable[[int], None] = _free)
     `take` is told of every piece as it arrives, and may refuse it by raising. Raises `BodyTooLarge`, or `BadRequest`
     for a body that took longer than the settings allow or was broken off.
     """
+    body = bytearray()
+
+    def keep(chunk: bytes) -> None:
+        take(len(chunk))
+        body.extend(chunk)
+
+    await _receive(request, most, keep)
+    return bytes(body)
+
+
+async def save(request: Request, most: int, file: BinaryIO) -> None:
+    """The body into `file`, at most `most` bytes. Raises as `read` does, and `Unavailable` where the disk is full."""
+
+    def keep(chunk: bytes) -> None:
+        file.write(chunk)
+
+    try:
+        await _receive(request, most, keep)
+        file.flush()
+    except OSError as error:
+        raise Unavailable(f"The body cannot be stored: {error.strerror}.", reason="disk_full") from error
+
+
+async def _receive(request: Request, most: int, keep: Callable[[bytes], None]) -> None:
     claimed = request.headers.get("content-length", "")
     if claimed.isdecimal() and int(claimed) > most:
         raise BodyTooLarge(int(claimed), most)
     within_s = services_of(request).body_timeout_s
-    body = bytearray()
+    size = 0
     try:
         with anyio.fail_after(within_s):
             async for chunk in request.stream():
-                take(len(chunk))
-                body += chunk
-                if len(body) > most:
-                    raise BodyTooLarge(len(body), most)
+                size += len(chunk)
+                keep(chunk)
+                if size > most:
+                    raise BodyTooLarge(size, most)
     except TimeoutError as error:
         raise BadRequest(
             f"The body did not arrive within {within_s:g} s.", reason="body_too_slow", field="body"
         ) from error
     except ClientDisconnect as error:
         raise BadRequest("The body was broken off.", reason="body_cut_off", field="body") from error
-    return bytes(body)
 
 
 def json_body(kind: type[T], most: int = MAX_JSON_BYTES) -> Any:

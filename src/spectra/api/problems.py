@@ -45,6 +45,18 @@ _BY_REASON: Final[dict[str, int]] = {
     "block_exists": 409,
     "request_decided": 409,
     "busy": 503,
+    "feed_corrupt": 422,
+    "feed_unknown": 422,
+    "feed_unreadable": 422,
+    "feed_provider": 422,
+    "feed_too_large": 413,
+    "feed_fetch_failed": 424,
+    "feed_url_refused": 403,
+    "feed_empty": 422,
+    "feed_shrunk": 409,
+    "feed_other_kind": 409,
+    "feed_no_source": 409,
+    "feed_no_previous": 409,
 }
 _BY_CLASS: Final[tuple[tuple[type[SpectraError], int], ...]] = (
     (NotFound, 404),

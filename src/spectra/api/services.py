@@ -6,10 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from spectra.api.guard import Networks, NoNetworks
 from spectra.api.issuing import Issuer
 from spectra.api.metrics import Metrics
+from spectra.api.networks import Networks, NoNetworks
 from spectra.api.rates import Limits
+from spectra.flow.feeds import Feeds
 from spectra.flow.submission import Ingest
 from spectra.flow.workflows import Workflows
 from spectra.model.lifetimes import Lifetimes
@@ -27,6 +28,7 @@ class Services:
     blobs: BlobStore
     ingest: Ingest
     workflows: Workflows
+    feeds: Feeds
     clock: Callable[[], datetime]
     started: datetime
     max_envelope_bytes: int

@@ -12,26 +12,27 @@ import hashlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
-from spectra.errors import BadRequest, SpectraError, Unavailable
-from spectra.flow.compile import compiled
+from spectra.errors import BadRequest, NotFound, SpectraError, Unavailable
 from spectra.flow.download import Bounds, checked_url, fetch
 from spectra.flow.tables import Tables
-from spectra.intel.enrich.locator import Locator
-from spectra.intel.feeds import Table, shrunk
 from spectra.model.facts import HostFacts
-from spectra.model.feeds import UPLOAD, FeedChange, FeedPage, FeedRecord, Outcome, public_source
+from spectra.model.feeds import UPLOAD, FeedChange, FeedPage, FeedRecord, FeedSet, Outcome, public_source
 from spectra.store import feeds
 from spectra.store.blobs import BlobStore
 from spectra.store.database import Connection, Database
 from spectra.store.feeds import Feed, Validators, Version
 from spectra.store.provenance import Entry, commit
+
+if TYPE_CHECKING:  # numpy takes a while to be imported: not before there is a feed
+    from spectra.intel.enrich.locator import Locator
+    from spectra.intel.feeds import Table
 
 _log = logging.getLogger("spectra.feeds")
 
@@ -155,7 +156,7 @@ class Feeds:
             raise Unavailable("The feeds could not be loaded a moment ago.", reason="feeds_away")
         try:
             tables = [self._tables.get(digest) for digest in now.compiled.values()]
-            self._loaded = Loaded(now.feed_set, Locator(tables) if tables else None)
+            self._loaded = Loaded(now.feed_set, _locator(tables) if tables else None)
         except Exception:
             self._failed = time.monotonic()
             raise
@@ -171,6 +172,13 @@ class Feeds:
         """A feed; raises `NotFound`."""
         return self._page([self._get(name)]).feeds[0]
 
+    def feed_set(self, number: int) -> FeedSet:
+        """What the set of this number holds; raises `NotFound`."""
+        found = feeds.sets(self._database, [number]).get(number)
+        if found is None:
+            raise NotFound(f"There is no feed set {number}.")
+        return found
+
     def _get(self, name: str) -> Feed:
         with self._database.connection() as connection:
             return feeds.get(connection, name)
@@ -179,10 +187,10 @@ class Feeds:
         with self._database.connection() as connection:
             now = feeds.current(connection)
         hosts = feeds.hosts_by_set(self._database)
-        sets = feeds.in_sets(self._database, list(hosts))
+        sets = feeds.sets(self._database, hosts)
 
         def behind(feed: Feed) -> int:
-            held = {number for number, versions in sets.items() if _version(versions, feed) == feed.held.sha256}
+            held = {number for number, one in sets.items() if _rests_on(one, feed)}
             return sum(count for number, count in hosts.items() if number not in held)
 
         total = sum(hosts.values())
@@ -257,6 +265,8 @@ class Feeds:
             raise
 
     def _take(self, name: str, found: _Found, *, by: str, force: bool) -> FeedChange:
+        from spectra.flow.compile import compiled
+
         with self._exclusive(), self._tables.spare() as folder:
             sha256, size = _digest(found.file)
             with self._database.connection() as connection:
@@ -271,7 +281,7 @@ class Feeds:
                 source=found.source,
                 kind=table.kind,
                 format=table.format,
-                provider=found.provider,
+                provider=table.provider or found.provider,
                 version=table.version,
                 sha256=sha256,
                 size=size,
@@ -400,6 +410,12 @@ class Feeds:
 _KINDS: Final = {"added": "updated", "updated": "updated", "rolled_back": "rolled_back", "removed": "removed"}
 
 
+def _locator(tables: Sequence[Table]) -> Locator:
+    from spectra.intel.enrich.locator import Locator
+
+    return Locator(tables)
+
+
 def _digest(file: Path) -> tuple[str, int]:
     with file.open("rb") as stream:
         sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
@@ -411,12 +427,17 @@ def _is_known(old: Feed, sha256: str, found: _Found) -> bool:
     one of its mirrors is late.
     """
     before = old.previous if found.source != UPLOAD else None
-    of = (sha256, found.source, found.provider)
-    return of in [(v.sha256, v.source, v.provider) for v in (old.held, before) if v]
+    return any(
+        (v.sha256, v.source) == (sha256, found.source) and found.provider in ("", v.provider)
+        for v in (old.held, before)
+        if v
+    )
 
 
 def _check(name: str, table: Table, old: Feed | None) -> None:
     """Raises `BadRequest` for what is no feed to rely on, unless somebody looked at it and says so."""
+    from spectra.intel.feeds import shrunk
+
     if not table.networks:
         raise _refused("feed_empty", "It holds no network at all.")
     if old is None:
@@ -437,8 +458,9 @@ def _in_use(found: Iterable[Feed]) -> list[str]:
     return [v.compiled for feed in found for v in (feed.held, feed.previous) if v]
 
 
-def _version(versions: Mapping[str, Mapping[str, str]], feed: Feed) -> str:
-    return versions.get(feed.name, {}).get("sha256", "")
+def _rests_on(one: FeedSet, feed: Feed) -> bool:
+    version = one.feeds.get(feed.name)
+    return version is not None and version.sha256 == feed.held.sha256
 
 
 def _record(feed: Feed, behind: int) -> FeedRecord:

@@ -8,11 +8,13 @@ import shutil
 import tempfile
 from collections.abc import Generator, Iterable
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from spectra.errors import Corrupt
-from spectra.intel.feeds import Table
 from spectra.store.blobs import BlobStore
+
+if TYPE_CHECKING:
+    from spectra.intel.feeds import Table
 
 _ENDING: Final = ".table"
 _SPARE: Final = "incoming-"
@@ -59,6 +61,8 @@ class Tables:
             shutil.rmtree(folder, ignore_errors=True)
 
     def _load(self, digest: str) -> Table:
+        from spectra.intel.feeds import Table
+
         path = self._path(digest)
         with contextlib.suppress(Corrupt):  # or not there
             return Table.load(path, verify=False)

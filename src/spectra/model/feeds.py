@@ -65,6 +65,22 @@ class FeedChange(msgspec.Struct, frozen=True, omit_defaults=True):
     networks_before: int = 0
 
 
+class FeedVersion(msgspec.Struct, frozen=True):
+    """A version of a feed: its own word for itself, the original's SHA-256, and when it was taken."""
+
+    version: str
+    sha256: str
+    updated: datetime
+
+
+class FeedSet(msgspec.Struct, frozen=True):
+    """The versions that answers rest on, by the name of the feed."""
+
+    feed_set: int
+    created: datetime
+    feeds: dict[str, FeedVersion]
+
+
 class FeedSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where to fetch a feed from. `provider` as for files: whose networks a plain list holds."""
 

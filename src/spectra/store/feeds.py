@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
@@ -11,7 +11,7 @@ import msgspec
 
 from spectra.errors import NotFound
 from spectra.model.envelope import canonical
-from spectra.model.feeds import public_source
+from spectra.model.feeds import FeedSet, FeedVersion, public_source
 from spectra.store.database import Connection, Database, one
 from spectra.store.rows import encode
 
@@ -192,10 +192,11 @@ def hosts_by_set(database: Database) -> dict[int, int]:
         return dict(connection.execute("SELECT coalesce(feeds, 0), count(*) FROM host GROUP BY 1").fetchall())
 
 
-def in_sets(database: Database, ids: list[int]) -> dict[int, Mapping[str, Mapping[str, str]]]:
-    """The feeds of these sets: name -> version, sha256, updated."""
+def sets(database: Database, ids: Collection[int]) -> dict[int, FeedSet]:
+    """The feed sets of these numbers, as far as they exist."""
     with database.connection() as connection:
-        return dict(connection.execute("SELECT id, feeds FROM feed_set WHERE id = ANY(%s)", [ids]).fetchall())
+        rows = connection.execute("SELECT id, created, feeds FROM feed_set WHERE id = ANY(%s)", [list(ids)]).fetchall()
+    return {row[0]: FeedSet(row[0], row[1], msgspec.convert(row[2], dict[str, FeedVersion])) for row in rows}
 
 
 def details(database: Database) -> Iterator[tuple[str, dict[str, object]]]:
