@@ -39,8 +39,9 @@ _TCP: Final = """
 9600 omron-fins, 9999 http, 10000 webmin, 10050 zabbix-agent, 10051 zabbix-server, 10250 kubelet, 10255 kubelet-ro,
 10443 https, 11211 memcached, 11434 ollama, 15672 rabbitmq, 16010 hbase, 18245 ge-srtp, 19999 netdata, 20000 dnp3,
 20547 proconos, 25565 minecraft, 25672 rabbitmq-peer, 26257 cockroachdb, 27017 mongodb, 27018 mongodb,
-28017 mongodb-http, 30303 ethereum, 32400 plex, 33060 mysqlx, 34962 profinet, 37777 dahua-dvr, 44818 ethernet-ip, 47808 bacnet,
-50000 sap-or-db2, 50070 hadoop-namenode, 51235 ripple, 61613 stomp, 61616 activemq-openwire, 62078 iphone-sync
+28017 mongodb-http, 30303 ethereum, 32400 plex, 33060 mysqlx, 34962 profinet, 37777 dahua-dvr, 44818 ethernet-ip,
+47808 bacnet, 50000 sap-or-db2, 50070 hadoop-namenode, 51235 ripple, 61613 stomp, 61616 activemq-openwire,
+62078 iphone-sync
 """
 _UDP: Final = """
 7 echo, 9 discard, 13 daytime, 17 qotd, 19 chargen, 37 time, 49 tacacs, 53 dns, 67 dhcp-server, 68 dhcp-client, 69 tftp,
