@@ -70,7 +70,8 @@ def _values(name: str, incomplete: str) -> list[Offer]:
         return []
     listed, comma, last = incomplete.rpartition(",")
     known = PROVIDERS if field.kind == "cloud" else field.choices
-    return [(listed + comma + choice, field.name) for choice in known if choice.startswith(last.lower())]
+    rest = [choice for choice in known if choice not in listed.split(",")]
+    return [(listed + comma + choice, field.name) for choice in rest if choice.startswith(last.lower())]
 
 
 def _example(field: Field) -> str:
