@@ -26,7 +26,8 @@ MAX_WAIT_S = 60.0
 JSON = "application/json"
 FORM = "application/x-www-form-urlencoded"
 _BUSY = frozenset({429, 502, 503, 504})
-_TIMEOUT = httpx.Timeout(connect=5.0, read=120.0, write=120.0, pool=10.0)
+READ_S = 120.0
+SLOW_READ_S = 900.0
 
 
 class BadAnswer(SpectraError):
@@ -60,6 +61,10 @@ def segment(value: str) -> str:
     if value in ("", ".", ".."):
         raise BadRequest(f"{value!r} names nothing", hint="Give an address, a name or an id.")
     return quote(value, safe=":")
+
+
+def _timeout(read_s: float) -> httpx.Timeout:
+    return httpx.Timeout(connect=5.0, read=read_s, write=120.0, pool=10.0)
 
 
 def _retry_after(response: httpx.Response, attempt: int) -> float:
@@ -109,6 +114,7 @@ class _Call(NamedTuple):
     params: Params | None
     content: bytes | None
     headers: Mapping[str, str]
+    wait_s: float
 
 
 class Client:
@@ -141,7 +147,7 @@ class Client:
         self.knows_token = bool(token)
         self._token = token
         self._http = httpx.Client(
-            base_url=self.url, headers=headers, timeout=_TIMEOUT, trust_env=not is_loopback(url), follow_redirects=False
+            base_url=self.url, headers=headers, trust_env=not is_loopback(url), follow_redirects=False
         )
 
     def close(self) -> None:
@@ -169,6 +175,22 @@ class Client:
         """A PUT, PATCH or DELETE with `body` as JSON, if any. It has the same effect twice, so it may be repeated."""
         content = None if body is None else msgspec.json.encode(body)
         with self.open(method, path, content=content, repeat=True) as response:
+            return self._decode(response, kind)
+
+    def slow(
+        self,
+        method: str,
+        path: str,
+        kind: type[T],
+        content: bytes | None = None,
+        *,
+        params: Params | None = None,
+        media_type: str = JSON,
+    ) -> T:
+        """A call whose answer may take minutes, with `content` as it is. Not repeated when the connection breaks."""
+        with self.open(
+            method, path, params=params, content=content, media_type=media_type, wait_s=SLOW_READ_S
+        ) as response:
             return self._decode(response, kind)
 
     def form(self, path: str, kind: type[T], fields: Mapping[str, str]) -> T:
@@ -208,10 +230,14 @@ class Client:
         content: bytes | None = None,
         repeat: bool = False,
         media_type: str = JSON,
+        wait_s: float = READ_S,
     ) -> Generator[httpx.Response]:
-        """The streamed answer of a call that succeeded, after as many attempts as are allowed."""
+        """The streamed answer of a call that succeeded, after as many attempts as are allowed.
+
+        `wait_s` is how long the server may be silent.
+        """
         headers = {"content-type": media_type} if content is not None else {}
-        response = self._attempt_all(_Call(method, path, params, content, headers), repeat=repeat)
+        response = self._attempt_all(_Call(method, path, params, content, headers, wait_s), repeat=repeat)
         try:
             yield response
         except httpx.RequestError as error:  # also an answer that does not decompress
@@ -244,7 +270,12 @@ class Client:
         token = self._token() if callable(self._token) else self._token
         headers = {**call.headers, "authorization": f"Bearer {token}"} if token else call.headers
         return self._http.build_request(
-            call.method, call.path, params=call.params, content=call.content, headers=headers
+            call.method,
+            call.path,
+            params=call.params,
+            content=call.content,
+            headers=headers,
+            timeout=_timeout(call.wait_s),
         )
 
     def _may_repeat(self, error: httpx.TransportError, repeat: bool) -> bool:

@@ -20,11 +20,14 @@ from spectra.cli import (
     auth,
     bench,
     configs,
+    coverage,
+    feeds,
     hosts,
     imports,
     keys,
     node,
     observations,
+    plan,
     provenance,
     scan,
     scopes,
@@ -82,13 +85,16 @@ def _register() -> None:
         ("import", imports.import_, COLLECT, imports.IMPORT_EXAMPLES, Command),
         ("search", search.search, LOOK, search.SEARCH_EXAMPLES, search.QueryCommand),
         ("host", hosts.host, LOOK, hosts.HOST_EXAMPLES, Command),
+        ("coverage", coverage.coverage, LOOK, coverage.COVERAGE_EXAMPLES, search.QueryCommand),
     )
     for name, function, panel, epilog, kind in single:
         app.command(name, cls=kind, rich_help_panel=panel, epilog=epilog)(function)
     groups = (
         ("mesh", search.mesh, LOOK),
+        ("plan", plan.plan, LOOK),
         ("observations", observations.observations, LOOK),
         ("workflows", workflows.workflows, LOOK),
+        ("feeds", feeds.feeds, COLLECT),
         ("provenance", provenance.provenance, TRUST),
         ("auth", auth.auth, TRUST),
         ("accounts", accounts.accounts, TRUST),

@@ -12,7 +12,7 @@ import typer
 from spectra.cli.help import JsonOption, examples
 from spectra.cli.ids import LOOK_AT, resolve, short
 from spectra.cli.local import Machine
-from spectra.cli.output import Column, Target, console, emit, note, text
+from spectra.cli.output import Column, Target, console, emit, note, plural, text
 from spectra.cli.pages import Command, Group
 from spectra.cli.safe import safe
 from spectra.cli.times import ago, stamp
@@ -106,6 +106,21 @@ def _versions(client: Client, workflow_id: str, watch: bool) -> Iterator[Workflo
     note("Still running after an hour; look again later.")
 
 
+def follow(client: Client, workflow_id: str) -> WorkflowRecord | None:
+    """Draw how far a workflow that goes over all hosts is, until it ends; returns how it ended."""
+    from spectra.cli.progress import bar
+
+    record = None
+    with bar("looking hosts up") as progress:
+        for record in _versions(client, workflow_id, watch=True):
+            progress.move(record.done, max(record.total, 1), _share(record))
+    return record
+
+
+def _share(record: WorkflowRecord) -> str:
+    return f"{record.done:,} of {plural(record.total, 'host')}"
+
+
 def _progress(record: WorkflowRecord, shown: int) -> int:
     """Print what is new: the head the first time, then the steps after the first `shown - 1`; returns the new count."""
     screen = console()
@@ -115,7 +130,8 @@ def _progress(record: WorkflowRecord, shown: int) -> int:
     for step in record.steps[max(shown - 1, 0) :]:
         screen.print("  ✗" if step.error else "  ✓", text(f"{step.name}: {step.error}" if step.error else step.name))
     if record.status in ("done", "failed"):
-        screen.print(" ", text(f"{record.status}: {record.error}" if record.error else "done", STYLES[record.status]))
+        ended = f"done, {_share(record)}" if record.total else "done"
+        screen.print(" ", text(f"{record.status}: {record.error}" if record.error else ended, STYLES[record.status]))
     return len(record.steps) + 1
 
 
@@ -124,6 +140,8 @@ def _head(record: WorkflowRecord) -> Iterator[Text]:
 
     yield Text.assemble((safe(record.workflow_id), "bold"), f"  {safe(record.name)}  ", text(record.status))
     yield Text(f"  created {stamp(record.created)} UTC", style="dim")
+    if record.total:
+        yield Text(f"  {_share(record)}", style="dim")
     if record.observation_id:
         yield Text(f"  observation {safe(record.observation_id)}", style="dim")
 
