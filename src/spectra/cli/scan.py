@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 import typer
 
@@ -24,6 +24,7 @@ from spectra.errors import BadRequest, SpectraError
 
 if TYPE_CHECKING:
     from spectra.cli.local import Signer
+    from spectra.collect.ports import Ports
     from spectra.collect.prepare import Prepared
     from spectra.collect.scanners.base import Progress, RawOutput, Scanner, ScanRequest
     from spectra.collect.targets import Target as ScanTarget
@@ -48,6 +49,10 @@ AllowOption = Annotated[
 ]
 ConsentOption = Annotated[
     str, typer.Option("--consent", metavar="REASON", help="Record for a day who agreed to the scan, and why.")
+]
+PlanOption = Annotated[str, typer.Option("--plan", metavar="ID", help="Scan what this plan says, oldest first.")]
+MostOption = Annotated[
+    int, typer.Option("--max", min=0, metavar="N", help="At most so many targets of the plan; 0: all.")
 ]
 
 
@@ -76,35 +81,34 @@ def scan(
     out: Annotated[Path | None, typer.Option("--out", "-o", metavar="FILE", help="Keep the original output.")] = None,
     name: Annotated[str, typer.Option("--name", metavar="SCAN_ID", help="The scan's id; made up if left out.")] = "",
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before a long scan.")] = False,
+    plan: PlanOption = "",
+    most: MostOption = 0,
     json: JsonOption = False,
 ) -> None:
     """Scan targets and show what was found, keep the tool's output with -o, or submit it with --submit.
 
     Before any packet the do-not-scan list, special-use ranges (RFC 6890, which need --allow) and recorded consent are
     checked. Ctrl-C ends the scan and keeps, or submits, what was found until then.
+
+    With --plan the targets of a plan are scanned, each on the ports it is planned for. Run it again to go on: what was
+    submitted is gone from the plan.
     """
     from spectra.collect.ports import parse_ports
-    from spectra.collect.scanners.base import ScanRequest
     from spectra.collect.scanners.choose import choose
     from spectra.model.envelope import Privacy
 
     machine = Machine.of(context)
     _require_place(out)
     job = Job(machine, _scan_id(name), Privacy(privacy), out, json, machine.signer() if submit else None)
+    pace = _Pace(machine.settings, job.privacy, rate, timeout)
+    law = _Law(machine.settings, tuple(allow or ()), consent, skip)
+    if plan:
+        _require_alone(targets, from_file, ports)
+        raise typer.Exit(_work_off(_Wanted(plan, scanner, most), job, law, pace))
     wanted = _targets(targets or [], from_file)
     port_list = parse_ports(ports)
     tool = choose(scanner)
-    settings = machine.settings
-    prepared = _prepare(wanted, settings, allow or [], consent, skip)
-    request = ScanRequest(
-        targets=prepared.targets,
-        ports=port_list,
-        scope=prepared.scope,
-        rate=rate or settings.scan.rate,
-        concurrency=settings.scan.concurrency,
-        timeout_s=timeout or settings.scan.timeout_s,
-        privacy=job.privacy,
-    )
+    request = pace.request(law.prepare(wanted), port_list)
     _announce(tool, request, yes)
     raise typer.Exit(job.finish(_run(tool, request), " ".join(target.text for target in wanted)))
 
@@ -114,7 +118,59 @@ SCAN_EXAMPLES = examples(
     "spectra scan 192.168.1.0/24 --allow 192.168.1.0/24 --ports top100",
     "spectra scan www.example.org --scanner nmap -p 22,80,443 -o scan.xml",
     "spectra scan -f targets.txt --privacy meta-only --submit --name weekly-17",
+    "spectra scan --plan plan-0f1e2d3c4b5a69788796 --submit --max 500",
 )
+
+
+@dataclass(frozen=True)
+class _Pace:
+    """How hard to scan, and what to keep of it."""
+
+    settings: Settings
+    privacy: Privacy
+    rate: int
+    timeout: float
+
+    def request(self, prepared: Prepared, ports: Ports) -> ScanRequest:
+        """The scan of what was prepared."""
+        from spectra.collect.scanners.base import ScanRequest
+
+        scan = self.settings.scan
+        return ScanRequest(
+            targets=prepared.targets,
+            ports=ports,
+            scope=prepared.scope,
+            rate=self.rate or scan.rate,
+            concurrency=scan.concurrency,
+            timeout_s=self.timeout or scan.timeout_s,
+            privacy=self.privacy,
+        )
+
+
+class _Wanted(NamedTuple):
+    """The plan to work off, what to scan it with, and how much of it."""
+
+    plan: str
+    scanner: str
+    most: int
+
+
+def _work_off(wanted: _Wanted, job: Job, law: _Law, pace: _Pace) -> int:
+    """Scan the targets of a plan."""
+    from spectra.cli.planned import Work, choose, work_off
+    from spectra.collect.ports import Ports
+
+    work = Work(choose(wanted.scanner), law.prepare, lambda prepared: pace.request(prepared, Ports()))
+    with job.machine.client(patient=True, notify=note) as client:
+        return work_off(client, wanted.plan, job, work, wanted.most)
+
+
+def _require_alone(targets: Sequence[str] | None, file: Path | None, ports: str) -> None:
+    """A plan says itself what is scanned."""
+    if targets or file or ports != DEFAULT_PORTS:
+        raise BadRequest(
+            "a plan has its own targets and ports", field="plan", hint="Leave out TARGET, --from-file and --ports."
+        )
 
 
 def _require_place(out: Path | None) -> None:
@@ -145,31 +201,41 @@ def _targets(words: Sequence[str], file: Path | None) -> tuple[ScanTarget, ...]:
     return found
 
 
-def _prepare(
-    targets: tuple[ScanTarget, ...], settings: Settings, allow: Sequence[str], reason: str, skip: bool
-) -> Prepared:
-    """Check and resolve; where only consent is missing, record what `reason` or the person at the terminal says."""
-    import asyncio
+@dataclass(frozen=True)
+class _Law:
+    """What this command may scan besides the settings, and who agreed to it."""
 
-    from spectra.cli.scopes import ask, law, record_consent
-    from spectra.collect.prepare import prepare
-    from spectra.collect.scope import OutOfScope
+    settings: Settings
+    allow: tuple[str, ...]
+    reason: str
+    skip: bool
 
-    def attempt() -> Prepared:
-        return asyncio.run(prepare(targets, law(settings, allow), datetime.now(UTC), skip=skip))
+    def prepare(self, targets: tuple[ScanTarget, ...], what: str = "") -> Prepared:
+        """Check and resolve; where only consent is missing, record what `reason` or the person at the terminal says.
 
-    try:
-        prepared = attempt()
-    except OutOfScope as error:
-        if error.reason != "no_consent":
-            raise
-        now = datetime.now(UTC)
-        said = reason or ask(", ".join(target.text for target in targets))  # all that is going on record
-        record_consent([target.text for target in targets], said, now, expires=now + CONSENT_LASTS)
-        prepared = attempt()
-    for fault in prepared.skipped:
-        note(f"left out: {fault.message}")
-    return prepared
+        `what` names the targets in that question; by default all that is going on record.
+        """
+        import asyncio
+
+        from spectra.cli.scopes import ask, law, record_consent
+        from spectra.collect.prepare import prepare
+        from spectra.collect.scope import OutOfScope
+
+        def attempt() -> Prepared:
+            return asyncio.run(prepare(targets, law(self.settings, self.allow), datetime.now(UTC), skip=self.skip))
+
+        try:
+            prepared = attempt()
+        except OutOfScope as error:
+            if error.reason != "no_consent":
+                raise
+            now = datetime.now(UTC)
+            said = self.reason or ask(what or ", ".join(target.text for target in targets))
+            record_consent([target.text for target in targets], said, now, expires=now + CONSENT_LASTS)
+            prepared = attempt()
+        for fault in prepared.skipped:
+            note(f"left out: {fault.message}")
+        return prepared
 
 
 def _announce(tool: Scanner, request: ScanRequest, yes: bool) -> None:
@@ -214,14 +280,16 @@ class Job:
             for said in output.notes:
                 note(f"{output.tool}: {said}")
         if self.out:
-            self._save(outputs, self.out)
+            self.save(outputs, self.out)
         if self.signer:
-            self._submit(outputs, source, self.signer)
+            self.deliver(outputs, source, self.signer)
+            note(f"Next: spectra search scan:{self.scan_id}")
         elif not self.out:
-            self._show(outputs)
+            self.show(outputs)
         return 130 if any(output.stopped for output in outputs) else 0
 
-    def _save(self, outputs: Sequence[RawOutput], path: Path) -> None:
+    def save(self, outputs: Sequence[RawOutput], path: Path) -> None:
+        """Write the first output to `path` and further ones beside it."""
         from spectra.cli.output import replaced
 
         for number, output in enumerate(outputs):
@@ -231,7 +299,7 @@ class Job:
                 stream.write(output.data)
             note(f"{output.tool} output kept in {file}")
 
-    def _submit(self, outputs: Sequence[RawOutput], source: str, signer: Signer) -> None:
+    def deliver(self, outputs: Sequence[RawOutput], source: str, signer: Signer) -> None:
         """Send every output; keep those that could not be sent, also after Ctrl-C, then raise the first reason."""
         failed: list[SpectraError] = []
         for number, output in enumerate(outputs, 1):
@@ -248,7 +316,6 @@ class Job:
             for error in failed[1:]:
                 note("\n".join(describe(error)))
             raise failed[0]
-        note(f"Next: spectra search scan:{self.scan_id}")
 
     def _send(self, output: RawOutput, source: str, signer: Signer) -> Receipt:
         from spectra.collect.submission import seal
@@ -295,7 +362,8 @@ class Job:
             private_file.write(path, output.data)
         note(f"The output was not submitted; it is kept. Send it later: spectra import {path} --source {self.scan_id}")
 
-    def _show(self, outputs: Sequence[RawOutput]) -> None:
+    def show(self, outputs: Sequence[RawOutput]) -> None:
+        """Print the open endpoints."""
         from spectra.cli.found import COLUMNS, found
 
         rows = chain.from_iterable(found(output.data) for output in outputs)
