@@ -1,0 +1,50 @@
+"""Cursors: where a page ended, as text that a client hands back unchanged.
+
+A struct in JSON with a short check before it. A cursor gives no rights, so the check only has to catch damage, and the
+cursor of another list.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from typing import Final, TypeVar
+
+import msgspec
+
+from spectra.errors import BadRequest
+
+T = TypeVar("T")
+
+MAX_LENGTH: Final = 2000
+_CHECK: Final = 6  # bytes
+
+
+def write(value: object, purpose: str) -> str:
+    """The text of `value` (a struct) for the list called `purpose`."""
+    body = msgspec.json.encode(value)
+    return _text(_check(body, purpose) + body)
+
+
+def read(text: str, kind: type[T], purpose: str) -> T:
+    """The struct that `write` made `text` of; raises `BadRequest` naming `cursor` for anything else."""
+    try:
+        padded = text[:MAX_LENGTH].encode("ascii") + b"=" * (-len(text) % 4)
+        data = base64.b64decode(padded, altchars=b"-_", validate=True)
+        if _text(data) != text or data[:_CHECK] != _check(data[_CHECK:], purpose):
+            raise _damaged()
+        return msgspec.json.decode(data[_CHECK:], type=kind)
+    except (ValueError, msgspec.DecodeError) as error:  # of base64, ASCII or the struct
+        raise _damaged() from error
+
+
+def _text(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def _check(body: bytes, purpose: str) -> bytes:
+    return hashlib.sha256(f"{purpose} cursor".encode() + body).digest()[:_CHECK]
+
+
+def _damaged() -> BadRequest:
+    return BadRequest("The cursor is damaged.", hint="Pass next_cursor of the page before, unchanged.", field="cursor")
