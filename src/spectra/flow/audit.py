@@ -1,9 +1,9 @@
 """Walking the provenance chain: every hash, every signature, every blob, and on request the whole graph.
 
-The plain walk shows that no entry, no submission's row, no contributor, key or token, no block, no do-not-scan entry
-and no blob was changed, added or removed. The deep walk also reads the log and holds it against its digests, folds the
-graph again from it and recomputes every content address: an edited sighting, endpoint, name, service, banner or
-certificate is named.
+The plain walk shows that no entry, no submission's row, no contributor, key or token, no block, no do-not-scan entry,
+no feed and no blob was changed, added or removed. The deep walk also reads the log and holds it against its digests,
+folds the graph again from it and recomputes every content address: an edited sighting, endpoint, name, service, banner
+or certificate is named.
 
 What it cannot show is that the newest entries were removed together with all they tell of: compare the head with one
 kept elsewhere for that.
@@ -19,7 +19,7 @@ from spectra.identity import dsse, payload
 from spectra.identity.errors import IdentityError
 from spectra.identity.keys import PublicKey
 from spectra.model.records import ChainReport
-from spectra.store import accounts, audit, blocks, do_not_scan, keys, token_keys
+from spectra.store import accounts, audit, blocks, do_not_scan, feeds, keys, token_keys
 from spectra.store.audit import Stored
 from spectra.store.blobs import BlobStore
 from spectra.store.database import Database
@@ -27,7 +27,7 @@ from spectra.store.provenance import GENESIS, Link, links
 
 Progress = Callable[[int, int], None]
 _BATCH: Final = 200
-_RECORDED: Final = ("key.", "credential.", "account.", "role.", "token-key.", "block.", "do_not_scan.")
+_RECORDED: Final = ("key.", "credential.", "account.", "role.", "token-key.", "block.", "do_not_scan.", "feed.")
 """Kinds of entry whose newest says what the row of its subject is."""
 _ALTERED: Final = (
     audit.altered_log,
@@ -108,7 +108,7 @@ class _Walk:
         self.entries = link.seq
 
     def _told(self, link: Link, detail: dict[str, Any], stored: Stored | None) -> None:
-        if link.kind == "role.removed":
+        if link.kind in ("role.removed", "feed.removed"):
             self._identities.pop(link.subject, None)
         elif link.kind.startswith(_RECORDED):
             self._identities[link.subject] = link.seq, detail
@@ -156,13 +156,13 @@ class _Walk:
                 yield _Broken("the log has rows of an observation that is not settled", seq, observation_id)
 
     def _altered_identities(self) -> Iterator[_Broken]:
-        rooms = (keys, accounts, token_keys, blocks, do_not_scan)
+        rooms = (keys, accounts, token_keys, blocks, do_not_scan, feeds)
         rows = {subject: detail for room in rooms for subject, detail in room.details(self._database).items()}
         now = {subject: audit.plain(detail) for subject, detail in rows.items()}
         for subject in sorted(now.keys() | self._identities.keys()):
             seq, told = self._identities.get(subject, (None, None))
             if told != now.get(subject):
-                reason = f"key, token, block or do-not-scan entry {subject[:16]} is not what the chain says it is"
+                reason = f"key, token, block, do-not-scan entry or feed {subject[:16]} is not what the chain says it is"
                 yield _Broken(reason, seq, subject, observation=False)
 
 

@@ -288,6 +288,7 @@ class Feeds:
                 networks=table.networks,
                 compiled="",
                 updated=self._clock(),
+                taken_by=by,
                 built=table.built,
             )
             outcome: Outcome = "updated" if old else "added"
@@ -326,19 +327,19 @@ class Feeds:
             present = feeds.find(connection, name)
             if (present and present.held) != (old and old.held):
                 raise Unavailable(f"Feed {name} was just changed by somebody else.", reason="conflict")
-            detail: dict[str, object] = {"name": name}
+            detail: dict[str, object] = {"name": name, "taken_by": by}
             if new is None:
                 feeds.remove(connection, name)
             elif file is None:
-                held = msgspec.structs.replace(new, updated=now)
+                held = msgspec.structs.replace(new, updated=now, taken_by=by)
                 feeds.swap(connection, name, held)
                 detail = feeds.detail(name, held)
             else:  # while the lock is held, or another coordinator might discard an equal table
                 held = msgspec.structs.replace(new, compiled=self._tables.put(file))
                 feeds.take(connection, name, held, validators)
                 detail = feeds.detail(name, held)
-            detail |= {"by": by, "feed_set": feeds.new_set(connection, now)}
-            return None, [Entry(f"feed.{_KINDS[outcome]}", name, detail, now)]
+            feeds.new_set(connection, now)
+            return None, [Entry(f"feed.{_KINDS[outcome]}", feeds.subject(name), detail, now)]
 
         commit(self._database, work)
         _log.info("feed %s", outcome, extra={"spectra.feed": name, "user.name": by})
@@ -475,6 +476,7 @@ def _record(feed: Feed, behind: int) -> FeedRecord:
         size=held.size,
         networks=held.networks,
         updated=held.updated,
+        taken_by=held.taken_by,
         checked=feed.checked,
         provider=held.provider,
         built=held.built,

@@ -22,7 +22,8 @@ class FeedRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     `kind` is `geo`, `asn`, `cloud` or `as-names`; `version` is the feed's own word for itself, `built` the time it
     gives for that. `sha256` and `size` are the original's. `updated` is when this version was taken, `checked` the last
     attempt to get another and `error` why that failed. `previous` is the version that a rollback brings back.
-    `hosts_behind` counts the stored hosts that rest on another version, or on none.
+    `taken_by` took it: a contributor, or `schedule`. `hosts_behind` counts the stored hosts that rest on another
+    version, or on none.
     """
 
     name: str
@@ -34,6 +35,7 @@ class FeedRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     size: int
     networks: int
     updated: datetime
+    taken_by: str
     checked: datetime
     provider: str = ""
     built: datetime | None = None

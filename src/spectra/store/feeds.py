@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
@@ -31,6 +31,7 @@ class Version(msgspec.Struct, frozen=True):
     networks: int
     compiled: str
     updated: datetime
+    taken_by: str
     built: datetime | None = None
 
 
@@ -61,7 +62,7 @@ class Current(NamedTuple):
     compiled: dict[str, str]
 
 
-_FIELDS: Final = "source, kind, format, provider, version, sha256, size, networks, compiled, updated, built"
+_FIELDS: Final = "source, kind, format, provider, version, sha256, size, networks, compiled, updated, taken_by, built"
 _SELECT = f"SELECT name, {_FIELDS}, previous, checked, error, etag, modified, lease FROM feed"
 
 
@@ -126,7 +127,7 @@ def swap(connection: Connection, name: str, new: Version) -> None:
 
 
 _VALUES: Final = """%(source)s, %(kind)s, %(format)s, %(provider)s, %(version)s, decode(%(sha256)s, 'hex'), %(size)s,
-  %(networks)s, decode(%(compiled)s, 'hex'), %(updated)s, %(built)s"""
+  %(networks)s, decode(%(compiled)s, 'hex'), %(updated)s, %(taken_by)s, %(built)s"""
 _REPLACED: Final = ", ".join(f"{field} = excluded.{field}" for field in _FIELDS.split(", "))
 
 
@@ -199,10 +200,14 @@ def sets(database: Database, ids: Collection[int]) -> dict[int, FeedSet]:
     return {row[0]: FeedSet(row[0], row[1], msgspec.convert(row[2], dict[str, FeedVersion])) for row in rows}
 
 
-def details(database: Database) -> Iterator[tuple[str, dict[str, object]]]:
-    """What the newest provenance entry of each feed has to say, by its name: as the rows are now."""
-    for feed in every(database):
-        yield feed.name, detail(feed.name, feed.held)
+def subject(name: str) -> str:
+    """What the chain's entries about a feed are about."""
+    return f"feed:{name}"
+
+
+def details(database: Database) -> dict[str, dict[str, object]]:
+    """What the newest provenance entry of each feed has to say, by its subject: as the rows are now."""
+    return {subject(feed.name): detail(feed.name, feed.held) for feed in every(database)}
 
 
 def detail(name: str, held: Version) -> dict[str, object]:
@@ -211,6 +216,8 @@ def detail(name: str, held: Version) -> dict[str, object]:
 
 
 def _feed(row: tuple[Any, ...]) -> Feed:
-    name, source, kind, form, provider, version, sha256, size, networks, compiled, updated, built, previous, *rest = row
-    held = Version(source, kind, form, provider, version, sha256.hex(), size, networks, compiled.hex(), updated, built)
-    return Feed(name, held, msgspec.convert(previous, Version) if previous else None, *rest)
+    name, *fields, previous, checked, error, etag, modified, lease = row
+    told = dict(zip(_FIELDS.split(", "), fields, strict=True))
+    held = Version(**told | {"sha256": told["sha256"].hex(), "compiled": told["compiled"].hex()})
+    before = msgspec.convert(previous, Version) if previous else None
+    return Feed(name, held, before, checked, error, etag, modified, lease)

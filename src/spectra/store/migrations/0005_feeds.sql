@@ -13,6 +13,7 @@ CREATE TABLE feed (
     networks int8 NOT NULL,
     compiled bytea NOT NULL, -- the compiled table's address in the blob store
     updated  timestamptz NOT NULL, -- when this version was taken
+    taken_by text NOT NULL, -- contributor, or 'schedule'
     previous jsonb, -- the version before, as store/feeds.py Version
     checked  timestamptz NOT NULL, -- the last attempt to get another
     error    text NOT NULL DEFAULT '', -- why that failed
