@@ -13,7 +13,7 @@ from pydantic import SecretStr
 
 from spectra import app
 from spectra.engines.postgres import PostgresServer
-from spectra.settings import ApiSettings, BlobSettings, DatabaseSettings, GateSettings, Settings
+from spectra.settings import ApiSettings, BlobSettings, DatabaseSettings, GateSettings, LimitsSettings, Settings
 from tests.api.node import Node, serving
 from tests.support.postgres import drop, embedded, in_database, reachable_folder
 
@@ -23,7 +23,7 @@ __all__ = ["embedded"]
 # A package's, not the session's: there is one workflow engine in a process, and other rooms' tests start it too.
 @pytest.fixture(scope="package")
 def node(embedded: PostgresServer) -> Iterator[Node]:
-    """A node with every engine running; limits are wide but for the rate, which is off."""
+    """A node with every engine running; limits are wide but for the rates, which are off."""
     name, folder = f"spectra_api_{secrets.token_hex(6)}", reachable_folder()
     with psycopg.connect(embedded.url, autocommit=True) as admin:
         admin.execute(sql.SQL("CREATE DATABASE {} ENCODING 'UTF8'").format(sql.Identifier(name)))
@@ -32,6 +32,7 @@ def node(embedded: PostgresServer) -> Iterator[Node]:
             api=ApiSettings(body_timeout_s=20.0),
             database=DatabaseSettings(url=SecretStr(in_database(embedded.url, name)), pool_size=6),
             gate=GateSettings(rate_per_minute=0, max_envelope_bytes=4 * 1024 * 1024),
+            limits=LimitsSettings(plan_per_minute=0, requests_per_hour=0, requests_per_hour_total=0),
             blobs=BlobSettings(),
         )
         try:

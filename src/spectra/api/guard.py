@@ -8,18 +8,21 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
-from typing import Final, NamedTuple, Protocol
+from typing import Final, Generic, TypeVar
 
 import anyio
 import anyio.to_thread
 from fastapi import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from spectra.api.networks import Networks
 from spectra.api.problems import problem
 from spectra.errors import BadRequest, SpectraError
-from spectra.model.limits import Address, Nets, merged, plain
+from spectra.model.limits import Address, DoNotScanList, Nets, merged, plain
 from spectra.store import blocks, do_not_scan
 from spectra.store.database import Database
+
+T = TypeVar("T")
 
 _log = logging.getLogger("spectra.api")
 
@@ -35,71 +38,58 @@ class Blocked(SpectraError):
     reason = "blocked"
 
 
-class Networks(Protocol):
-    """What the feeds know of autonomous systems."""
+class Kept(Generic[T]):
+    """A value that is read again at most every `KEEP_S` seconds, by one at a time. Thread-safe."""
 
-    def asn(self, ip: str) -> int:
-        """The AS that announces `ip`; 0 where that is unknown."""
-        ...
+    def __init__(self, load: Callable[[], T], first: T) -> None:
+        self._load = load
+        self._lock = threading.Lock()
+        self._asked = -KEEP_S
+        self.known = False
+        self.value = first
 
-    def prefixes(self, asn: int) -> Sequence[str]:
-        """The networks (CIDR) of an AS; none where it is unknown."""
-        ...
+    def read(self) -> T:
+        """Read now. Blocks, and raises what `load` does."""
+        self.value = self._load()
+        self.known = True
+        self._asked = time.monotonic()
+        return self.value
 
-
-class NoNetworks:
-    """Without feeds nothing is known of any AS, so that blocking one is refused."""
-
-    def asn(self, ip: str) -> int:
-        """Unknown."""
-        return 0
-
-    def prefixes(self, asn: int) -> Sequence[str]:
-        """None."""
-        return ()
-
-
-class _State(NamedTuple):
-    """What is refused: networks and ASNs of clients, and networks as targets."""
-
-    nets: Nets
-    asns: frozenset[int]
-    targets: tuple[str, ...]
-    as_of: datetime
+    def due(self) -> bool:
+        """Whether to read again; if it was read before, only one caller is told so."""
+        with self._lock:
+            now = time.monotonic()
+            due = now - self._asked >= KEEP_S
+            if due:
+                self._asked = now
+            return due or not self.known
 
 
 class Refusals:
-    """What stands in the database on who is refused, read again at most every `KEEP_S` seconds. Thread-safe."""
+    """What stands in the database on who is refused as a client, and what is not to be scanned."""
 
     def __init__(self, database: Database, clock: Callable[[], datetime], networks: Networks) -> None:
         self._database = database
         self._clock = clock
         self._networks = networks
-        self._lock = threading.Lock()
-        self._state = _State(Nets(()), frozenset(), (), clock())
-        self._asked = -KEEP_S
+        self._built: tuple[tuple[str, ...], Nets] = ((), Nets(()))
+        self._merged: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
+        self._clients = Kept(self._read_clients, self._built[1])
+        self._targets = Kept(self._read_targets, DoNotScanList(clock(), ()))
         self._thread = anyio.CapacityLimiter(1)
 
-    def read(self) -> None:
-        """Read anew, as after a change made here. Blocks; raises `Unavailable`."""
-        now = self._clock()
-        found = blocks.standing(self._database, now)
-        with self._database.connection() as connection:
-            excluded = do_not_scan.excluded(connection, now)
-        of_asns = (network for asn in excluded.asns for network in self._networks.prefixes(asn))
-        self._state = _State(
-            Nets(block.network for block in found if block.network),
-            frozenset(block.asn for block in found if block.asn),
-            tuple(merged((*excluded.networks, *of_asns))),
-            now,
-        )
-        self._asked = time.monotonic()
+    def changed(self) -> None:
+        """Read anew, after a change made here. Blocks; raises `Unavailable`."""
+        self._clients.read()
+        self._targets.read()
 
-    def targets(self) -> tuple[tuple[str, ...], datetime]:
-        """The networks that are not to be scanned, and as of when. Blocks; raises `Unavailable`."""
-        if self._due():
-            self.read()
-        return self._state.targets, self._state.as_of
+    def networks_of(self, network: str, asn: int) -> Sequence[str]:
+        """What a block is about: its network, or those of its AS."""
+        return [network] if network else self._networks.prefixes(asn)
+
+    def targets(self) -> DoNotScanList:
+        """The networks that are not to be scanned. Blocks; raises `Unavailable`."""
+        return self._targets.read() if self._targets.due() else self._targets.value
 
     async def refuses(self, address: Address) -> bool:
         """Whether a client of this address is refused; one on this machine never is.
@@ -108,26 +98,32 @@ class Refusals:
         """
         if address.is_loopback:
             return False
-        if self._due():
+        if self._clients.due():
             with anyio.move_on_after(_WAIT_S):
                 await anyio.to_thread.run_sync(self._try, abandon_on_cancel=True, limiter=self._thread)
-        state = self._state
-        return address in state.nets or bool(state.asns and self._networks.asn(str(address)) in state.asns)
-
-    def _due(self) -> bool:
-        """Whether it is time to read again; if so, the caller does and nobody else."""
-        with self._lock:
-            now = time.monotonic()
-            due = now - self._asked >= KEEP_S
-            if due:
-                self._asked = now
-            return due
+        return address in self._clients.value
 
     def _try(self) -> None:
         try:
-            self.read()
+            self._clients.read()
         except SpectraError as error:
             _log.warning("blocks could not be read; the last known hold", extra={"error.message": error.message})
+
+    def _read_clients(self) -> Nets:
+        found = blocks.standing(self._database, self._clock())
+        networks = tuple(net for block in found for net in self.networks_of(block.network, block.asn))
+        if networks != self._built[0]:
+            self._built = (networks, Nets(networks))
+        return self._built[1]
+
+    def _read_targets(self) -> DoNotScanList:
+        now = self._clock()
+        with self._database.connection() as connection:
+            never = do_not_scan.excluded(connection, now)
+        networks = (*never.networks, *(net for asn in never.asns for net in self._networks.prefixes(asn)))
+        if networks != self._merged[0]:
+            self._merged = (networks, tuple(merged(networks)))
+        return DoNotScanList(now, self._merged[1])
 
 
 class Guard:

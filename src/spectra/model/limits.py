@@ -110,6 +110,8 @@ class Nets:
 def network_of(text: str, *, field: str = "network") -> Network:
     """An address or network in CIDR notation; `BadRequest` naming `field` for anything else, host bits included."""
     try:
+        if "%" in text:
+            raise ValueError("a zone is of one machine alone")  # noqa: TRY301 - as the library would
         return ipaddress.ip_network(text.strip())
     except ValueError as error:
         hint = "Write it as 192.0.2.0/24 or 2001:db8::/32."

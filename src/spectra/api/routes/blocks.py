@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated
 from uuid import UUID
@@ -15,9 +16,8 @@ from spectra.api.answers import answer, described
 from spectra.api.auth import ServicesDep, caller_of, scope
 from spectra.api.bodies import described_body, json_body
 from spectra.api.guard import address_of, refusals_of
-from spectra.api.services import Services
 from spectra.errors import BadRequest
-from spectra.model.limits import MAX_ASN, Address, BlockRecord, Network, NetworkText, Written, network_of
+from spectra.model.limits import MAX_ASN, Address, BlockRecord, Nets, NetworkText, Written, network_of
 from spectra.store import blocks
 
 router = APIRouter(tags=["blocks"])
@@ -68,7 +68,7 @@ def add(request: Request, services: ServicesDep, new: Annotated[NewBlock, json_b
     if (new.network is None) == (new.asn is None):
         raise BadRequest("Name either a network or an AS.", field="network")
     network = network_of(new.network) if new.network is not None else None
-    _check(services, network, new.asn or 0, address_of(request))
+    _check(refusals_of(request).networks_of(str(network or ""), new.asn or 0), new, address_of(request))
     record = blocks.add(
         services.database,
         network=str(network or ""),
@@ -79,7 +79,7 @@ def add(request: Request, services: ServicesDep, new: Annotated[NewBlock, json_b
         until=new.until,
         targets=new.targets,
     )
-    refusals_of(request).read()
+    refusals_of(request).changed()
     return answer(record, 201)
 
 
@@ -93,30 +93,27 @@ def add(request: Request, services: ServicesDep, new: Annotated[NewBlock, json_b
 def remove(request: Request, services: ServicesDep, block_id: UUID) -> Response:
     """Answers the block as it was."""
     record = blocks.remove(services.database, block_id, by=caller_of(request).contributor, now=services.clock())
-    refusals_of(request).read()
+    refusals_of(request).changed()
     return answer(record)
 
 
-def _check(services: Services, network: Network | None, asn: int, caller: Address | None) -> None:
+def _check(networks: Sequence[str], new: NewBlock, caller: Address | None) -> None:
     """Refuse a block that would have no effect, or lock out who asks for it."""
-    if network is not None and network.is_loopback:
+    field = "asn" if new.asn else "network"
+    if not networks:
         raise BadRequest(
-            f"{network} is this machine, which is never blocked.",
-            field="network",
+            f"No feed knows a network of AS{new.asn}.", field=field, hint="`spectra feeds status` shows what there is."
+        )
+    if any(network_of(network).is_loopback for network in networks):
+        raise BadRequest(
+            f"{networks[0]} is this machine, which is never blocked.",
+            field=field,
             hint="Its users hold tokens and keys: revoke those.",
         )
-    if asn and not services.networks.prefixes(asn):
-        raise BadRequest(
-            f"No feed knows a network of AS{asn}.",
-            field="asn",
-            hint="`spectra feeds status` shows the feeds there are.",
-        )
-    if caller is None or caller.is_loopback:
-        return
-    if (network is not None and caller in network) or (asn and services.networks.asn(str(caller)) == asn):
+    if caller is not None and not caller.is_loopback and caller in Nets(networks):
         raise BadRequest(
             f"You would lock yourself out: {caller} lies in it.",
             reason="own_network",
-            field="asn" if asn else "network",
+            field=field,
             hint="Ask from this machine itself, which is never blocked.",
         )

@@ -131,10 +131,10 @@ def ask(request: Request, services: ServicesDep, form: Annotated[Form, json_body
 )
 def public(request: Request, accept: Annotated[str, Header(include_in_schema=False)] = "") -> Response:
     """For scanners: `Accept: text/plain` has one network a line, anything else JSON. At most two seconds old."""
-    networks, as_of = refusals_of(request).targets()
+    found = refusals_of(request).targets()
     if _prefers_text(accept):
-        return Response("".join(f"{network}\n" for network in networks), media_type="text/plain")
-    return answer(DoNotScanList(as_of, networks))
+        return Response("".join(f"{network}\n" for network in found.networks), media_type="text/plain")
+    return answer(found)
 
 
 @router.get(
@@ -172,7 +172,7 @@ def approve(
     """Its network is on the list from now on."""
     by = caller_of(request).contributor
     decided = do_not_scan.approve(services.database, request_id, by=by, now=services.clock(), note=decision.note)
-    refusals_of(request).read()
+    refusals_of(request).changed()
     return answer(decided)
 
 
@@ -229,7 +229,7 @@ def add(request: Request, services: ServicesDep, new: Annotated[NewEntry, json_b
         by=caller_of(request).contributor,
         now=services.clock(),
     )
-    refusals_of(request).read()
+    refusals_of(request).changed()
     return answer(entry, 201)
 
 
@@ -243,7 +243,7 @@ def add(request: Request, services: ServicesDep, new: Annotated[NewEntry, json_b
 def remove(request: Request, services: ServicesDep, entry_id: UUID) -> Response:
     """Answers the entry as it was."""
     entry = do_not_scan.remove(services.database, entry_id, by=caller_of(request).contributor, now=services.clock())
-    refusals_of(request).read()
+    refusals_of(request).changed()
     return answer(entry)
 
 
