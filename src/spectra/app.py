@@ -18,6 +18,7 @@ import uvicorn
 from spectra import __version__, logs
 from spectra.api.app import create_app
 from spectra.api.issuing import Issuer
+from spectra.api.networks import FeedNetworks
 from spectra.api.protocol import BoundedHttp
 from spectra.api.rates import Limits
 from spectra.api.services import Services
@@ -42,6 +43,7 @@ from spectra.store.blobs import BlobStore
 from spectra.store.database import Database, migrate
 from spectra.store.limits import AccountLimit, Buckets, Rate
 from spectra.store.plans import Keeping
+from spectra.store.tallies import Folder
 
 _log = logging.getLogger("spectra")
 
@@ -163,6 +165,9 @@ def _services(
             workflows.start()
             # Before the database goes away: its threads are loud when that happens to them.
             stack.callback(workflows.stop)
+            folder = Folder(database)
+            folder.start()
+            stack.callback(folder.stop)
         yield Services(
             database=database,
             blobs=blobs,
@@ -181,6 +186,7 @@ def _services(
             lifetimes=Lifetimes(settings.freshness.services, settings.freshness.default_s),
             keeping=Keeping(settings.freshness.plan_days, settings.freshness.plans_per_account),
             limits=Limits(buckets, _rates(settings.limits)),
+            networks=FeedNetworks(feeds.locator),
             trusted_proxies=tuple(ip_network(text) for text in settings.api.trusted_proxies),
         )
 

@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime
 from typing import Final, Literal, NamedTuple
 
 import msgspec
@@ -101,11 +102,33 @@ class Count(msgspec.Struct, frozen=True):
 
 
 class FeedInUse(msgspec.Struct, frozen=True):
-    """A feed that places rest on, and how old it is."""
+    """A feed that places rest on: its own word for its version, and when it was taken."""
 
     name: str
+    kind: str
     version: str
-    updated: str
+    updated: datetime
+
+
+class Stats(msgspec.Struct, frozen=True):
+    """`GET /v0/stats`: what the graph holds.
+
+    `hosts`, `hosts_placed` (of which a place is known) and `endpoints` (open ones) are exact, the others estimates
+    where they are many. `oldest` and `newest` are when the endpoints that were not seen for longest, and last
+    of all, were last seen open.
+    """
+
+    hosts: int
+    hosts_placed: int
+    endpoints: int
+    services: int
+    certificates: int
+    names: int
+    observations: int
+    places: int
+    oldest: datetime | None
+    newest: datetime | None
+    feeds: tuple[FeedInUse, ...]
 
 
 def read_facets(text: str) -> tuple[Asked, ...]:

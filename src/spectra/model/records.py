@@ -8,6 +8,7 @@ from typing import Literal
 import msgspec
 
 from spectra.model.envelope import Counts, Problem
+from spectra.model.facets import Facet, Total
 from spectra.model.observation import Certificate, Evidence, Service
 
 
@@ -117,10 +118,15 @@ class Match(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class SearchPage(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A page of matches; `next_cursor` is opaque and empty on the last page."""
+    """A page of matches; `next_cursor` is opaque and empty on the last page.
+
+    `total` and `facets`, where they were asked for, are of all matches, and count endpoints.
+    """
 
     matches: tuple[Match, ...]
     next_cursor: str = ""
+    total: Total | None = None
+    facets: dict[str, Facet] | None = None
 
 
 class ObservationRecord(msgspec.Struct, frozen=True, omit_defaults=True):

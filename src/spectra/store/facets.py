@@ -19,12 +19,9 @@ from spectra.model.facets import Asked, Facet, FacetValue, Total
 from spectra.model.query import Query
 from spectra.store.database import Connection, Database
 from spectra.store.filters import Condition, resolve
-from spectra.store.populations import Population, Rows, everything
+from spectra.store.populations import ENOUGH, Population, Rows, everything
 from spectra.store.tallies import ENTRIES, snapshot
 from spectra.store.timeline import PROTOCOL_NAME
-
-ENOUGH: Final = 400
-"""Matches in a sample; of fewer little can be said, and reading them all costs little."""
 
 
 class Answer(NamedTuple):
@@ -185,7 +182,7 @@ class _Answering:
     def _read(self, asked: Sequence[Asked], known: Total | None, exact: bool) -> tuple[Total, dict[str, Facet]]:
         """From the endpoints themselves; what is `known` of the total makes a sample's numbers better."""
         columns = [_VALUES[one.name].key for one in asked]
-        rows = self._population.read(columns, exact=exact)
+        rows = self._population.read(columns, exact=exact, known=known and known.count)
         found = self._find(rows, asked)
         if rows.scale > 1 and found.total < ENOUGH:
             rows = self._population.read(columns, exact=True)

@@ -11,15 +11,18 @@ import re
 from collections.abc import Iterable
 from typing import Final, Literal, LiteralString, NamedTuple
 
-from spectra.model.query import Query
+from spectra.model.query import Query, Term, Text, Value
 from spectra.store.database import Connection, one
 from spectra.store.filters import Condition, Filter, all_of
+from spectra.store.lookups import expected
 from spectra.store.tallies import ENTRIES
 
 READABLE: Final = 100_000
 """Endpoints that are read for one answer before a sample is taken instead; about 60 ms."""
 SAMPLE: Final = 60_000
 """Endpoints looked at for a sample, whether they match or not; about 15 ms."""
+ENOUGH: Final = 400
+"""Matches in a sample; of fewer little can be said, and reading them all costs little."""
 SEED: Final = 1
 """The same pages are looked at each time, so that an answer does not change while the data does not."""
 
@@ -47,7 +50,6 @@ _OF_PLACES: Final = frozenset({"place"})
 _OF_KINDS: Final = frozenset({"service", "place", "port", "protocol"})
 # Fields of which all services of one kind, or all places of one country, have the same to say.
 _KIND_FIELDS: Final = frozenset({"service", "product", "country", "port", "protocol"})
-_KIND_FACETS: Final = frozenset({"service", "product", "country", "port", "protocol"})
 
 _OPEN: LiteralString = "'o'::\"char\" AS state"
 _SERVICES: LiteralString = f"""
@@ -74,6 +76,7 @@ class Population:
     def __init__(self, connection: Connection, query: Query, wanted: Filter) -> None:
         self._connection = connection
         self._wanted = wanted
+        self._terms = query.terms
         self._fields = {term.field for term in query.terms}
         self._columns = [frozenset(_COLUMN.findall(c.sql)) - {"state"} for c in wanted.conditions]
 
@@ -91,7 +94,7 @@ class Population:
             return Rows(self._where(_SERVICES), "services")
         if spoken <= _OF_PLACES:
             return Rows(self._where(_PLACES), "places")
-        if self._fields <= _KIND_FIELDS and frozenset(facets) <= _KIND_FACETS and self._is_simple():
+        if self._fields <= _KIND_FIELDS and frozenset(facets) <= _KIND_FIELDS and self._is_simple():
             return Rows(self._kinds(), "kinds")
         return None
 
@@ -100,37 +103,28 @@ class Population:
         return Condition(f"{relation} WHERE {held.sql}", held.params)
 
     def _is_simple(self) -> bool:
-        """Whether each condition is about the service, the place, or neither."""
-        return all(c <= {"service"} or c <= {"place"} or c <= {"port", "protocol"} for c in self._columns)
-
-    def _about(self, column: str) -> list[Condition]:
-        return [c for c, spoken in zip(self._wanted.conditions, self._columns, strict=True) if column in spoken]
+        """Whether countries are told by their codes, and no condition is about more than one thing."""
+        codes = all(_is_code(value) for term in self._terms if term.field == "country" for value in term.values)
+        return codes and all(c <= {"service"} or c <= {"place"} or c <= {"port", "protocol"} for c in self._columns)
 
     def _kinds(self) -> Condition:
         """By country and kind; the log still has the ids, so the filter holds there as it is."""
-        held = [c for c, spoken in zip(self._wanted.conditions, self._columns, strict=True) if not spoken & _IDS]
-        if about := self._about("place"):
-            held.append(self._countries(about))
-        if about := self._about("service"):
+        parts = list(zip(self._wanted.conditions, self._columns, strict=True))
+        held = [condition for condition, spoken in parts if not spoken & {"service", "place"}]
+        held += [_country(term) for term in self._terms if term.field == "country"]
+        if about := [condition for condition, spoken in parts if "service" in spoken]:
             held.append(_kinds_of(about))
         tallied, logged = all_of(held), self._where(_COUNTRIES_LOG)
         return Condition(f"{_COUNTRIES} WHERE {tallied.sql} UNION ALL {logged.sql}", (*tallied.params, *logged.params))
 
-    def _countries(self, about: list[Condition]) -> Condition:
-        """The countries of the places that match; a filter of countries alone takes all places of one or none."""
-        held = all_of(about)
-        rows = self._connection.execute(
-            f"""SELECT DISTINCT e.country FROM (
-                  SELECT id AS place, country FROM place UNION ALL SELECT NULL, '') e WHERE {held.sql}""",
-            held.params,
-        )
-        return Condition("e.country = ANY(%s::text[])", ([row[0] for row in rows],))
+    def read(self, columns: Iterable[str], *, exact: bool = False, known: int | None = None) -> Rows:
+        """The endpoints themselves with `columns`; a sample of them where too many match, unless `exact`.
 
-    def read(self, columns: Iterable[str], *, exact: bool = False) -> Rows:
-        """The endpoints themselves with `columns`; a sample of them where too many match, unless `exact`."""
+        `known` is how many match, if a tally knows; the planner is asked otherwise.
+        """
         wanted: LiteralString = "".join([f"e.{_LITERAL[name]}, " for name in sorted(set(columns))])
         held = all_of(self._wanted.conditions)
-        share = 1.0 if exact else self._share(held)
+        share = 1.0 if exact else self._share(held, known)
         if share >= 1:
             return Rows(Condition(f"SELECT {wanted}1::float8 AS n FROM endpoint e WHERE {held.sql}", held.params))
         looked = one(self._connection.execute(f"SELECT count(*) {_SAMPLE} WHERE e.state = 'o'", [share * 100, SEED]))
@@ -138,12 +132,9 @@ class Population:
         scale = everything(self._connection) / max(looked[0], 1)
         return Rows(Condition(sql, (share * 100, SEED, *held.params)), scale=max(scale, 1.0))
 
-    def _share(self, held: Condition) -> float:
-        """How much of the table to look at: all where the planner expects few matches."""
-        plan = one(
-            self._connection.execute(f"EXPLAIN (FORMAT JSON) SELECT FROM endpoint e WHERE {held.sql}", held.params)
-        )
-        if int(plan[0][0]["Plan"]["Plan Rows"]) <= READABLE:
+    def _share(self, held: Condition, known: int | None) -> float:
+        """How much of the table to look at: all where few matches are to be expected."""
+        if (expected(self._connection, held) if known is None else known) <= READABLE:
             return 1.0
         size = one(self._connection.execute("SELECT reltuples FROM pg_class WHERE oid = 'endpoint'::regclass"))
         return min(1.0, SAMPLE / max(size[0], 1))
@@ -158,7 +149,6 @@ _EVERYTHING: LiteralString = f"""
 SELECT coalesce((SELECT endpoints FROM tally_area WHERE area = 'all'), 0)
   + coalesce((SELECT sum(endpoints) FROM {ENTRIES}), 0)"""
 _SAMPLE: LiteralString = "FROM endpoint e TABLESAMPLE SYSTEM (%s) REPEATABLE (%s)"
-_IDS: Final = frozenset({"service", "place"})
 _LITERAL: Final[dict[str, LiteralString]] = {
     "ip": "ip",
     "port": "port",
@@ -170,6 +160,15 @@ _LITERAL: Final[dict[str, LiteralString]] = {
     "first_seen": "first_seen",
     "last_seen": "last_seen",
 }
+
+
+def _is_code(value: Value) -> bool:
+    return isinstance(value, Text) and len(value.text) == 2 and not value.prefix
+
+
+def _country(term: Term) -> Condition:
+    codes = [value.text for value in term.values if isinstance(value, Text)]
+    return Condition("e.country <> ALL(%s::text[])" if term.negated else "e.country = ANY(%s::text[])", (codes,))
 
 
 def _kinds_of(about: list[Condition]) -> Condition:

@@ -1,31 +1,57 @@
-"""How much the store holds."""
+"""How much the store holds: hosts and endpoints from the tallies, the rest counted while that is cheap."""
 
 from __future__ import annotations
 
 from typing import Final, LiteralString
 
+from spectra.model.facets import FeedInUse, Stats
 from spectra.store.database import Connection, Database, one
+from spectra.store.tallies import ENTRIES, snapshot
 
 EXACT_BELOW: Final = 100_000
 
 _ROWS: Final[dict[str, LiteralString]] = {
-    "hosts": "FROM host",
-    "endpoints": "FROM endpoint WHERE state = 'o'",
     "services": "FROM service",
     "certificates": "FROM certificate",
     "observations": "FROM observation",
 }
+_MORE: Final[dict[str, LiteralString]] = {"names": "FROM hostname", "places": "FROM place"}
+_SEEN: LiteralString = "SELECT (SELECT min(last_seen) FROM endpoint), (SELECT max(last_seen) FROM endpoint)"
+_FEEDS: LiteralString = "SELECT name, kind, version, updated FROM feed ORDER BY name"
+_UNPLACED: LiteralString = f"""
+SELECT coalesce(sum(hosts), 0) FROM (
+  SELECT hosts FROM tally_place WHERE place IS NULL UNION ALL SELECT hosts FROM {ENTRIES} WHERE place IS NULL) t"""
+_HELD: LiteralString = f"""
+SELECT coalesce(sum(hosts), 0), coalesce(sum(endpoints), 0) FROM (
+  SELECT hosts, endpoints FROM tally_area WHERE area = 'all' UNION ALL SELECT hosts, endpoints FROM {ENTRIES}) t"""
 
 
 def counts(database: Database) -> dict[str, int]:
     """Hosts, endpoints (open ones), services, certificates and observations.
 
-    Exact below about 100,000 rows. Above, counting would read a whole table for every status request, so the number is
-    the planner's estimate: `pg_class.reltuples` scaled to the table's present size, and for open endpoints the share
-    that the latest ANALYZE found (the server runs one by itself when some per cent have changed).
+    Hosts and endpoints are exact, the others below about 100,000 rows. Above, counting would read a whole table for
+    every status request, so the number is the planner's estimate: `pg_class.reltuples` scaled to the table's size.
     """
-    with database.connection() as connection:
-        return {name: _count(connection, rows) for name, rows in _ROWS.items()}
+    with snapshot(database) as connection:
+        held = _held(connection)
+        return {**held, **{name: _count(connection, rows) for name, rows in _ROWS.items()}}
+
+
+def summary(database: Database) -> Stats:
+    """What the graph holds, of one moment."""
+    with snapshot(database) as connection:
+        held = _held(connection)
+        rows = {name: _count(connection, rows) for name, rows in (_ROWS | _MORE).items()}
+        unplaced = int(one(connection.execute(_UNPLACED))[0])
+        oldest, newest = one(connection.execute(_SEEN))
+        feeds = tuple(FeedInUse(*row) for row in connection.execute(_FEEDS))
+        placed = held["hosts"] - unplaced
+        return Stats(**held, **rows, hosts_placed=placed, oldest=oldest, newest=newest, feeds=feeds)
+
+
+def _held(connection: Connection) -> dict[str, int]:
+    hosts, endpoints = one(connection.execute(_HELD))
+    return {"hosts": int(hosts), "endpoints": int(endpoints)}
 
 
 def _count(connection: Connection, rows: LiteralString) -> int:
