@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from spectra.model.envelope import Counts, Output, Payload, Privacy, canonical, sha256_hex
+from spectra.model.facts import HostFacts
 from spectra.model.observation import (
     Banner,
     Certificate,
@@ -88,7 +89,7 @@ class Scribe:
 
     def __call__(
         self,
-        records: Sequence[HostSeen | NameSeen | Silent | Swept],
+        records: Sequence[HostSeen | NameSeen | Silent | Swept | HostFacts],
         *,
         at: datetime = T0,
         contributor: str = "alice",

@@ -2,215 +2,80 @@
 
 from __future__ import annotations
 
-import ipaddress
-import random
-import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from spectra.model.observation import Banner, EndpointSeen, Protocol, Service, State
-from spectra.model.query import FIELDS, WORDS, Moment, Network, Ports, Query, Term, Text, Value, format_query, parse
+from spectra.model.facts import HostFacts, Place
+from spectra.model.observation import Certificate
+from spectra.model.query import (
+    FIELDS,
+    WORDS,
+    Moment,
+    Network,
+    Numbers,
+    Ports,
+    Query,
+    Regex,
+    Term,
+    Text,
+    Times,
+    Value,
+    format_query,
+    parse,
+)
 from spectra.store import lookups, search
 from spectra.store.database import Database, one
 from tests.store.scribe import T0, Scribe, host, seen
-
-DAY = timedelta(days=1)
-
-PRODUCTS = ["nginx", "Apache httpd", "Apache Tomcat/Coyote JSP engine", "OpenSSH", "Foo - Bar (v2)", "---", ""]
-VERSIONS = ["1.2", "1.2.3", "1.20", "1.2p1", "1.2-rc", "9.2p1 Debian 2", ""]
-SERVICES = ["http", "https", "ssh", "imap", "HTTP", "s", ""]
-SPEECH = ["welcome", "to", "nginx", "login", "page", "42", "SSH"]
-NAMES = [
-    "example.org",
-    "a.example.org",
-    "b.a.example.org",
-    "notexample.org",
-    "examplexorg",
-    "100%.example.org",
-    "x_y",
-    "b.xay",
-]
-ADDRESSES = ["10.0.0.1", "10.0.0.2", "10.0.1.200", "10.255.255.255", "11.0.0.0", "192.0.2.7", "2001:db8::1", "::ffff"]
-PORTS = [0, 21, 22, 80, 443, 8080, 65535]
-SCANS = ["weekly", "nightly", "odd'; --"]
-PEOPLE = ["alice", "bob", "Łukasz"]
-
-Key = tuple[str, int, str]
-
-
-# The model -----------------------------------------------------------------------------------------------------------
-
-
-@dataclass
-class Endpoint:
-    """One endpoint as a person would note it down; `looks` are the scans and contributors that listed it."""
-
-    ip: str
-    port: int
-    protocol: Protocol
-    service: Service | None
-    banner: Banner | None
-    names: Sequence[str]
-    last_seen: datetime
-    state: State = "open"
-    looks: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
-
-    @property
-    def key(self) -> Key:
-        """What the store knows it by."""
-        return (self.ip, self.port, self.protocol)
-
-
-def world(write: Scribe) -> list[Endpoint]:
-    """Some fifty endpoints with everything there is to ask about, written into the store and returned.
-
-    Each host is looked at twice; the second look leaves one endpoint out, confirms most and finds others gone.
-    """
-    chance = random.Random(7)
-    endpoints: list[Endpoint] = []
-    for ip in ADDRESSES:
-        at, names = T0 + chance.randint(0, 5) * DAY, chance.sample(NAMES, chance.randint(0, 4))
-        mine = list({e.key: e for e in (_endpoint(chance, ip, at, names) for _ in range(9))}.values())
-        _look(write, chance, at, mine)
-        for endpoint in mine[1:]:
-            endpoint.state = chance.choice(["open", "open", "closed", "filtered"])
-            if endpoint.state == "open":
-                endpoint.last_seen = at + 7 * DAY
-            else:
-                endpoint.service = endpoint.banner = None
-        _look(write, chance, at + 7 * DAY, mine[1:])
-        endpoints += mine
-    return endpoints
-
-
-def _endpoint(chance: random.Random, ip: str, at: datetime, names: Sequence[str]) -> Endpoint:
-    service = Service(
-        name=chance.choice(SERVICES),
-        product=chance.choice(PRODUCTS),
-        version=chance.choice(VERSIONS),
-        tunnel=chance.choice(["", "tls"]),
-    )
-    title, text = (" ".join(chance.choices(SPEECH, k=chance.randint(0, 4))) for _ in range(2))
-    return Endpoint(
-        ip,
-        chance.choice(PORTS),
-        chance.choice(("tcp", "udp", "sctp")),
-        service if chance.random() < 0.8 else None,
-        Banner(text=text, title=title) if chance.random() < 0.8 else None,
-        names,
-        at,
-    )
-
-
-def _look(write: Scribe, chance: random.Random, at: datetime, endpoints: Sequence[Endpoint]) -> None:
-    scan, contributor = chance.choice(SCANS), chance.choice(PEOPLE)
-    for endpoint in endpoints:
-        endpoint.looks.append((scan, contributor))
-    listed = [EndpointSeen(e.port, e.protocol, e.state, e.service, e.banner) for e in endpoints]
-    write([host(endpoints[0].ip, at, *listed, names=endpoints[0].names)], at=at, scan_id=scan, contributor=contributor)
-
-
-def expected(endpoints: Sequence[Endpoint], query: Query) -> set[Key]:
-    """The keys of the endpoints that satisfy `query`, by the words of the documentation."""
-    return {e.key for e in endpoints if _satisfies(e, query)}
-
-
-def _satisfies(e: Endpoint, query: Query) -> bool:
-    if e.state != "open" and not any(term.field == "state" for term in query.terms):
-        return False
-    seen_by = [t for t in query.terms if t.field in ("scan", "contributor") and not t.negated]
-    if seen_by and not any(all(_looked(look, term) for term in seen_by) for look in e.looks):
-        return False
-    others = [term for term in query.terms if term not in seen_by]
-    return all(any(_holds(e, term.field, value) for value in term.values) != term.negated for term in others)
-
-
-def _looked(look: tuple[str, str], term: Term) -> bool:
-    return any(isinstance(v, Text) and v.text == look[term.field == "contributor"] for v in term.values)
-
-
-def _holds(e: Endpoint, name: str, value: Value) -> bool:
-    match value:
-        case Network(first, last):
-            low, ip, high = (ipaddress.ip_address(a) for a in (first, e.ip, last))
-            return low.version == ip.version and int(low) <= int(ip) <= int(high)
-        case Ports(low, high):
-            return low <= e.port <= high
-        case Moment(at):
-            return e.last_seen >= at if name == "since" else e.last_seen < at
-        case Text():
-            return _HOLDS[name](e, value.text.lower(), value)
-
-
-def _service(e: Endpoint, text: str, value: Text) -> bool:
-    if e.service is None:
-        return False
-    name = e.service.name.lower()
-    if value.prefix:
-        return name != "" and name.startswith(text)
-    return name == text or (len(text) > 1 and f"{name}s" == text and e.service.tunnel == "tls")
-
-
-def _product(e: Endpoint, text: str, value: Text) -> bool:
-    if e.service is None or not e.service.product:
-        return False
-    wanted, words = _cut(text), _cut(e.service.product.lower())
-    if not wanted:
-        return (value.prefix and not text) or e.service.product.lower() == text
-    return _contains(words, wanted, prefix=value.prefix)
-
-
-def _version(e: Endpoint, text: str, value: Text) -> bool:
-    if e.service is None or not e.service.version.lower().startswith(text):
-        return False
-    if value.prefix:
-        return e.service.version != ""
-    rest = e.service.version[len(text) :]
-    return not rest or not rest[0].isalnum()
-
-
-def _words(e: Endpoint, text: str, _: Text) -> bool:
-    return e.banner is not None and _contains(_cut(f"{e.banner.title} {e.banner.text}".lower()), _cut(text))
-
-
-def _title(e: Endpoint, text: str, _: Text) -> bool:
-    return e.banner is not None and _contains(_cut(e.banner.title.lower()), _cut(text))
-
-
-def _cut(text: str) -> list[str]:
-    return [word for word in re.split(r"[\s!-/:-@\[-`{-~]+", text) if word]
-
-
-def _contains(words: Sequence[str], wanted: Sequence[str], *, prefix: bool = False) -> bool:
-    stretches = (list(words[i : i + len(wanted)]) for i in range(len(words) - len(wanted) + 1))
-    if not prefix:
-        return list(wanted) in stretches
-    return any(s[:-1] == list(wanted[:-1]) and s[-1].startswith(wanted[-1]) for s in stretches)
-
-
-_HOLDS: dict[str, Callable[[Endpoint, str, Text], bool]] = {
-    WORDS: _words,
-    "title": _title,
-    "service": _service,
-    "product": _product,
-    "version": _version,
-    "protocol": lambda e, text, _: e.protocol == text,
-    "state": lambda e, text, _: e.state == text,
-    "hostname": lambda e, text, _: any(n == text or n.endswith(f".{text}") for n in e.names),
-    "scan": lambda e, _, value: any(scan == value.text for scan, _ in e.looks),
-    "contributor": lambda e, _, value: any(who == value.text for _, who in e.looks),
-}
-
+from tests.store.world import (
+    ADDRESSES,
+    DAY,
+    MACS,
+    NAMES,
+    PEOPLE,
+    PRODUCTS,
+    SCANS,
+    SERIALS,
+    SERVICES,
+    SPEECH,
+    SYSTEMS,
+    VERSIONS,
+    Key,
+    expected,
+    world,
+)
 
 # Queries against the model -------------------------------------------------------------------------------------------
 
 _times = st.integers(-1, 14).map(lambda day: Moment(T0 + day * DAY)) | st.just(Moment(T0 + timedelta(hours=1)))
 _speech = st.lists(st.sampled_from([*SPEECH, "absent", "WELCOME"]), min_size=1, max_size=3).map(" ".join)
+
+
+_regexes = st.sampled_from(
+    [
+        "^a",
+        "p$",
+        "x|e",
+        "[a-z]{4}",
+        r"\d",
+        r"\bto\b",
+        r"open.?ssh",
+        "(foo|e).*r",
+        "é",
+        r"\.org",
+        "Z",
+        r"1\.[2-9]",
+        "[^a-z]",
+    ]
+).map(Regex)
+_days = st.integers(-1, 40).map(lambda day: T0 + day * DAY)
+_stretches = (
+    st.builds(Times, _days, st.none())
+    | st.builds(Times, st.none(), _days)
+    | st.tuples(_days, st.integers(1, 20)).map(lambda pair: Times(pair[0], pair[0] + pair[1] * DAY))
+)
 
 
 def _text(*choices: str) -> st.SearchStrategy[Value]:
@@ -243,6 +108,37 @@ _ASKED: dict[str, st.SearchStrategy[Value]] = {
     ),
     "version": _pattern(*VERSIONS, "1", "1.", "9.2p1", "debian", "%"),
     "hostname": _text(*NAMES, "org", "e.org", "0%.example.org", "xay", "y"),
+    "cpe": _text(
+        "a:openbsd:openssh",
+        "*:openbsd:openssh:9.2",
+        "o:linux",
+        "*:f5",
+        "*:*:nginx:1.2",
+        "a:foo:bar\\+\\+",
+        "a:open",
+        "*",
+    ),
+    "os": _pattern(*SYSTEMS, "linux", "freebsd 13", "LINUX 5", "release"),
+    "vendor": _pattern("raspberry", "pi trading", "intel", "Corporate", "x"),
+    "mac": _text(*[mac for mac in MACS if mac], "00:00:00:00:00:00")
+    | st.sampled_from(["", "00:1b:21", "b8", "ff", "00:1b:2"]).map(lambda start: Text(start, prefix=True)),
+    "country": _text("US", "FR", "DE", "France", "united states")
+    | st.sampled_from(["", "Fra", "united"]).map(lambda start: Text(start, prefix=True)),
+    "region": _pattern("California", "île-de-france", "Cali", "x"),
+    "city": _pattern("Paris", "paris-plage", "San", "Francisco", "ASHBURN"),
+    "asn": st.sampled_from([Numbers(13335, 13335), Numbers(1, 2**32 - 1), Numbers(64512, 65534), Numbers(1, 5000)]),
+    "org": _pattern("amazon", "amazon com", "Cloudflare", "orange s", "inc", "Ora"),
+    "cloud": _text("aws", "gcp", "aws/us-east-1", "aws/s3", "cloudflare", "aws/x", "gcp/us-east-1")
+    | st.sampled_from(["", "a", "aws/", "aws/eu"]).map(lambda start: Text(start, prefix=True)),
+    "cert.subject": _pattern("example", "www.example.org", "example ltd", "a.example.org", "Exam"),
+    "cert.issuer": _pattern("let's encrypt", "R3", "example root", "C=US", "enc"),
+    "cert.san": _text("example.org", "www.example.org", "0%.example.org", "192.0.2.7", "2001:db8::1", "org", "x"),
+    "cert.sha256": st.sampled_from(["", "1", "ab", "f", "00000"]).map(lambda start: Text(start, prefix=True))
+    | _text("ab" * 32),
+    "cert.serial": _text(*[serial for serial in SERIALS if serial], "4a"),
+    "cert.expires": _stretches,
+    "first_seen": _stretches,
+    "last_seen": _stretches,
     "since": _times,
     "before": _times,
     "scan": _text(*SCANS, "week"),
@@ -250,9 +146,14 @@ _ASKED: dict[str, st.SearchStrategy[Value]] = {
 }
 
 
+for _name in _ASKED:
+    if not _name or FIELDS[_name].regex:
+        _ASKED[_name] |= _regexes
+
+
 def test_every_field_is_asked() -> None:
-    """A field added to the language cannot be forgotten here."""
-    assert _ASKED.keys() == {WORDS, *FIELDS}
+    """A field added to the language cannot be forgotten here; one is read as times of another."""
+    assert _ASKED.keys() == {WORDS, *FIELDS} - {"cert.expired"}
 
 
 @st.composite
@@ -281,6 +182,8 @@ def test_any_query_finds_what_the_model_finds(
 ) -> None:
     """Up to three terms of any kind: each match and no other, whether keys were few enough to be listed or not."""
     monkeypatch.setattr(lookups, "FEW", few)
+    monkeypatch.setattr(lookups, "MANY", few)
+    monkeypatch.setattr(lookups, "NARROW", few)
     endpoints = world(write)
 
     @settings(max_examples=250, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -430,3 +333,40 @@ def test_what_was_written_is_found_whatever_it_holds(database: Database, write: 
             query = Query((Term(name, (Text(text),)),))
             assert parse(format_query(query), T0) == query
             assert found(database, query) == [(ip, 80, "tcp")], name
+
+
+def test_a_place_is_one_place(database: Database, write: Scribe) -> None:
+    """Paris in France is not the Paris in Texas; what is nowhere is not in France either."""
+    france, texas = Place(country="FR", city="Paris"), Place(country="US", region="Texas", city="Paris")
+    write([HostFacts("10.0.0.1", 1, france), host("10.0.0.1", T0, seen(80))])
+    write([HostFacts("10.0.0.2", 1, texas), host("10.0.0.2", T0, seen(80))])
+    write([host("10.0.0.3", T0, seen(80))])
+    assert ask(database, "city:paris country:fr") == [("10.0.0.1", 80)]
+    assert ask(database, "city:paris -country:fr") == [("10.0.0.2", 80)]
+    assert ask(database, "-country:fr") == [("10.0.0.2", 80), ("10.0.0.3", 80)]
+    assert ask(database, "-country:*") == [("10.0.0.3", 80)]
+
+
+def test_an_expired_certificate(database: Database, write: Scribe) -> None:
+    """`cert.expired` asks at the time of asking; a certificate that does not say is neither."""
+    ends = {80: T0 + 10 * DAY, 81: T0 + 50 * DAY, 82: None}
+    certificates = {port: Certificate(sha256=f"{port:02x}" * 32, not_after=end) for port, end in ends.items()}
+    write([host("10.0.0.1", T0, seen(83), *(seen(port, certificate=c) for port, c in certificates.items()))])
+    assert ask(database, "cert.expired:true") == [("10.0.0.1", 80)]
+    assert ask(database, "cert.expired:false") == [("10.0.0.1", 81)]
+    assert ask(database, "-cert.expired:true") == [("10.0.0.1", 81), ("10.0.0.1", 82), ("10.0.0.1", 83)]
+    assert ask(database, "cert.expires:30d") == [("10.0.0.1", 81)]
+    assert ask(database, "cert.expires:<10d") == [("10.0.0.1", 80)]
+
+
+def test_a_cpe_name_is_found_by_what_the_store_made_of_it(database: Database, write: Scribe) -> None:
+    """The names made of product and version count as those of the tool do."""
+    write([host("10.0.0.1", T0, seen(80, "http", "nginx", "1.2")), host("10.0.0.2", T0, seen(80, "http"))])
+    with database.connection() as connection:
+        connection.execute(
+            "UPDATE service SET cpe23 = '{cpe:2.3:a:f5:nginx:1.2:*:*:*:*:*:*:*}' WHERE product = 'nginx'"
+        )
+    for text in ("f5:nginx", "cpe:2.3:a:f5:nginx:1.2", "*:nginx:1.*", "a:f5"):
+        assert ask(database, f"cpe:{text}") == [("10.0.0.1", 80)], text
+    for text in ("f5:ngin", "o:f5", "nginx", "f5:nginx:1"):
+        assert ask(database, f"cpe:{text}") == [], text
