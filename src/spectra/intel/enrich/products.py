@@ -111,13 +111,13 @@ hashicorp:consul = consul
 hashicorp:vault = hashicorp vault
 minio:minio = minio | minio object storage
 oracle:weblogic_server = oracle weblogic server | oracle weblogic | weblogic
-redhat:wildfly = wildfly
+redhat:jboss_wildfly_application_server = wildfly
 neutrinolabs:xrdp = xrdp
 tigervnc:tigervnc = tigervnc
 realvnc:realvnc = realvnc | realvnc enterprise
 busybox:busybox = busybox telnetd | busybox httpd | busybox http
 samba:rsync = rsyncd
-pyftpdlib_project:pyftpdlib = pyftpdlib
+g.rodola:pyftpdlib = pyftpdlib
 zimbra:collaboration = zimbra smtpd | zimbra imapd | zimbra pop3d
 """
 

@@ -198,7 +198,7 @@ def github(data: bytes) -> Table:
     for name, raw in feed.items():
         if name in _GITHUB_OTHER or bytes(raw)[:1] != b"[":
             continue
-        for i, text in enumerate(files.json(bytes(raw), list[str])):
+        for i, text in enumerate(files.json(bytes(raw), list[str], name)):
             listed.add(text, f"{name}[{i}]", service=name)
     return listed.table(About("cloud", "github", provider="github"))
 

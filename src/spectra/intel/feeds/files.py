@@ -94,13 +94,14 @@ def _too_large() -> FeedError:
     return FeedError(f"The feed is larger than {MAX_BYTES >> 20} MiB unpacked.", reason="feed_too_large")
 
 
-def json(data: bytes, kind: type[T]) -> T:
-    """`data` as `kind`; what does not fit is named by its path, what is no JSON by its byte."""
+def json(data: bytes, kind: type[T], at: str = "") -> T:
+    """`data`, which stands at the path `at`, as `kind`; what does not fit is named by its path, no JSON by its byte."""
     try:
         return msgspec.json.decode(data, type=kind)
     except msgspec.ValidationError as error:
         found = _PATH.match(str(error))
-        message, field = (found[1], found[2].removeprefix("$.")) if found else (str(error), "")
+        message = found[1] if found else str(error)
+        field = f"{at}{found[2].removeprefix('$')}".lstrip(".") if found else at
         raise FeedError(f"{field}: {message}" if field else message, field=field) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         byte = _BYTE.search(str(error))

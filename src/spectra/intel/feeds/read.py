@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 from pathlib import Path
 from typing import Final
@@ -28,7 +29,8 @@ def read(path: Path, provider: str = "") -> Table:
     data = files.load(path)
     if maxmind.is_database(data):
         return maxmind.read(data)
-    start = data[:4096].removeprefix(b"\xef\xbb\xbf").lstrip()
+    data = data.removeprefix(codecs.BOM_UTF8)
+    start = data[:4096].lstrip()
     if not start:
         raise FeedError("The file is empty.")
     if start[:1] == b"<":
