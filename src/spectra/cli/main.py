@@ -19,19 +19,24 @@ from spectra.cli import (
     accounts,
     auth,
     bench,
+    blocks,
     configs,
     coverage,
+    diff,
     feeds,
     hosts,
     imports,
     keys,
     node,
     observations,
+    places,
     plan,
     provenance,
+    requests,
     scan,
     scopes,
     search,
+    stats,
     workflows,
 )
 from spectra.cli.help import COLLECT, EXIT_CODES, LOOK, NODE, TRUST, examples
@@ -85,11 +90,15 @@ def _register() -> None:
         ("import", imports.import_, COLLECT, imports.IMPORT_EXAMPLES, Command),
         ("search", search.search, LOOK, search.SEARCH_EXAMPLES, search.QueryCommand),
         ("host", hosts.host, LOOK, hosts.HOST_EXAMPLES, Command),
+        ("count", stats.count, LOOK, stats.COUNT_EXAMPLES, search.QueryCommand),
+        ("stats", stats.stats, LOOK, stats.STATS_EXAMPLES, search.QueryCommand),
+        ("diff", diff.diff, LOOK, diff.DIFF_EXAMPLES, search.QueryCommand),
         ("coverage", coverage.coverage, LOOK, coverage.COVERAGE_EXAMPLES, search.QueryCommand),
     )
     for name, function, panel, epilog, kind in single:
         app.command(name, cls=kind, rich_help_panel=panel, epilog=epilog)(function)
     groups = (
+        ("place", places.place, LOOK),
         ("mesh", search.mesh, LOOK),
         ("plan", plan.plan, LOOK),
         ("observations", observations.observations, LOOK),
@@ -100,8 +109,10 @@ def _register() -> None:
         ("accounts", accounts.accounts, TRUST),
         ("keys", keys.keys, TRUST),
         ("scope", scopes.scope, TRUST),
+        ("block", blocks.block, TRUST),
         ("config", configs.config, NODE),
     )
+    requests.add_to(scopes.scope)
     for name, group, panel in groups:
         app.add_typer(group, name=name, rich_help_panel=panel)
 
