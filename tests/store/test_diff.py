@@ -156,9 +156,9 @@ def test_hosts_that_came_and_went(database: Database, write: Scribe) -> None:
     write([Silent(B, T0 + HOUR), host(C, T0 + 2 * HOUR, seen(22)), host("192.0.2.9", T0 + 3 * HOUR, seen(22))])
     page = ask(database)
     assert [(c.kind, c.ip, c.at) for c in page.hosts] == [
-        ("new", "192.0.2.9", T0 + 3 * HOUR),
-        ("back", C, T0 + 2 * HOUR),
-        ("gone", B, T0 + HOUR),
+        ("host_new", "192.0.2.9", T0 + 3 * HOUR),
+        ("host_back", C, T0 + 2 * HOUR),
+        ("host_gone", B, T0 + HOUR),
     ]
     summary = page.summary
     assert (summary.hosts_new, summary.hosts_gone, summary.hosts_back, summary.exact) == (1, 1, 1, True)

@@ -70,7 +70,7 @@ def test_only_what_both_looked_at_is_compared(database: Database) -> None:
     assert page.entries[3].before.state == "silent"
     assert page.summary.one_sided == 2  # 8080 of A, and all of C
     assert (page.summary.new, page.summary.gone, page.summary.changed, page.summary.exact) == (2, 1, 1, True)
-    assert [(c.kind, c.ip) for c in page.hosts] == [("new", B)]
+    assert [(c.kind, c.ip) for c in page.hosts] == [("host_new", B)]
     assert (page.from_, page.to, page.by, page.next_cursor) == ("one", "two", "scan", "")
 
 
@@ -79,7 +79,7 @@ def test_the_other_way_round(database: Database) -> None:
     """What was new is gone: a host that answers no more is silent on every port."""
     page = ask(database, scans=("two", "one"))
     assert told(page) == [("changed", A, 22), ("new", A, 25), ("gone", A, 80), ("gone", B, 53)]
-    assert [(c.kind, c.ip, c.at) for c in page.hosts] == [("gone", B, T0)]
+    assert [(c.kind, c.ip, c.at) for c in page.hosts] == [("host_gone", B, T0)]
     assert told(ask(database, scans=("one", "one"))) == []
 
 

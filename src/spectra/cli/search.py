@@ -49,6 +49,11 @@ class QueryCommand(Command):
         return super().parse_args(ctx, [_GUARD + arg if _NEGATIVE.match(arg) else arg for arg in args])
 
 
+def unguarded(words: list[str]) -> list[str]:
+    """The words of a `QueryCommand` as they were typed."""
+    return [word.removeprefix(_GUARD) for word in words]
+
+
 def _product(match: Match) -> str:
     return " ".join(part for part in (match.product, match.version, match.extra and f"({match.extra})") if part)
 
@@ -136,7 +141,7 @@ def search(
     contributor. A comma means or, a leading `-` means not, bare words are looked for in banners and titles, "exact
     words" in this order.
     """
-    words = " ".join(word.removeprefix(_GUARD) for word in query)
+    words = " ".join(unguarded(query))
     target = Target.of(json=json, csv=csv, fields=fields, path=out, format=format)
     ask(Machine.of(context), words, sort, 0 if everything else limit, target)
 

@@ -44,9 +44,9 @@ class DiffEntry(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
 
 
 class HostChange(msgspec.Struct, frozen=True):
-    """A host that came (`new`), answers again (`back`) or stopped answering (`gone`), and when that was first seen."""
+    """A host that came, answers again or stopped answering, and when that was first seen."""
 
-    kind: Literal["new", "back", "gone"]
+    kind: Literal["host_new", "host_back", "host_gone"]
     ip: str
     at: datetime
 

@@ -28,7 +28,7 @@ class HostChanges(NamedTuple):
 
     def count(self, kind: str) -> int:
         """How many of a kind."""
-        return Counter(change.kind for change in self.changes)[kind]
+        return Counter(change.kind for change in self.changes)[f"host_{kind}"]
 
     @property
     def listed(self) -> tuple[HostChange, ...]:
@@ -88,7 +88,7 @@ def _having(wanted: Filter) -> Condition:
 def _came(connection: Connection, since: datetime, until: datetime, having: Condition) -> list[HostChange]:
     statement: LiteralString = _CAME + having.sql + _NEWEST
     rows = connection.execute(statement, (since, until, *having.params, MAX_HOSTS + 1))
-    return [HostChange("new", canonical_ip(ip), at) for ip, at in rows]
+    return [HostChange("host_new", canonical_ip(ip), at) for ip, at in rows]
 
 
 def _probed(
@@ -101,5 +101,5 @@ def _probed(
     found: list[HostChange] = []
     for ip, was_up, silent_at, seen_at, _ in rows:
         at = silent_at if was_up else seen_at
-        found.append(HostChange("gone" if was_up else "back", canonical_ip(ip), at))
+        found.append(HostChange("host_gone" if was_up else "host_back", canonical_ip(ip), at))
     return found, not rows or rows[0][4] < MAX_HOSTS

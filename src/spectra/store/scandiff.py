@@ -168,8 +168,8 @@ class _Page:
             new=self._counts["new"],
             gone=self._counts["gone"],
             changed=self._counts["changed"],
-            hosts_new=came["new"],
-            hosts_gone=came["gone"],
+            hosts_new=came["host_new"],
+            hosts_gone=came["host_gone"],
             exact=exact,
             one_sided=self._one_sided,
         )
@@ -210,7 +210,7 @@ class _Comparison:
             if was and is_ and bool(was.silent_at) != bool(is_.silent_at):
                 at = is_.silent_at or is_.seen_at
                 assert at is not None  # a view has one of them
-                hosts.append(HostChange("gone" if is_.silent_at else "new", ip, at))
+                hosts.append(HostChange("host_gone" if is_.silent_at else "host_new", ip, at))
         pairs, alone = self._asked(pairs), self._asked(alone)
         details = Details(self._connection, (side for p in pairs for side in (p.before, p.after)))
         entries = [entry for pair in pairs if (entry := _entry(pair, details))]
