@@ -145,3 +145,16 @@ def test_data_lives_at_home_for_users() -> None:
     ):
         done = subprocess.run(call, env=environment | extra, capture_output=True, text=True, check=True, timeout=60)
         assert done.stdout.strip() == expected
+
+
+@pytest.mark.usefixtures("config")
+def test_lifetimes_are_set_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`SPECTRA_FRESHNESS__SERVICES` is a JSON object of seconds; what is no lifetime is refused when a node starts."""
+    assert settings.load().freshness.services == {}
+    monkeypatch.setenv("SPECTRA_FRESHNESS__SERVICES", '{"http": 21600, "ssh": 60}')
+    monkeypatch.setenv("SPECTRA_FRESHNESS__DEFAULT_S", "3600")
+    assert settings.load().freshness.services == {"http": 21600, "ssh": 60}
+    assert settings.load().freshness.default_s == 3600
+    monkeypatch.setenv("SPECTRA_FRESHNESS__SERVICES", '{"http": 0}')
+    with pytest.raises(ValidationError, match="freshness"):
+        settings.load()

@@ -60,6 +60,8 @@ def test_a_plan_is_what_is_stale_oldest_first(node: Node, ips: list[str]) -> Non
         ({"port": "80,6379"}, 6),
         ({"common_port": 6379}, 3),
         ({"common_port": "6379,80", "service": "redis"}, 3),
+        ({"common_port": "redis, 80"}, 6),
+        ({"common_port": "redis", "port": 80}, 0),
         ({"min_age": "45d"}, 4),
         ({"min_age": "5m"}, 6),
         ({"min_age": "1000d"}, 0),
@@ -136,6 +138,13 @@ def test_what_is_wrong_is_named(node: Node, body: dict[str, Any], field: str) ->
         return
     assert response.status_code == 400, response.text
     assert response.json()["field"] == field
+
+
+def test_a_common_port_that_there_is_not(node: Node) -> None:
+    """The one that was probably meant is suggested."""
+    answer = node.ask("POST", "/v0/plan", "user", json={"common_port": "reddis"}).json()
+    assert (answer["field"], answer["hint"]) == ("common_port", 'Did you mean "redis"?')
+    assert node.ask("POST", "/v0/plan", "user", json={"common_port": ","}).json()["field"] == "common_port"
 
 
 def test_there_is_no_such_plan(node: Node) -> None:

@@ -10,9 +10,8 @@ from starlette.responses import Response
 
 from spectra.api.answers import answer, described
 from spectra.api.auth import ServicesDep, scope
-from spectra.errors import BadRequest
+from spectra.api.selectors import query_of
 from spectra.model import query as queries
-from spectra.model.fields import NAMES
 from spectra.model.plans import Coverage
 from spectra.model.values import Numbers
 from spectra.store import coverage
@@ -40,7 +39,7 @@ def read(
     also be given as a parameter of its name.
     """
     at = services.clock()
-    query = queries.parse(q, at, _filters(request))
+    query = query_of(request, q, at, {"q"})
     systems = list(_systems(query))
     prefixes = [net for number in systems[:MAX_SYSTEMS] for net in services.networks.prefixes(number)]
     asked = coverage.Also(tuple(prefixes), whole=len(systems) <= MAX_SYSTEMS)
@@ -54,19 +53,3 @@ def _systems(query: queries.Query) -> Iterator[int]:
             for value in term.values:
                 if isinstance(value, Numbers):
                     yield from range(value.low, min(value.high, value.low + MAX_SYSTEMS) + 1)
-
-
-def _filters(request: Request) -> dict[str, str]:
-    """Parameters named like a field of the language; any other is refused rather than ignored."""
-    given: dict[str, str] = {}
-    for name, value in request.query_params.multi_items():
-        if name == "q":
-            continue
-        if name not in NAMES:
-            near = queries.suggest(name, NAMES)
-            hint = f'Did you mean "{near}"?' if near else "GET /v0/search/filters lists them."
-            raise BadRequest(f"There is no filter {name[:40]}.", field=name[:40], hint=hint)
-        if name in given:
-            raise BadRequest(f"{name} is given twice.", field=name, hint="Separate values by commas: they mean OR.")
-        given[name] = value
-    return given
