@@ -136,6 +136,18 @@ def serving(server: StandIn) -> Generator[str]:
         def do_POST(self) -> None:
             self._handle()
 
+        def do_PUT(self) -> None:
+            self._handle()
+
+        def do_PATCH(self) -> None:
+            self._handle()
+
+        def do_DELETE(self) -> None:
+            self._handle()
+
+        def do_DELETE(self) -> None:
+            self._handle()
+
         def log_message(self, format: str, *args: object) -> None:
             """Say nothing on the terminal."""
 

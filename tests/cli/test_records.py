@@ -176,3 +176,23 @@ def test_the_head_of_the_chain(run: Run, server: StandIn) -> None:
     server.say("GET", "/v0/provenance", {"entries": 3, "head": "ab" * 32})
     assert run("provenance", "show").out == f"3 entries, head {'ab' * 32}\n"
     assert json.loads(run("provenance", "show", "--json").out) == {"entries": 3, "head": "ab" * 32}
+
+
+def test_the_log_of_privileged_acts(run: Run, server: StandIn) -> None:
+    """Newest first, with who did it and what it was about; by kind and subject."""
+    detail = {"network": "192.0.2.0/24", "added_by": "alice", "removed_by": "carol"}
+    block = "0f1e2d3c000040008000000000000001"
+    act = {"seq": 7, "at": "2026-01-01T00:00:00Z", "kind": "block.removed", "subject": block, "hash": "ab" * 32}
+    server.say("GET", "/v0/audit", {"acts": [act | {"detail": detail}]})
+    table = run("provenance", "log", "--kind", "block", "--subject", "0f1e2d3c-0000-4000-8000-000000000001").out
+    for word in ("block.removed", "carol", "192.0.2.0/24"):
+        assert word in table
+    assert {name: server.requests[0].params[name] for name in ("kind", "subject")} == {
+        "kind": "block",
+        "subject": block,
+    }
+    assert json.loads(run("provenance", "log", "--json").out)["detail"] == detail
+    run("provenance", "log", "--subject", "local-admin")
+    assert server.requests[-1].params["subject"] == "local-admin"
+    server.say("GET", "/v0/audit", {"acts": []})
+    assert "Nothing of that is on record" in run("provenance", "log").err

@@ -6,6 +6,7 @@ from datetime import datetime
 
 import msgspec
 
+from spectra.model.limits import Act, BlockRecord, DoNotScanRequest
 from spectra.model.records import ChainReport, KeyRecord, ObservationRecord, WorkflowRecord
 
 
@@ -96,3 +97,23 @@ class Status(msgspec.Struct, frozen=True):
     started: datetime
     counts: Totals
     chain: Chain
+
+
+class BlockList(msgspec.Struct, frozen=True):
+    """`GET /v0/blocks`: those in force, oldest first."""
+
+    blocks: tuple[BlockRecord, ...]
+
+
+class RequestList(msgspec.Struct, frozen=True):
+    """`GET /v0/do-not-scan/requests`, newest first; `next_cursor` is empty on the last page."""
+
+    requests: tuple[DoNotScanRequest, ...]
+    next_cursor: str = ""
+
+
+class ActList(msgspec.Struct, frozen=True):
+    """`GET /v0/audit`, newest first; `next_cursor` is empty on the last page."""
+
+    acts: tuple[Act, ...]
+    next_cursor: str = ""

@@ -160,9 +160,9 @@ class Client:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def get(self, path: str, kind: type[T], params: Params | None = None) -> T:
-        """GET `path` and decode the JSON answer into `kind`."""
-        with self.open("GET", path, params=params, repeat=True) as response:
+    def get(self, path: str, kind: type[T], params: Params | None = None, *, wait_s: float = READ_S) -> T:
+        """GET `path` and decode the JSON answer into `kind`; `wait_s` is how long the server may be silent."""
+        with self.open("GET", path, params=params, repeat=True, wait_s=wait_s) as response:
             return self._decode(response, kind)
 
     def post(self, path: str, kind: type[T], body: object = None) -> T:

@@ -1,22 +1,28 @@
-"""`spectra provenance`: the hash chain over everything that was ever accepted."""
+"""`spectra provenance`: the hash chain over everything that was ever accepted or decided."""
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from spectra.cli.help import JsonOption, examples
+from spectra.cli.help import AllOption, JsonOption, LimitOption, examples
 from spectra.cli.local import Machine
-from spectra.cli.output import json_line, note
+from spectra.cli.output import Column, Target, emit, json_line, note
 from spectra.cli.pages import Command, Group
 from spectra.cli.safe import safe
+from spectra.cli.times import ago
 from spectra.errors import SpectraError
 
 if TYPE_CHECKING:
+    from spectra.model.limits import Act
     from spectra.model.records import ChainReport
+
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 provenance = typer.Typer(cls=Group, help="Check the hash chain over everything that was accepted.")
 
@@ -48,6 +54,60 @@ def verify(
     sys.stdout.write(f"{json_line(report)}\n" if json else f"{_words(report)}\n")
     if not report.ok:
         raise typer.Exit(1)
+
+
+def log(
+    context: typer.Context,
+    *,
+    kind: Annotated[
+        str, typer.Option("--kind", metavar="KIND", help="block.added, or all of a noun: key, block, feed ...")
+    ] = "",
+    subject: Annotated[
+        str, typer.Option("--subject", metavar="ID", help="What it is about: a key's id, a block's.")
+    ] = "",
+    limit: LimitOption = 50,
+    every: AllOption = False,
+    json: JsonOption = False,
+) -> None:
+    """List what those with privileges did, newest first: to keys, accounts, blocks, feeds, the do-not-scan list."""
+    from spectra.cli.answers import ActList
+    from spectra.cli.paging import Paged
+
+    now = datetime.now(UTC)
+    params: dict[str, str | int] = {"kind": kind, "subject": _id(subject)}
+    with Machine.of(context).client(notify=note) as client:
+        rows = Paged(client, "/v0/audit", ActList, lambda p: p.acts, params=params, limit=0 if every else limit)
+        if not emit(rows, _columns(now), Target.of(json=json)):
+            note("Nothing of that is on record.")
+
+
+def _columns(now: datetime) -> list[Column[Act]]:
+    return [
+        Column("seq", lambda a: a.seq, right=True, style="dim"),
+        Column("at", lambda a: ago(a.at, now)),
+        Column("kind", lambda a: a.kind, style="bold"),
+        Column("by", _by, flexible=True),
+        Column("what", _what, flexible=True, main=True),
+        Column("subject", lambda a: a.subject, table=False),
+        Column("hash", lambda a: a.hash, table=False),
+    ]
+
+
+def _id(subject: str) -> str:
+    """`subject` as the chain has it: without the dashes of a block's or request's id."""
+    return subject.replace("-", "") if _UUID.fullmatch(subject) else subject
+
+
+def _by(act: Act) -> str:
+    """Who did it, as far as the entry says; the newest of several."""
+    named = ("removed_by", "decided_by", "by", "added_by")
+    return next((str(act.detail[name]) for name in named if act.detail.get(name)), "")
+
+
+def _what(act: Act) -> str:
+    """What it is about in the words of the entry, else its id."""
+    named = (act.detail.get(name) for name in ("network", "asn", "name", "contributor", "account"))
+    return " ".join([*(str(value) for value in named if value), act.subject[:16]])
 
 
 def _walk(lines: Iterable[bytes]) -> ChainReport:
@@ -86,4 +146,7 @@ def _words(report: ChainReport) -> str:
 
 
 provenance.command("verify", cls=Command, epilog=examples("spectra provenance verify --deep"))(verify)
+provenance.command(
+    "log", cls=Command, epilog=examples("spectra provenance log", "spectra provenance log --kind block --json")
+)(log)
 provenance.command("show", cls=Command, epilog=examples("spectra provenance show --json"))(show)

@@ -24,9 +24,12 @@ from spectra.errors import BadRequest, SpectraError
 
 if TYPE_CHECKING:
     from spectra.cli.local import Signer
+    from spectra.collect.consent import Consent
     from spectra.collect.ports import Ports
     from spectra.collect.prepare import Prepared
+    from spectra.collect.rules import Rule
     from spectra.collect.scanners.base import Progress, RawOutput, Scanner, ScanRequest
+    from spectra.collect.scope import OutOfScope, Scope
     from spectra.collect.targets import Target as ScanTarget
     from spectra.model.envelope import Privacy, Receipt
     from spectra.settings import Settings
@@ -93,6 +96,7 @@ def scan(
     With --plan the targets of a plan are scanned, each on the ports it is planned for. Run it again to go on: what was
     submitted is gone from the plan.
     """
+    from spectra.cli.exclusions import listed
     from spectra.collect.ports import parse_ports
     from spectra.collect.scanners.choose import choose
     from spectra.model.envelope import Privacy
@@ -101,7 +105,7 @@ def scan(
     _require_place(out)
     job = Job(machine, _scan_id(name), Privacy(privacy), out, json, machine.signer() if submit else None)
     pace = _Pace(machine.settings, job.privacy, rate, timeout)
-    law = _Law(machine.settings, tuple(allow or ()), consent, skip)
+    law = _Law(machine.settings, tuple(allow or ()), consent, skip, tuple(listed(machine)))
     if plan:
         _require_alone(targets, from_file, ports)
         raise typer.Exit(_work_off(_Wanted(plan, scanner, most), job, law, pace))
@@ -209,33 +213,55 @@ class _Law:
     allow: tuple[str, ...]
     reason: str
     skip: bool
+    never: tuple[Rule, ...] = ()  # what the server says is never scanned
 
     def prepare(self, targets: tuple[ScanTarget, ...], what: str = "") -> Prepared:
         """Check and resolve; where only consent is missing, record what `reason` or the person at the terminal says.
 
         `what` names the targets in that question; by default all that is going on record.
         """
-        import asyncio
-
-        from spectra.cli.scopes import ask, law, record_consent
-        from spectra.collect.prepare import prepare
+        from spectra.cli.scopes import ask, record_consent
         from spectra.collect.scope import OutOfScope
 
-        def attempt() -> Prepared:
-            return asyncio.run(prepare(targets, law(self.settings, self.allow), datetime.now(UTC), skip=self.skip))
-
         try:
-            prepared = attempt()
+            prepared = self._attempt(targets)
         except OutOfScope as error:
-            if error.reason != "no_consent":
+            if not self._only_consent(error, targets):
                 raise
-            now = datetime.now(UTC)
             said = self.reason or ask(what or ", ".join(target.text for target in targets))
+            now = datetime.now(UTC)
             record_consent([target.text for target in targets], said, now, expires=now + CONSENT_LASTS)
-            prepared = attempt()
+            prepared = self._attempt(targets)
         for fault in prepared.skipped:
             note(f"left out: {fault.message}")
         return prepared
+
+    def law(self, consents: Sequence[Consent] = ()) -> Scope:
+        """The law as it stands now, with `consents` besides: one may have been recorded a moment ago."""
+        from spectra.cli.scopes import law
+
+        return law(self.settings, self.allow, consents, never=self.never)
+
+    def _attempt(self, targets: tuple[ScanTarget, ...], consents: Sequence[Consent] = ()) -> Prepared:
+        import asyncio
+
+        from spectra.collect.prepare import prepare
+
+        return asyncio.run(prepare(targets, self.law(consents), datetime.now(UTC), skip=self.skip))
+
+    def _only_consent(self, error: OutOfScope, targets: tuple[ScanTarget, ...]) -> bool:
+        """Whether a consent would do: what is skipped for another reason may be the first that `error` tells of."""
+        from spectra.collect.consent import Consent
+        from spectra.collect.scope import OutOfScope
+
+        if error.reason == "no_consent" or not self.skip:
+            return error.reason == "no_consent"
+        supposed = Consent(tuple(target.text for target in targets), "-", "-", datetime.now(UTC))
+        try:
+            self._attempt(targets, [supposed])
+        except OutOfScope:
+            return False
+        return True
 
 
 def _announce(tool: Scanner, request: ScanRequest, yes: bool) -> None:

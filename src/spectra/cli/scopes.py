@@ -58,21 +58,26 @@ def denied(settings: Settings) -> list[Rule]:
     return [*load_rules(files), *(parse_rule(text, where="scan.do_not_scan") for text in settings.scan.do_not_scan)]
 
 
-def law(settings: Settings, allow: Iterable[str] = (), consents: Iterable[Consent] = ()) -> Scope:
-    """The law of this machine, with what a command allows and has consent for besides."""
+def law(
+    settings: Settings, allow: Iterable[str] = (), consents: Iterable[Consent] = (), never: Iterable[Rule] = ()
+) -> Scope:
+    """The law of this machine, with what a command allows and has consent for besides, and what its server forbids."""
     from spectra.collect.consent import load
     from spectra.collect.scope import Scope
 
     return Scope(
         allow=[*settings.scan.allow, *allow],
-        do_not_scan=denied(settings),
+        do_not_scan=[*denied(settings), *never],
         consents=[*load(consent_file()), *consents],
     )
 
 
 def show(context: typer.Context, *, json: JsonOption = False) -> None:
     """Show what is allowed, denied and consented to, and where each is written."""
-    rows = list(_rows(Machine.of(context).settings, datetime.now(UTC)))
+    from spectra.cli import exclusions
+
+    machine = Machine.of(context)
+    rows = [*_rows(machine.settings, datetime.now(UTC)), *exclusions.rows(machine)]
     columns: list[Column[Row]] = [
         Column("rule", lambda r: r["rule"], style="bold"),
         Column("targets", lambda r: r["targets"], flexible=True),
