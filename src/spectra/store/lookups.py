@@ -18,7 +18,7 @@ from spectra.store.conditions import NOTHING, Condition, Filter, all_of, any_of,
 from spectra.store.database import Connection, one
 
 FEW: Final = 1000
-MANY: Final = 20_000
+MANY: Final = 5_000
 PATIENCE_S: Final = 2.0
 NARROW: Final = 20_000
 """Endpoints whose keys are worth listing before a regular expression is tried on those alone."""

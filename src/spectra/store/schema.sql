@@ -276,6 +276,7 @@ CREATE TABLE certificate (
     key        text NOT NULL,
     first_seen timestamptz NOT NULL DEFAULT now()
 );
+-- No index over names and words: see migration 0010.
 CREATE INDEX certificate_not_after ON certificate (not_after);
 
 -- Where hosts are and whose network that is, by the feeds (model/facts.py says what the columns hold).
