@@ -400,7 +400,8 @@ def database(database_url: str) -> Iterator[Database]:
 
 def let_in(database: Database, credential: LocalCredential) -> tuple[str, str] | None:
     """Whom the token of `credential` speaks for."""
-    return keys.account(database, tokens.digest(credential.token), app.now())
+    found = keys.account(database, tokens.digest(credential.token), app.now())
+    return (found.contributor, found.role) if found else None
 
 
 def test_a_new_database_learns_the_old_identity(database: Database, tmp_path: Path) -> None:

@@ -145,9 +145,6 @@ def serving(server: StandIn) -> Generator[str]:
         def do_DELETE(self) -> None:
             self._handle()
 
-        def do_DELETE(self) -> None:
-            self._handle()
-
         def log_message(self, format: str, *args: object) -> None:
             """Say nothing on the terminal."""
 

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from spectra.identity.roles import PUBLIC, ROLES, SCOPES, allows, scopes
+from spectra.identity.roles import PUBLIC, ROLES, SCOPES, SELF, allows, scopes
 
 MAY_SUBMIT = {"contributor", "module", "automation", "admin"}
 
@@ -22,6 +22,7 @@ def test_only_admins_hold_the_admin_scopes(role: str) -> None:
     """`admin:all` and other people's keys are the admin's alone."""
     assert allows(role, "admin:all") == (role == "admin")
     assert allows(role, "keys:write") == (role == "admin")
+    assert allows(role, "accounts:read") == allows(role, "accounts:write") == (role == "admin")
 
 
 def test_an_admin_holds_every_scope() -> None:
@@ -35,6 +36,21 @@ def test_unknown_roles_and_scopes_are_never_allowed() -> None:
     assert not allows("root", "hosts:read")
     assert not allows("admin", "host:read")
     assert allows("root", PUBLIC)
+
+
+def test_roles_of_ones_own() -> None:
+    """Hold the scopes given to them that exist; nothing can be added to a built-in role."""
+    assert scopes("looker", ["search:read", "made:up"]) == {"search:read"}
+    assert allows("looker", "search:read", ["search:read"])
+    assert not allows("looker", "hosts:read", ["search:read"])
+    assert scopes("user", ["admin:all"]) == ROLES["user"]
+    assert allows("looker", PUBLIC)
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_everybody_has_an_account_of_their_own(role: str) -> None:
+    """Whatever the role: to see what it holds, to end sessions, to change the password."""
+    assert ROLES[role] >= SELF
 
 
 def test_scopes_are_noun_and_verb() -> None:

@@ -202,7 +202,7 @@ def test_a_token_speaks_for_its_contributor(database: Database) -> None:
     digest = bytes(range(32))
     for _ in range(2):
         keys.add_credential(database, digest=digest, contributor="alice", now=T0)
-    assert keys.account(database, digest, T0) == ("alice", "contributor")
+    assert keys.account(database, digest, T0) == keys.Holder("alice", "contributor")
     assert keys.account(database, bytes(32), T0) is None
     assert on_record(database)[1:] == [("credential.added", digest.hex())]
     assert_told(database)
@@ -218,7 +218,7 @@ def test_all_tokens_of_a_contributor_are_revoked_at_once(database: Database) -> 
     assert [keys.account(database, digest, T0 + DAY) for digest in (b"a", b"b", b"c")] == [
         None,
         None,
-        ("bob", "contributor"),
+        keys.Holder("bob", "contributor"),
     ]
     assert on_record(database)[5:] == [("credential.revoked", b"a".hex()), ("credential.revoked", b"b".hex())]
     assert_told(database)
@@ -248,3 +248,21 @@ def test_a_token_needs_a_contributor(database: Database) -> None:
     with pytest.raises(psycopg.errors.ForeignKeyViolation):
         keys.add_credential(database, digest=b"d", contributor="nobody", now=T0)
     assert head(database)[0] == 0
+
+
+def test_a_statement_is_good_once(database: Database) -> None:
+    """Its nonce is used up with the change it asked for, in one transaction: neither without the other."""
+    keys.register(
+        database, contributor="alice", role="user", public_key=b"1" * 32, keyid=keyid(1), now=T0, nonce="n" * 16
+    )
+    with database.connection() as connection:
+        assert not keys.claim(connection, f"statement:{keyid(1)}", "n" * 16, T0 + DAY)
+    for _ in range(2):
+        with pytest.raises(BadRequest) as caught:
+            keys.rotate(
+                database, keyid=keyid(1), public_key=b"2" * 32, new_keyid=keyid(2), now=T0, grace_s=9, nonce="n" * 16
+            )
+        assert caught.value.reason == "nonce_replayed"
+    assert [k.status for k in keys.every(database)] == ["active"]
+    keys.rotate(database, keyid=keyid(1), public_key=b"2" * 32, new_keyid=keyid(2), now=T0, grace_s=9, nonce="m" * 16)
+    assert [k.status for k in keys.every(database)] == ["retiring", "active"]

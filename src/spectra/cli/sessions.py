@@ -26,8 +26,15 @@ if TYPE_CHECKING:
 TOKEN_PATH = "/v0/auth/token"  # noqa: S105 - a path
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 CLIENT_ID = "spectra-cli"
+_REFUSED = ("invalid_grant", "invalid_client")
 EARLY_S = 60.0
 """How long before its end a token is exchanged: a call that takes a while should not see it end."""
+
+
+class NotSignedIn(SpectraError):
+    """The server does not take the password, or the key."""
+
+    reason = "not_signed_in"
 
 
 class SignedOut(SpectraError):
@@ -77,9 +84,16 @@ class Keeper:
             return session.access_token
 
     def sign_in(self, fields: Mapping[str, str], *, key_file: Path | None = None, scope: str = "") -> Session:
-        """Sign in with the form `fields`, and keep the session in the place of one there was."""
+        """Sign in with the form `fields`, and keep the session in the place of one there was. Raises
+        `NotSignedIn`.
+        """
         with self._locked():
-            answer = _ask(self.url, {**fields, **({"scope": scope} if scope else {})}, attempts=1)
+            try:
+                answer = _ask(self.url, {**fields, **({"scope": scope} if scope else {})}, attempts=1)
+            except SpectraError as error:
+                if error.reason in _REFUSED:
+                    raise NotSignedIn(f"{self.url}: {error.message}") from error
+                raise
             session = self._session(answer, _account_of(answer.access_token), key_file, scope)
             session.save(self.path)
             return session
@@ -100,7 +114,7 @@ class Keeper:
         try:
             answer = _ask(self.url, self._renewal(session, key_file), attempts=4)
         except SpectraError as error:
-            if error.reason in ("invalid_grant", "invalid_client"):
+            if error.reason in _REFUSED:
                 raise SignedOut(
                     f"the session of {session.account} at {self.url} has ended: {error.message}",
                     hint="Sign in again: spectra auth login. To go on without it: spectra auth logout",
