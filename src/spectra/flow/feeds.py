@@ -61,6 +61,7 @@ class _Found(NamedTuple):
     source: str
     provider: str
     validators: Validators = Validators()
+    again: bool = False  # fetched once more from where it was fetched before
 
 
 class Feeds:
@@ -216,7 +217,7 @@ class Feeds:
     def add(self, name: str, url: str, *, by: str, provider: str = "", force: bool = False) -> FeedChange:
         """Fetch feed `name` from `url`, now and at every update."""
         checked_url(url)
-        return self._settled(name, lambda: self._fetch(name, url, provider, Validators(), by=by, force=force))
+        return self._settled(name, lambda: self._fetch(name, url, provider, None, by=by, force=force))
 
     def update(self, name: str, *, by: str, force: bool = False) -> FeedChange:
         """Fetch feed `name` again; `force` also takes what is suspicious, or was taken back."""
@@ -245,13 +246,15 @@ class Feeds:
         with self._exclusive():
             return self._change("removed", self._get(name), name, None, by=by)
 
-    def _fetch(self, name: str, url: str, provider: str, known: Validators, *, by: str, force: bool) -> FeedChange:
+    def _fetch(
+        self, name: str, url: str, provider: str, known: Validators | None, *, by: str, force: bool
+    ) -> FeedChange:
         with self.incoming(checked_url(url).path or name) as path:
             with path.open("wb") as file:
-                validators = fetch(url, file, self._bounds, known=known, stopped=self._stop.is_set)
+                validators = fetch(url, file, self._bounds, known=known or Validators(), stopped=self._stop.is_set)
             if validators is None:
                 return self._unchanged(self._get(name))
-            return self._take(name, _Found(path, url, provider, validators), by=by, force=force)
+            return self._take(name, _Found(path, url, provider, validators, known is not None), by=by, force=force)
 
     def _settled(self, name: str, work: Callable[[], FeedChange]) -> FeedChange:
         """Do `work`; if it fails, that is on record with the feed, where there is one."""
@@ -424,10 +427,10 @@ def _digest(file: Path) -> tuple[str, int]:
 
 
 def _is_known(old: Feed, sha256: str, found: _Found) -> bool:
-    """Whether these bytes of this source are in use already, or are what a source had before: that was taken back, or
-    one of its mirrors is late.
+    """Whether these bytes of this source are in use already. An update does not take what the source had before either:
+    that was rolled back, or one of its mirrors is late.
     """
-    before = old.previous if found.source != UPLOAD else None
+    before = old.previous if found.again else None
     return any(
         (v.sha256, v.source) == (sha256, found.source) and found.provider in ("", v.provider)
         for v in (old.held, before)
