@@ -36,12 +36,15 @@ class Relocation:
         self._known = Known()
 
     def behind(self) -> int:
-        """How many hosts do not rest on the current feed set."""
-        return relocate.behind(self._database, self._feeds.refresh().feed_set)
+        """How many hosts do not rest on the current feed set; none where there never was a feed."""
+        feed_set = self._feeds.refresh().feed_set
+        return relocate.behind(self._database, feed_set) if feed_set else 0
 
     def hosts(self, after: str) -> Step:
         """Look up the next hosts after the address `after` ("": from the first) that rest on an older set."""
         loaded = self._feeds.refresh()
+        if not loaded.feed_set:
+            return Step()
         stale = relocate.next_hosts(self._database, after, loaded.feed_set, self._batch)
         if not stale:
             return Step()
