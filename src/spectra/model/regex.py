@@ -25,7 +25,7 @@ MAX_LENGTH: Final = 200
 """Characters of a pattern."""
 MAX_REPEAT: Final = 100
 """The largest number in braces; PostgreSQL's own bound is 255."""
-MAX_SIZE: Final = 1000
+MAX_SIZE: Final = 500
 """Characters and sets once every repetition is written out: what building the automaton costs."""
 MAX_DEPTH: Final = 10
 MAX_RANGE: Final = 1000

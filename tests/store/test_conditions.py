@@ -1,0 +1,28 @@
+"""How conditions are joined and turned round."""
+
+from __future__ import annotations
+
+from spectra.store.conditions import Condition, all_of, any_of, negation
+
+A = Condition("a = %s", (1,), "a")
+B = Condition("b ~* %s", ("x",), costly=True)
+
+
+def test_none_and_one_stay_what_they_are() -> None:
+    """No conditions hold always, or never; a single one keeps the column that it bounds."""
+    assert all_of([]) == Condition("true")
+    assert any_of([]) == Condition("false")
+    assert all_of([A]) == any_of([A]) == A
+
+
+def test_several_are_put_in_parentheses_with_their_parameters_in_order() -> None:
+    """And are costly if one of them is."""
+    assert all_of([A, B]) == Condition("(a = %s AND b ~* %s)", (1, "x"), costly=True)
+    assert any_of([B, A]) == Condition("(b ~* %s OR a = %s)", ("x", 1), costly=True)
+    assert not all_of([A, A]).costly
+
+
+def test_the_opposite_bounds_no_column() -> None:
+    """What is not in a range may be on both sides of it."""
+    assert negation(A) == Condition("NOT a = %s", (1,))
+    assert negation(B).costly
