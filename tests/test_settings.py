@@ -158,3 +158,24 @@ def test_lifetimes_are_set_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SPECTRA_FRESHNESS__SERVICES", '{"http": 0}')
     with pytest.raises(ValidationError, match="freshness"):
         settings.load()
+
+
+@pytest.mark.usefixtures("config")
+def test_the_rate_of_submissions_has_one_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`limits.ingest_per_minute` where it is set, 0 included; else `gate.rate_per_minute`, as before."""
+    assert settings.load().ingest_per_minute == 60
+    monkeypatch.setenv("SPECTRA_GATE__RATE_PER_MINUTE", "7")
+    assert settings.load().ingest_per_minute == 7
+    monkeypatch.setenv("SPECTRA_LIMITS__INGEST_PER_MINUTE", "0")
+    assert settings.load().ingest_per_minute == 0
+
+
+@pytest.mark.usefixtures("config")
+def test_proxies_are_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """None is trusted unless it is said, and what is no network is refused when a node starts."""
+    assert settings.load().api.trusted_proxies == []
+    monkeypatch.setenv("SPECTRA_API__TRUSTED_PROXIES", '["10.0.0.1", "2001:db8::/32"]')
+    assert settings.load().api.trusted_proxies == ["10.0.0.1/32", "2001:db8::/32"]
+    monkeypatch.setenv("SPECTRA_API__TRUSTED_PROXIES", '["10.0.0.1/8"]')
+    with pytest.raises(ValidationError, match="trusted_proxies"):
+        settings.load()

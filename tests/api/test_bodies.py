@@ -28,6 +28,9 @@ PATH = "/v0/observations/known"
         (b'{"output_sha256":[],"more":1}', "body", "more"),
         (b'{"output_sha256":' + b"[" * 100_000, "output_sha256[0]", "Expected `str`"),
         (b'{"output_sha256":["\\ud800"]}', "body", "truncated"),
+        (b'{"output_sha256":["\\u0000"]}', "body", "NUL"),
+        (b'{"output_sha256":["\\\\\\u0000"]}', "body", "NUL"),
+        (b'{"output_sha256":["\\\\u0000"]}', "output_sha256[0]", "regex"),  # a backslash, and letters
     ],
 )
 def test_the_wrong_field_is_named(node: Node, body: bytes, field: str, said: str) -> None:

@@ -84,6 +84,13 @@ def test_problems_are_documented_as_such(openapi: dict[str, Any]) -> None:
                 assert list(response["content"]) == ["application/problem+json"], (method, path, status)
 
 
+def test_what_the_door_answers_is_documented(openapi: dict[str, Any]) -> None:
+    """403 to a blocked network everywhere, 400 wherever there is a parameter that can be wrong."""
+    for method, path, operation in operations(openapi):
+        assert "403" in operation["responses"], (method, path)
+        assert "400" in operation["responses"] or not operation.get("parameters"), (method, path)
+
+
 def test_bodies_are_documented(openapi: dict[str, Any]) -> None:
     """Every POST but the walk of the chain says what it reads."""
     posts = {path: o for method, path, o in operations(openapi) if method == "post"}

@@ -30,7 +30,16 @@ from tests.support.postgres import drop, in_database
 pytestmark = pytest.mark.engine
 
 # What the plain walk holds against the chain, and what only the deep one looks at.
-PLAIN = ("contributor", "key", "credential", "observation", "provenance")
+PLAIN = (
+    "contributor",
+    "key",
+    "credential",
+    "observation",
+    "provenance",
+    "block",
+    "do_not_scan",
+    "do_not_scan_request",
+)
 DEEP = (
     "service",
     "banner",
@@ -58,6 +67,9 @@ FREE = {
     "host.place": "looked up in the feeds",
     "host.feeds": "which feeds were looked up",
     "endpoint.place": "the host's",
+    "do_not_scan_request.contact": "a stranger's, who may want to be forgotten: the chain forgets nothing",
+    "do_not_scan_request.reason": "the same",
+    "do_not_scan_request.source": "the same",
 }
 # Columns of `observation` that only the deep walk reads, because what they speak of is the log.
 LOG = {"observation.seq", "observation.swept"}
@@ -82,7 +94,10 @@ OTHER: dict[str, str] = {
     "integer[]": "array_append({0}[2:], 393296)",
     "uuid[]": "array_append({0}[2:], '00000000-0000-0000-0000-000000000001')",
 }
-SPECIAL = {"observation.status": "'failed'"}
+SPECIAL = {
+    "observation.status": "'failed'",
+    "do_not_scan_request.status": "CASE status WHEN 'approved' THEN 'pending' ELSE 'approved' END",
+}
 
 
 @pytest.fixture(scope="module")
@@ -170,6 +185,12 @@ ADDED = {
         FROM observation LIMIT 1""",
     "provenance": """INSERT INTO provenance SELECT seq + 1, sha256(hash || convert_to('{}' || at, 'UTF8')), hash, at,
         'x', 'x', '{}' FROM provenance ORDER BY seq DESC LIMIT 1""",
+    "block": """INSERT INTO block (id, net, reason, targets, added, added_by)
+        VALUES (gen_random_uuid(), '203.0.113.0/24', 'x', true, now(), 'admin')""",
+    "do_not_scan": """INSERT INTO do_not_scan (id, net, reason, added, added_by)
+        VALUES (gen_random_uuid(), '203.0.113.0/24', 'x', now(), 'admin')""",
+    "do_not_scan_request": """INSERT INTO do_not_scan_request (id, net, contact, reason, source, received, status)
+        VALUES (gen_random_uuid(), '203.0.113.0/24', 'x', 'x', '192.0.2.0/24', now(), 'approved')""",
     "service": """INSERT INTO service (id, name, product, version, extra, os, device, tunnel, cpe)
         VALUES (gen_random_uuid(), 'x', '', '', '', '', '', '', '{}')""",
     "banner": "INSERT INTO banner (id, text, title) VALUES (gen_random_uuid(), 'x', '')",

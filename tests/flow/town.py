@@ -5,15 +5,16 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Generator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
+from uuid import UUID
 
 from psycopg import sql
 
 from spectra.flow.submission import Ingest
 from spectra.ingest.parsers import ParseError
-from spectra.store import keys
+from spectra.store import blocks, do_not_scan, keys
 from spectra.store.blobs import BlobStore
 from spectra.store.database import Connection, Database, one
 from tests.flow.desk import NOON, Clock, Contributor, host, make_ingest, naabu, nmap, port
@@ -53,6 +54,7 @@ def populate(database: Database, folder: Path) -> Town:
     keys.add_credential(database, digest=bytes(range(32)), contributor="admin", now=clock())
     keys.add_credential(database, digest=bytes(32), contributor="bob", now=clock())
     keys.revoke_credentials(database, "bob", clock())
+    decide_all(database, clock())
     submit_all(ingest, alice, clock)
     with contextlib.suppress(ParseError):
         ingest.submit(alice.envelope(b"what is this?"))
@@ -61,6 +63,20 @@ def populate(database: Database, folder: Path) -> Town:
     with database.transaction() as connection:
         open_up(connection)
     return Town(database, blobs, folder)
+
+
+def decide_all(database: Database, now: datetime) -> None:
+    """Blocks that stand and one that was removed; requests and entries of the do-not-scan list of every kind."""
+    blocks.add(database, asn=64500, reason="x", by="admin", now=now, targets=True)
+    gone = blocks.add(database, network="192.0.2.0/24", reason="x", by="admin", now=now, until=now + HOUR)
+    blocks.remove(database, UUID(gone.block_id), by="admin", now=now)
+    for number, decide in enumerate((do_not_scan.approve, do_not_scan.reject)):
+        words = {"contact": "noc@example.org", "reason": "ours", "source": "198.51.100.0/24"}
+        asked = do_not_scan.ask(database, network=f"203.0.113.{64 * number}/26", now=now, **words)
+        assert asked
+        decide(database, UUID(asked.request_id), by="admin", now=now, note="x")
+    entry = do_not_scan.add(database, network="198.51.100.0/24", reason="x", by="admin", now=now)
+    do_not_scan.remove(database, UUID(entry.entry_id), by="admin", now=now)
 
 
 def submit_all(ingest: Ingest, who: Contributor, clock: Clock) -> None:

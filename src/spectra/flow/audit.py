@@ -29,6 +29,8 @@ Progress = Callable[[int, int], None]
 _BATCH: Final = 200
 _RECORDED: Final = ("key.", "credential.", "account.", "role.", "token-key.", "block.", "do_not_scan.", "feed.")
 """Kinds of entry whose newest says what the row of its subject is."""
+_UNRECORDED: Final = ("session.",)
+"""Kinds of entry that tell of an act which leaves no row of its own."""
 _ALTERED: Final = (
     audit.altered_log,
     audit.altered_content,
@@ -112,8 +114,10 @@ class _Walk:
             self._identities.pop(link.subject, None)
         elif link.kind.startswith(_RECORDED):
             self._identities[link.subject] = link.seq, detail
+        elif link.kind.startswith(_UNRECORDED):
+            return
         elif not link.kind.startswith("observation."):
-            return  # an act that left no row
+            raise _Broken(f"nobody writes entries of the kind {link.kind}", link.seq, link.subject, observation=False)
         elif stored is None:
             raise _Broken("the observation it tells of is gone", link.seq, link.subject)
         elif link.kind == "observation.accepted":
