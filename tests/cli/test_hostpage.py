@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from spectra.cli.hostpage import host_page
-from spectra.model.records import EvidenceRecord, HostRecord
+from spectra.model.facts import Place
+from spectra.model.records import EndpointRecord, EvidenceRecord, FeedsUsed, HostRecord
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -23,3 +24,38 @@ def test_evidence_that_changes_every_time_is_shown_once() -> None:
     assert page.count("nse:http-auth") == 1
     assert "nonce 1" in page
     assert "(+2 earlier)" in page
+
+
+def test_where_it_is_and_what_says_so() -> None:
+    """Place, network, cloud and feeds are lines of the head; what is not known has none."""
+    place = Place(
+        64496, "Example Net", "FR", "France", "Île-de-France", "Paris", "aws", "EC2", "eu-west-3", 48.86, 2.35
+    )
+    host = HostRecord("192.0.2.1", NOW, NOW, "up", place=place, feeds=FeedsUsed(3, {"geo": "2026-01", "asn": "v7"}))
+    page = [" ".join(line.plain.split()) for line in host_page(host, NOW, 100)]
+    assert page[2:] == [
+        "place Paris, Île-de-France, France 48.86, 2.35",
+        "network AS64496 Example Net",
+        "cloud aws EC2 eu-west-3",
+        "feeds asn v7, geo 2026-01",
+    ]
+    bare = HostRecord("192.0.2.1", NOW, NOW, "up", place=Place(country="FR"), feeds=FeedsUsed(3))
+    assert [line.plain.split() for line in host_page(bare, NOW, 100)][2:] == [["place", "FR"]]
+
+
+def test_ports_that_are_due_and_whose_word_they_are() -> None:
+    """The time of the next look, the CPE names, and a claim or contradiction of somebody untrusted."""
+    facts = {"state": "open", "since": NOW, "confirmed": NOW, "protocol": "tcp", "first_seen": NOW, "last_seen": NOW}
+    ports = (
+        EndpointRecord(port=22, stale_at=NOW + timedelta(hours=3), cpe23=("cpe:2.3:a:x", "cpe:2.3:a:y"), **facts),  # pyright: ignore[reportArgumentType]
+        EndpointRecord(port=80, stale_at=NOW - timedelta(hours=2), sole="mallory", **facts),  # pyright: ignore[reportArgumentType]
+        EndpointRecord(port=81, doubt="mallory", **facts),  # pyright: ignore[reportArgumentType]
+    )
+    page = "\n".join(
+        line.plain for line in host_page(HostRecord("192.0.2.1", NOW, NOW, "up", endpoints=ports), NOW, 120)
+    )
+    assert "in 3 h" in page
+    assert "2 h ago" in page
+    assert "only mallory says so" in page
+    assert "mallory contradicts" in page
+    assert page.index("cpe:2.3:a:x") < page.index("cpe:2.3:a:y")

@@ -9,6 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from spectra.errors import BadRequest, NotFound
+from spectra.model.facts import HostFacts, Place
+from spectra.model.lifetimes import Lifetimes
 from spectra.model.observation import (
     Certificate,
     Evidence,
@@ -20,7 +22,7 @@ from spectra.model.observation import (
     Silent,
     Swept,
 )
-from spectra.model.records import EndpointRecord, EvidenceRecord, HostnameRecord, HostRecord, VersionRecord
+from spectra.model.records import EndpointRecord, EvidenceRecord, FeedsUsed, HostnameRecord, HostRecord, VersionRecord
 from spectra.store import host as hosts
 from spectra.store.database import Database
 from spectra.store.host import MAX_SIGHTINGS, hostname
@@ -37,6 +39,60 @@ def ports(record: HostRecord) -> dict[int, str]:
     told = {e.port: f"{e.state} {e.service.version if e.service else ''}".strip() for e in record.endpoints}
     assert list(told) == sorted(told)
     return told
+
+
+# Where it is, and when it has to be looked at again -----------------------------------------------------------------
+
+PARIS = Place(64496, "Example Net", "FR", "France", "Île-de-France", "Paris", latitude=48.86, longitude=2.35)
+
+
+def test_a_place_rests_on_a_set_of_feeds(database: Database, write: Scribe) -> None:
+    """The place with every field, the number of the feed set and the version of each feed, now and at any moment."""
+    with database.connection() as connection:
+        feeds = '{"geo": {"version": "2026-01", "sha256": "00", "updated": "2026-01-01T00:00:00Z"}}'
+        connection.execute("INSERT INTO feed_set (digest, feeds, created) VALUES ('x', %s, %s)", [feeds, T0])
+    write([HostFacts(IP, 1, PARIS), host(IP, T0, seen(22)), HostFacts("192.0.2.8", 1), host("192.0.2.8", T0, seen(22))])
+    for record in (look_up(database, IP), look_up(database, IP, at=T0 + DAY), look_up(database, IP, history=True)):
+        assert record.place == PARIS
+        assert record.feeds == FeedsUsed(1, {"geo": "2026-01"})
+    nowhere = look_up(database, "192.0.2.8")
+    assert (nowhere.place, nowhere.feeds) == (None, FeedsUsed(1, {"geo": "2026-01"}))
+    write([HostFacts("192.0.2.9", 7, PARIS), host("192.0.2.9", T0, seen(22))])
+    assert look_up(database, "192.0.2.9").feeds == FeedsUsed(7)  # a set that is not there any more
+    write([host("192.0.2.10", T0, seen(22))])
+    assert look_up(database, "192.0.2.10").feeds is None
+
+
+def test_every_open_port_has_its_day(database: Database, write: Scribe) -> None:
+    """By the lifetimes given, from the last look that found it open; a closed one has none."""
+    write([host(IP, T0, seen(22, "ssh"), seen(80, "http"), seen(9999, "odd"), seen(25))])
+    write([host(IP, T0 + SECOND, seen(25, state="closed"))])
+    record = look_up(database, IP, lifetimes=Lifetimes({"ssh": 60}, default_s=120))
+    stale = {e.port: e.stale_at for e in record.endpoints}
+    assert stale == {
+        22: T0 + 60 * SECOND,
+        25: None,
+        80: T0 + timedelta(hours=6),
+        9999: T0 + 120 * SECOND,
+    }
+
+
+def test_what_one_untrusted_claims_is_marked(database: Database, write: Scribe) -> None:
+    """A version that only an untrusted contributor saw says whose word it is; a trusted look ends that."""
+    write([host(IP, T0, seen(22))], contributor="mallory", trust=0.1)
+    endpoint = look_up(database, IP).endpoints[0]
+    assert (endpoint.sole, round(endpoint.trust, 2)) == ("mallory", 0.1)
+    write([host(IP, T0 + SECOND, seen(22))])
+    assert (look_up(database, IP).endpoints[0].sole, look_up(database, IP).endpoints[0].trust) == ("", 1.0)
+
+
+def test_names_of_the_software(database: Database) -> None:
+    """CPE 2.3 names stand beside what the tool said."""
+    name = "cpe:2.3:a:openbsd:openssh:9.6:*:*:*:*:*:*:*"
+    Scribe(database)([host(IP, T0, seen(22, "ssh", "OpenSSH", "9.6"))])
+    with database.connection() as connection:
+        connection.execute("UPDATE service SET cpe23 = %s", [[name]])
+    assert look_up(database, IP).endpoints[0].cpe23 == (name,)
 
 
 # Now -----------------------------------------------------------------------------------------------------------------
@@ -89,7 +145,16 @@ def test_everything_about_a_host(database: Database, write: Scribe) -> None:
             HostnameRecord("example.org", "user", T0, T0),
         ),
         endpoints=(
-            EndpointRecord(state="open", since=T0, confirmed=T0, port=53, protocol="udp", first_seen=T0, last_seen=T0),
+            EndpointRecord(
+                state="open",
+                since=T0,
+                confirmed=T0,
+                port=53,
+                protocol="udp",
+                first_seen=T0,
+                last_seen=T0,
+                stale_at=T0 + DAY,
+            ),
             EndpointRecord(
                 state="open",
                 since=T0,
@@ -98,6 +163,7 @@ def test_everything_about_a_host(database: Database, write: Scribe) -> None:
                 protocol="tcp",
                 first_seen=T0,
                 last_seen=T0 + DAY,
+                stale_at=T0 + DAY + timedelta(hours=6),
                 service=Service(name="http", product="nginx", version="1.25"),
                 certificate=certificate,
                 banner="HTTP/1.1",

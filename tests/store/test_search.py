@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from spectra.errors import BadRequest
+from spectra.model.facts import HostFacts, Place
 from spectra.model.observation import Certificate, EndpointSeen, HostSeen, Service
 from spectra.model.query import Query, parse
 from spectra.model.records import Match, SearchPage
@@ -51,6 +52,18 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 # One match -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_match_tells_where_it_is_and_whose_word_it_is(database: Database, write: Scribe) -> None:
+    """Place, system, device, CPE names, and the one untrusted contributor who claims it."""
+    place = Place(64496, "Example Net", "FR", "France", city="Paris", latitude=48.86, longitude=2.35)
+    service = Service(name="ssh", product="OpenSSH", os="Linux", device="router", cpe=("cpe:/a:openbsd:openssh",))
+    endpoint = msgspec.structs.replace(seen(22), service=service)
+    write([HostFacts("10.0.0.1", 1, place), host("10.0.0.1", T0, endpoint)], contributor="mallory", trust=0.1)
+    write([host("10.0.0.2", T0, seen(22))])
+    first, second = search.search(database, ALL, sort="ip").matches
+    assert (first.place, first.os, first.device, first.cpe) == (place, "Linux", "router", service.cpe)
+    assert (first.sole, second.sole, second.place) == ("mallory", "", None)
 
 
 def test_a_match_tells_what_is_known(database: Database, write: Scribe) -> None:

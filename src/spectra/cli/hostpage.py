@@ -27,7 +27,9 @@ _ENDPOINTS = (
     Slot("says", flexible=True, optional=True),
     Slot("certificate", flexible=True, optional=True),
     Slot("since", style="dim"),
+    Slot("due", optional=True, style="dim"),
 )
+_NAMES = (Slot("port", right=True, style="bold"), Slot("cpe 2.3", flexible=True, main=True))
 _EVIDENCE = (
     Slot("where", right=True, style="bold"),
     Slot("what"),
@@ -59,6 +61,7 @@ def host_page(host: HostRecord, now: datetime, width: int) -> Iterator[Text]:
     if host.endpoints:
         yield from _section("endpoints", _ENDPOINTS, (_endpoint(e, host.at or now) for e in _ordered(shown)), width)
         yield from _clipped(_left_out(len(host.endpoints) - len(shown)), width)
+        yield from _section("software", _NAMES, _software(shown), width)
     yield from _section("evidence", _EVIDENCE, _evidence(host, now), width)
     yield from _section("history", _HISTORY, _history(host, now), width)
     yield from _section("seen by", _SIGHTINGS, _sightings(host, now), width)
@@ -105,6 +108,21 @@ def _head(host: HostRecord, now: datetime) -> Iterator[Text]:
         yield _fact("system", host.os)
     if host.mac or host.vendor:
         yield _fact("hardware", " ".join(part for part in (host.mac, host.vendor and f"({host.vendor})") if part))
+    yield from _where(host)
+
+
+def _where(host: HostRecord) -> Iterator[Text]:
+    """Place, network and cloud, and which feeds say so."""
+    if place := host.place:
+        if spot := ", ".join(part for part in (place.city, place.region, place.country_name or place.country) if part):
+            at = "" if place.latitude is None else f"  {place.latitude:.2f}, {place.longitude:.2f}"
+            yield _fact("place", f"{spot}{at}")
+        if place.asn or place.org:
+            yield _fact("network", f"{f'AS{place.asn}' if place.asn else ''} {place.org}".strip())
+        if place.cloud:
+            yield _fact("cloud", " ".join(p for p in (place.cloud, place.cloud_service, place.cloud_region) if p))
+    if host.feeds and host.feeds.versions:
+        yield _fact("feeds", ", ".join(f"{name} {version}" for name, version in sorted(host.feeds.versions.items())))
 
 
 def _ordered(endpoints: Iterable[EndpointRecord]) -> list[EndpointRecord]:
@@ -151,15 +169,40 @@ def _state(word: str) -> Text:
     return Text(safe(word), style=STATE_STYLE.get(word, ""))
 
 
+def _due(endpoint: EndpointRecord, now: datetime) -> Text:
+    """When it has to be looked at again."""
+    if endpoint.stale_at is None:
+        return Text()
+    return Text(ago(endpoint.stale_at, now), style="yellow" if endpoint.stale_at <= now else "dim")
+
+
+def _claimed(version: VersionRecord) -> Text:
+    """What runs there, and whose word alone it is where that is not trusted."""
+    shown = Text(safe(version_of(version.service), 200))
+    if version.sole:
+        shown.append(f" only {safe(version.sole, 40)} says so", style="yellow")
+    elif version.doubt:
+        shown.append(f" {safe(version.doubt, 40)} contradicts", style="yellow")
+    return shown
+
+
+def _software(endpoints: Iterable[EndpointRecord]) -> Iterator[list[Text]]:
+    for endpoint in _ordered(endpoints):
+        for index, name in enumerate(endpoint.cpe23):
+            port = "" if index else f"{endpoint.port}/{endpoint.protocol}"
+            yield [Text(safe(port)), Text(safe(name, 200))]
+
+
 def _endpoint(endpoint: EndpointRecord, now: datetime) -> list[Text]:
     return [
         Text(f"{endpoint.port}/{safe(endpoint.protocol)}"),
         _state(endpoint.state),
         Text(safe(_name_of(endpoint.service))),
-        Text(safe(version_of(endpoint.service), 200)),
+        _claimed(endpoint),
         _says(endpoint),
         _certificate(endpoint.certificate, now),
         Text(span(now - endpoint.since)),
+        _due(endpoint, now),
     ]
 
 

@@ -58,7 +58,17 @@ def _product(match: Match) -> str:
     return " ".join(part for part in (match.product, match.version, match.extra and f"({match.extra})") if part)
 
 
+def _where(match: Match) -> str:
+    """`Paris FR AS64496 Example Net`."""
+    if match.place is None:
+        return ""
+    asn = f"AS{match.place.asn}" if match.place.asn else ""
+    return " ".join(part for part in (match.place.city, match.place.country, asn, match.place.org) if part)
+
+
 def _says(match: Match) -> str:
+    if match.sole:
+        return f"(only {match.sole} says so)"
     return match.title or match.banner or (f"CN {match.certificate_cn}" if match.certificate_cn else "")
 
 
@@ -83,6 +93,21 @@ def columns(now: datetime) -> list[Column[Match]]:
         Column("certificate_cn", lambda m: m.certificate_cn, table=False),
         Column("names", lambda m: m.hostnames, "names", data=False, flexible=True, optional=True),
         Column("hostnames", lambda m: m.hostnames, table=False),
+        Column("where", _where, "where", data=False, flexible=True, optional=True),
+        Column("asn", lambda m: m.place and m.place.asn, table=False),
+        Column("org", lambda m: m.place and m.place.org, table=False),
+        Column("country", lambda m: m.place and m.place.country, table=False),
+        Column("region", lambda m: m.place and m.place.region, table=False),
+        Column("city", lambda m: m.place and m.place.city, table=False),
+        Column("cloud", lambda m: m.place and m.place.cloud, table=False),
+        Column("cloud_service", lambda m: m.place and m.place.cloud_service, table=False, data=False),
+        Column("cloud_region", lambda m: m.place and m.place.cloud_region, table=False, data=False),
+        Column("latitude", lambda m: m.place and m.place.latitude, table=False, data=False),
+        Column("longitude", lambda m: m.place and m.place.longitude, table=False, data=False),
+        Column("os", lambda m: m.os, table=False, data=False),
+        Column("device", lambda m: m.device, table=False, data=False),
+        Column("cpe", lambda m: m.cpe23 or m.cpe, table=False, data=False),
+        Column("sole", lambda m: m.sole, table=False),
         Column("first_seen", lambda m: m.first_seen, table=False),
         Column("last_seen", lambda m: m.last_seen, table=False),
         Column("seen", lambda m: ago(m.last_seen, now), "seen", data=False, style="dim"),

@@ -9,6 +9,7 @@ import msgspec
 
 from spectra.model.envelope import Counts, Problem
 from spectra.model.facets import Facet, Total
+from spectra.model.facts import Place
 from spectra.model.observation import Certificate, Evidence, Service
 
 
@@ -23,7 +24,9 @@ class VersionRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     """One stretch of an endpoint's life in which nothing about it changed.
 
     True from `since` (the first observation of it) until `until` (the first observation of something else, exclusive;
-    None while it lasts); `confirmed` is the last observation of it.
+    None while it lasts); `confirmed` is the last observation of it. `cpe23` are the CPE 2.3 names that follow from all
+    that is known of the service. `trust` (0..1) is that of the most trusted who saw it; `sole` is the only contributor
+    who did, if that one is not trusted, and `doubt` an untrusted one who contradicts it.
     """
 
     state: str
@@ -34,15 +37,23 @@ class VersionRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     certificate: Certificate | None = None
     banner: str = ""
     title: str = ""
+    cpe23: tuple[str, ...] = ()
+    trust: float = 1.0
+    sole: str = ""
+    doubt: str = ""
 
 
 class EndpointRecord(VersionRecord, frozen=True, omit_defaults=True, kw_only=True):
-    """An endpoint (ip, port, protocol) in the version asked for, with its past where that was asked for."""
+    """An endpoint (ip, port, protocol) in the version asked for, with its past where that was asked for.
+
+    `stale_at` is when an open one is due to be looked at again, by the lifetime of its service.
+    """
 
     port: int
     protocol: str
     first_seen: datetime
     last_seen: datetime
+    stale_at: datetime | None = None
     evidence: tuple[EvidenceRecord, ...] = ()
     history: tuple[VersionRecord, ...] | None = None
 
@@ -69,8 +80,19 @@ class SightingRecord(msgspec.Struct, frozen=True):
     endpoints: int
 
 
+class FeedsUsed(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a place rests on: the number of the feed set, and the version of each of its feeds by name."""
+
+    feed_set: int
+    versions: dict[str, str] = {}
+
+
 class HostRecord(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The full graph of one host. `status` is `up`, or `down` when the newest probe went unanswered (`down_since`)."""
+    """The full graph of one host. `status` is `up`, or `down` when the newest probe went unanswered (`down_since`).
+
+    `place` is where the host is by the newest feeds it was looked up in (`feeds`), also where a past moment is asked
+    for; both are left out where no feed was ever asked.
+    """
 
     ip: str
     first_seen: datetime
@@ -85,6 +107,8 @@ class HostRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     endpoints: tuple[EndpointRecord, ...] = ()
     evidence: tuple[EvidenceRecord, ...] = ()
     sightings: tuple[SightingRecord, ...] = ()
+    place: Place | None = None
+    feeds: FeedsUsed | None = None
 
 
 class NameRecord(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -98,7 +122,10 @@ class NameRecord(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Match(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One endpoint that a search found, as it is now. `banner` is cut to 200 characters."""
+    """One endpoint that a search found, as it is now. `banner` is cut to 200 characters.
+
+    `cpe` are the names that the tool gave, `cpe23` all that follow; `sole` as in `VersionRecord`.
+    """
 
     ip: str
     port: int
@@ -115,6 +142,12 @@ class Match(msgspec.Struct, frozen=True, omit_defaults=True):
     banner: str = ""
     certificate_cn: str = ""
     hostnames: tuple[str, ...] = ()
+    os: str = ""
+    device: str = ""
+    cpe: tuple[str, ...] = ()
+    cpe23: tuple[str, ...] = ()
+    sole: str = ""
+    place: Place | None = None
 
 
 class SearchPage(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -1,4 +1,4 @@
-"""What content ids stand for: services, certificates and banners, a page of them at a time."""
+"""What content ids stand for: services, certificates, banners and places, a page of them at a time."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, Final, LiteralString, NamedTuple
 from uuid import UUID
 
+from spectra.model.facts import Place
 from spectra.model.observation import Banner, Certificate, Service
 from spectra.model.records import VersionRecord
 from spectra.store.database import Connection
@@ -18,6 +19,18 @@ _STATEMENTS: Final[tuple[LiteralString, ...]] = (
     " FROM certificate WHERE id = ANY(%s)",
     "SELECT id, text, title FROM banner WHERE id = ANY(%s)",
 )
+
+
+_PLACES: LiteralString = """
+SELECT id, asn, org, country, country_name, region, city, cloud, cloud_service, cloud_region, latitude, longitude
+FROM place WHERE id = ANY(%s)"""
+
+
+def places(connection: Connection, ids: Iterable[UUID | None]) -> dict[UUID, Place]:
+    """The places with these ids; None stands for one that is not known."""
+    wanted = list({place for place in ids if place})
+    rows = connection.execute(_PLACES, [wanted]) if wanted else ()
+    return {row[0]: Place(*row[1:]) for row in rows}
 
 
 class Stretch(NamedTuple):

@@ -15,10 +15,13 @@ from typing import Any, Final, LiteralString
 import msgspec
 
 from spectra.errors import BadRequest, NotFound
+from spectra.model.facts import Place
+from spectra.model.lifetimes import Lifetimes, stale_at
 from spectra.model.observation import Certificate, Service
 from spectra.model.records import (
     EndpointRecord,
     EvidenceRecord,
+    FeedsUsed,
     HostnameRecord,
     HostRecord,
     NameRecord,
@@ -33,6 +36,7 @@ MAX_NAMES: Final = 10_000
 MAX_PAST: Final = 10_000
 """Past versions of all endpoints of one host; of a host with more, the newest."""
 
+_BUILT_IN: Final = Lifetimes()
 _END_OF_TIME: Final = datetime.max.replace(tzinfo=UTC)
 
 # The host, the newest sighting by the moment asked for, and the first probe without an answer since. What the row of
@@ -53,16 +57,21 @@ CROSS JOIN LATERAL (
   SELECT min(q.seen_at) FROM silence q WHERE q.net >>= h.ip AND q.seen_at > up.at AND q.seen_at <= %(at)s) down (at)
 WHERE h.ip = %(ip)s::inet"""
 
+_PLACE = """
+SELECT h.feeds, (SELECT f.feeds FROM feed_set f WHERE f.id = h.feeds), p.id, p.asn, p.org, p.country, p.country_name,
+       p.region, p.city, p.cloud, p.cloud_service, p.cloud_region, p.latitude, p.longitude
+FROM host h LEFT JOIN place p ON p.id = h.place WHERE h.ip = %(ip)s::inet AND h.feeds IS NOT NULL"""
+
 _DETAILS = """
 SELECT v.port, v.protocol, v.state::text, v.since, v.confirmed, v.until, v.first_seen, v.last_seen,
        s.id, s.name, s.product, s.version, s.extra, s.os, s.device, s.tunnel, s.cpe,
        c.id, encode(c.sha256, 'hex'), c.subject_cn, c.subject, c.issuer, c.sans, c.not_before, c.not_after, c.serial,
-       c.key, coalesce(b.text, ''), coalesce(b.title, '')
+       c.key, coalesce(b.text, ''), coalesce(b.title, ''), coalesce(s.cpe23, '{}'), v.trust, v.sole, v.doubt
 FROM v LEFT JOIN service s ON s.id = v.service LEFT JOIN certificate c ON c.id = v.certificate
   LEFT JOIN banner b ON b.id = v.banner"""
 _CURRENT = """
   SELECT e.port, e.protocol, e.state, e.service, e.certificate, e.banner, e.since, e.confirmed,
-         NULL::timestamptz AS until, e.first_seen, e.last_seen
+         NULL::timestamptz AS until, e.first_seen, e.last_seen, e.trust, e.sole, e.doubt
   FROM endpoint e WHERE e.ip = %(ip)s::inet AND e.since <= %(at)s"""
 # In one statement with the current ones: a late observation moves versions from one table to the other.
 _PAST = """
@@ -71,7 +80,7 @@ _PAST = """
          CASE WHEN p.state = 'o' THEN p.confirmed ELSE coalesce((
            SELECT max(o.confirmed) FROM endpoint_version o
            WHERE (o.ip, o.port, o.protocol) = (p.ip, p.port, p.protocol) AND o.state = 'o' AND o.until <= p.since
-         ), e.first_seen) END AS last_seen
+         ), e.first_seen) END AS last_seen, p.trust, p.sole, p.doubt
   FROM endpoint_version p JOIN endpoint e USING (ip, port, protocol)
   WHERE p.ip = %(ip)s::inet AND p.since <= %(at)s"""
 _ENDPOINTS = f"WITH v AS ({_CURRENT}) {_DETAILS}"
@@ -116,21 +125,29 @@ GROUP BY r.id, r.kind, r.data, r.key, r.severity
 ORDER BY r.kind, r.key, max(s.seen_at) DESC, min(s.seen_at) DESC, r.id"""
 
 
-def host(database: Database, ip: str, *, at: datetime | None = None, history: bool = False) -> HostRecord:
+def host(
+    database: Database,
+    ip: str,
+    *,
+    at: datetime | None = None,
+    history: bool = False,
+    lifetimes: Lifetimes = _BUILT_IN,
+) -> HostRecord:
     """The graph of `ip`, as it is now or as it was `at` a moment (aware); `history` adds the past and who saw it.
 
     At a past moment an endpoint is in the version that lasted then (whose `until` tells when that ended), and nothing
     that was first seen later is told. Of each (kind, key) of evidence only the newest is given without `history`; with
-    it also each endpoint's earlier versions, oldest first, and the newest 100 sightings. Raises `NotFound` for a host
-    never seen or not by then, and `BadRequest` for what is no address.
+    it also each endpoint's earlier versions, oldest first, and the newest 100 sightings. An open endpoint is stale when
+    the lifetime of its service in `lifetimes` is over. Raises `NotFound` for a host never seen or not by then, and
+    `BadRequest` for what is no address.
     """
     address = _address(ip)
     moment = _END_OF_TIME if at is None else at if at.tzinfo else at.replace(tzinfo=UTC)
     versions_then = _ENDPOINTS if at is None else _ENDPOINTS_THEN
     statements: list[LiteralString] = (
-        [_HOST, _HOSTNAMES, _ENDPOINTS_HISTORY, _EVERY_REMARK, _SIGHTINGS]
+        [_HOST, _PLACE, _HOSTNAMES, _ENDPOINTS_HISTORY, _EVERY_REMARK, _SIGHTINGS]
         if history
-        else [_HOST, _HOSTNAMES, versions_then, _NEWEST_REMARKS]
+        else [_HOST, _PLACE, _HOSTNAMES, versions_then, _NEWEST_REMARKS]
     )
     params: dict[str, object] = {
         "ip": address,
@@ -140,7 +157,7 @@ def host(database: Database, ip: str, *, at: datetime | None = None, history: bo
         "sightings": MAX_SIGHTINGS,
     }
     with database.connection() as connection:
-        found, names, versions, remarks, *sightings = _ask(connection, statements, params)
+        found, located, names, versions, remarks, *sightings = _ask(connection, statements, params)
     if not found:
         raise NotFound(f"No host {address} is known.", hint=f"Scan it: spectra scan {address} --submit")
     first_seen, seen, down_since, system, card = found[0]
@@ -163,9 +180,11 @@ def host(database: Database, ip: str, *, at: datetime | None = None, history: bo
         mac=mac,
         vendor=vendor,
         hostnames=tuple(HostnameRecord(name, kind, first, min(last, seen)) for name, kind, first, last in names),
-        endpoints=tuple(_endpoints(versions, seen, evidence, history=history)),
+        endpoints=tuple(_endpoints(versions, seen, evidence, lifetimes, history=history)),
         evidence=tuple(evidence[0, 0]),
         sightings=tuple(SightingRecord(*row) for rows in sightings for row in rows),
+        place=Place(*located[0][3:]) if located and located[0][2] else None,
+        feeds=_feeds(*located[0][:2]) if located else None,
     )
 
 
@@ -213,6 +232,7 @@ def _endpoints(
     rows: Iterable[tuple[Any, ...]],
     seen: datetime,
     evidence: dict[tuple[int, int], list[EvidenceRecord]],
+    lifetimes: Lifetimes,
     *,
     history: bool,
 ) -> Iterator[EndpointRecord]:
@@ -223,13 +243,15 @@ def _endpoints(
     for (port, protocol), life in lives.items():
         versions = [_version(row) for row in life]
         current = versions[-1]
-        first_seen, last_seen = life[-1][6:8]
+        first_seen, last_seen = life[-1][6], min(life[-1][7], seen)
+        name = current.service.name if current.service else ""
         yield EndpointRecord(
             **msgspec.structs.asdict(current),
             port=port,
             protocol=PROTOCOL_NAME[protocol],
             first_seen=first_seen,
-            last_seen=min(last_seen, seen),
+            last_seen=last_seen,
+            stale_at=stale_at(name, last_seen, lifetimes) if current.state == "open" else None,
             evidence=tuple(evidence[port, protocol]),
             history=tuple(versions[:-1]) if history else None,
         )
@@ -238,7 +260,7 @@ def _endpoints(
 def _version(row: tuple[Any, ...]) -> VersionRecord:
     """A row of `_DETAILS` as a version."""
     state, since, confirmed, until = row[2:6]
-    service, certificate, (banner, title) = row[8:17], row[17:27], row[27:29]
+    service, certificate, (banner, title, cpe23, *trust) = row[8:17], row[17:27], row[27:]
     return VersionRecord(
         state=STATE[state],
         since=since,
@@ -248,7 +270,14 @@ def _version(row: tuple[Any, ...]) -> VersionRecord:
         certificate=_certificate(*certificate[1:]) if certificate[0] else None,
         banner=banner,
         title=title,
+        cpe23=tuple(cpe23),
+        **dict(zip(("trust", "sole", "doubt"), trust, strict=True)),
     )
+
+
+def _feeds(number: int, feeds: dict[str, dict[str, str]] | None) -> FeedsUsed:
+    """The versions of the feed set `number`."""
+    return FeedsUsed(number, {name: feed.get("version", "") for name, feed in (feeds or {}).items()})
 
 
 def _certificate(sha256: str, cn: str, subject: str, issuer: str, *rest: Any) -> Certificate:

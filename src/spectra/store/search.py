@@ -10,17 +10,20 @@ from __future__ import annotations
 import base64
 import hashlib
 import ipaddress
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any, Final, LiteralString, NamedTuple
+from uuid import UUID
 
 import msgspec
 from msgspec import Meta
 
 from spectra.errors import BadRequest
+from spectra.model.facts import Place
 from spectra.model.query import Query, suggest
 from spectra.model.records import Match, SearchPage
 from spectra.store.database import Connection, Database
+from spectra.store.details import places
 from spectra.store.filters import Condition, Filter, all_of, any_of, resolve
 from spectra.store.timeline import PROTOCOL_NAME, STATE
 
@@ -78,9 +81,10 @@ def search(
             return SearchPage(())
         rows = _rows(connection, wanted, _Walk(SORTS[name], sort.startswith("-"), after, limit + 1))
         names = _hostnames(connection, sorted({row[0] for row in rows[:limit]}))
+        located = places(connection, (row[-1] for row in rows[:limit]))
     more = len(rows) > limit
     return SearchPage(
-        tuple(_match(row, names.get(row[0], ())) for row in rows[:limit]),
+        tuple(_match(row, names.get(row[0], ()), located) for row in rows[:limit]),
         next_cursor=_write_cursor(rows[limit - 1], sort) if more else "",
     )
 
@@ -97,12 +101,13 @@ def _checked_sort(sort: str) -> str:
 # The page ------------------------------------------------------------------------------------------------------------
 
 _COLUMNS: LiteralString = (
-    "e.ip, e.port, e.protocol, e.state, e.service, e.certificate, e.banner, e.first_seen, e.last_seen"
+    "e.ip, e.port, e.protocol, e.state, e.service, e.certificate, e.banner, e.first_seen, e.last_seen, e.place, e.sole"
 )
 _DETAILS: LiteralString = """
 SELECT host(k.ip), k.port, k.protocol, k.state, k.first_seen, k.last_seen, coalesce(s.name, ''),
        coalesce(s.product, ''), coalesce(s.version, ''), coalesce(s.extra, ''), coalesce(s.tunnel, ''),
-       coalesce(b.title, ''), coalesce(left(b.text, 200), ''), coalesce(c.subject_cn, '')
+       coalesce(b.title, ''), coalesce(left(b.text, 200), ''), coalesce(c.subject_cn, ''),
+       coalesce(s.os, ''), coalesce(s.device, ''), coalesce(s.cpe, '{}'), coalesce(s.cpe23, '{}'), k.sole, k.place
 FROM k LEFT JOIN service s ON s.id = k.service LEFT JOIN banner b ON b.id = k.banner
   LEFT JOIN certificate c ON c.id = k.certificate"""
 _CASTS: Final[dict[str, LiteralString]] = {"ip": "::inet", "port": "::int4", "protocol": "::int2"}
@@ -234,11 +239,14 @@ def _hostnames(connection: Connection, ips: Sequence[str]) -> dict[str, tuple[st
     return {ip: tuple(names) for ip, names in found}
 
 
-def _match(row: tuple[Any, ...], names: tuple[str, ...]) -> Match:
-    ip, port, protocol, state, first_seen, last_seen, *texts = row
+def _match(row: tuple[Any, ...], names: tuple[str, ...], located: Mapping[UUID, Place]) -> Match:
+    ip, port, protocol, state, first_seen, last_seen, *texts, cpe, cpe23, sole, place = row
+    said, (system, device) = texts[:-2], texts[-2:]
     return Match(
-        ip, port, PROTOCOL_NAME[protocol], STATE[_letter(state)], first_seen, last_seen, *texts, hostnames=names
-    )
+        ip, port, PROTOCOL_NAME[protocol], STATE[_letter(state)], first_seen, last_seen, *said,
+        hostnames=names, os=system, device=device, cpe=tuple(cpe), cpe23=tuple(cpe23), sole=sole,
+        place=located.get(place),
+    )  # fmt: skip
 
 
 def _letter(state: bytes | str) -> str:

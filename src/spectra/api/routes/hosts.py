@@ -37,7 +37,10 @@ def host(
     except ValueError as error:
         raise BadRequest(f"{ip[:80]} is not an IP address.", field="ip", hint="For a name ask /v0/hostname.") from error
     mapped = getattr(address, "ipv4_mapped", None)  # ::ffff:192.0.2.7 is kept as 192.0.2.7
-    return answer(hosts.host(services.database, str(mapped or address), at=_moment(at), history=history))
+    record = hosts.host(
+        services.database, str(mapped or address), at=_moment(at), history=history, lifetimes=services.lifetimes
+    )
+    return answer(record)
 
 
 @router.get(
