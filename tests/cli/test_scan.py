@@ -284,3 +284,19 @@ def test_found_in_json_lines() -> None:
         Found("192.0.2.1", 22, "tcp", ("a.example.org",)),
         Found("192.0.2.3", 80, "tcp", ("b",), "http", says="Hi"),
     ]
+
+
+def test_consent_is_asked_for_what_is_not_skipped(run: Run, ssh: int) -> None:
+    """A target on the do-not-scan list does not hide that the others lack consent."""
+    run("scope", "deny", "127.0.0.1")
+    words = ("scan", "127.0.0.1", "127.0.0.2", "-p", str(ssh), *ALLOW, "--skip-forbidden", "--json")
+    unasked = run(*words)
+    assert unasked.code == 2
+    assert "no recorded consent covers 127.0.0.1, 127.0.0.2" in unasked.err
+    result = run(*words, "--consent", "x")
+    assert result.code == 0, result.err
+    assert "left out: " in result.err
+    assert [json.loads(line)["ip"] for line in result.lines] == ["127.0.0.2"]
+    alone = run("scan", "127.0.0.1", "-p", str(ssh), *ALLOW, "--skip-forbidden", "--consent", "x")
+    assert alone.code == 1
+    assert "do-not-scan" in alone.err

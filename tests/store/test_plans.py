@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from spectra.errors import BadRequest, NotFound
+from spectra.model.facts import HostFacts, Place
 from spectra.model.lifetimes import DAY, Lifetimes, stale_at
 from spectra.model.observation import Silent
 from spectra.model.plans import Plan, Selectors
@@ -128,6 +129,34 @@ def test_a_blocked_as_is_never_a_target(database: Database, write: Scribe) -> No
             )
     blocks.add(database, asn=64500, reason="theirs", by="admin", now=T0, targets=True)
     assert {ip for ip, _, _ in keys(plans.create(database, asked()))} == {"10.0.0.2", "10.0.0.3"}
+
+
+PARIS = Place(asn=3215, country="FR", country_name="France", region="Ile-de-France", city="Paris")
+TOKYO = Place(asn=2516, country="JP", country_name="Japan", region="Tokyo", city="Tokyo", cloud="aws")
+
+
+@pytest.mark.parametrize(
+    ("selectors", "found"),
+    [
+        (Selectors(city="Paris"), {"10.0.0.1"}),
+        (Selectors(city="Paris,Tokyo", service="redis"), {"10.0.0.1", "10.0.0.2"}),
+        (Selectors(asn=3215), {"10.0.0.1"}),
+        (Selectors(asn="AS2516", country="JP"), {"10.0.0.2"}),
+        (Selectors(country="FR", city="Tokyo"), set[str]()),
+        (Selectors(region="Tokyo", cloud="aws", port=6379), {"10.0.0.2"}),
+        (Selectors(q="-city:Paris", net="10.0.0.0/24"), {"10.0.0.2", "10.0.0.3"}),
+    ],
+)
+def test_places_select(database: Database, write: Scribe, way: str, selectors: Selectors, found: set[str]) -> None:
+    """City, region, country, AS and cloud, as the feeds say; a host that is nowhere is in none of them."""
+    facts = [HostFacts("10.0.0.1", 1, PARIS), HostFacts("10.0.0.2", 1, TOKYO)]
+    write([*facts, *(host(f"10.0.0.{n}", T0, seen(6379, "redis")) for n in (1, 2, 3))])
+    query = parse(selectors.q, NOW, selectors.filters)
+    plan = plans.create(database, Asked("alice", selectors, query, Ages(NOW, Lifetimes())))
+    assert {target.ip for target in plan.targets} == found
+    kept, lifetimes = plans.find(database, plan.plan_id, NOW)
+    assert kept.selectors == selectors
+    assert plans.targets(database, (kept, lifetimes), query).targets == plan.targets
 
 
 def test_many_are_estimated_and_said_to_be(

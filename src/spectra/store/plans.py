@@ -29,7 +29,7 @@ from spectra.store.timeline import OPEN, PROTOCOL_NAME
 
 FEW_TARGETS: Final = 20_000
 """Up to about this many targets are all read and sorted for a page; of more, the oldest endpoints are walked."""
-COUNTED: Final = 50_000
+COUNTED: Final = 30_000
 """Beyond about this many targets their number is scaled up from a sample."""
 SAMPLE_ROWS: Final = 30_000
 PATIENCE: Final = 2
