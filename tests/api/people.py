@@ -16,6 +16,8 @@ from spectra.api.issuing import TOKEN_PATH, Issuer
 from spectra.identity import jwts
 from spectra.identity.keys import SigningKey
 from spectra.settings import AuthSettings
+from spectra.store import accounts, audit, token_keys
+from spectra.store.provenance import links
 from tests.api.node import Account, Node
 
 PASSWORD = "a sentence nobody would guess"
@@ -98,6 +100,13 @@ def bearing(
 ) -> httpx.Response:
     """A request with this access token."""
     return node.ask(method, path, "", headers={"authorization": f"Bearer {token}"}, **options)
+
+
+def on_record(node: Node) -> bool:
+    """Whether every account, role and token key is what the chain says. (Other tests tamper with this database.)"""
+    newest = {link.subject: link.detail() for link in links(node.services.database)}
+    rows = accounts.details(node.services.database) | token_keys.details(node.services.database)
+    return all(newest.get(subject) == audit.plain(detail) for subject, detail in rows.items())
 
 
 def refusal(response: httpx.Response, status: int, error: str) -> dict[str, Any]:

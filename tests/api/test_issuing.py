@@ -102,7 +102,11 @@ def test_a_revoked_token_key_is_replaced(one: Node, two: Node) -> None:
     """What it signed is refused at once by all; its coordinator makes another by itself."""
     name = make(one)
     tokens = signed_in(one, name)
-    token_keys.revoke(one.services.database, kid(tokens["access_token"]), one.services.clock())
+    path = f"/v0/auth/keys/{kid(tokens['access_token'])}"
+    is_problem(one.ask("DELETE", path, "automation"), 403, "forbidden")
+    assert one.ask("DELETE", path).status_code == 200
+    for wrong in ("x", "0" * 64):
+        is_problem(one.ask("DELETE", f"/v0/auth/keys/{wrong}"), 404, "unknown_key")
     for node in (one, two):
         is_problem(bearing(node, tokens["access_token"]), 401, "unauthenticated")
     fresh = refresh(one, tokens["refresh_token"]).json()["access_token"]

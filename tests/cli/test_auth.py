@@ -236,6 +236,8 @@ def test_sessions_and_ending_one(run: Run, server: StandIn, signed_in: str) -> N
     assert json.loads(run("auth", "sessions", "--json").out)["id"] == "s-1"
     server.say("DELETE", "/v0/auth/sessions/s-1", {"id": "s-1"})
     assert run("auth", "end", "s-1").out == "ended s-1\n"
+    server.say("DELETE", "/v0/auth/keys/k", {"id": "k"})
+    assert run("auth", "revoke-key", "k").out == "revoked k\n"
 
 
 def test_a_session_by_key_signs_for_its_account(run: Run, server: StandIn, url: str, tmp_path: Path) -> None:

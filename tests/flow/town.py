@@ -14,7 +14,8 @@ from psycopg import sql
 
 from spectra.flow.submission import Ingest
 from spectra.ingest.parsers import ParseError
-from spectra.store import blocks, do_not_scan, keys
+from spectra.store import accounts, blocks, do_not_scan, keys, token_keys
+from spectra.store.accounts import Act
 from spectra.store.blobs import BlobStore
 from spectra.store.database import Connection, Database, one
 from tests.flow.desk import NOON, Clock, Contributor, host, make_ingest, naabu, nmap, port
@@ -55,6 +56,7 @@ def populate(database: Database, folder: Path) -> Town:
     keys.add_credential(database, digest=bytes(32), contributor="bob", now=clock())
     keys.revoke_credentials(database, "bob", clock())
     decide_all(database, clock())
+    let_in_all(database, clock())
     submit_all(ingest, alice, clock)
     with contextlib.suppress(ParseError):
         ingest.submit(alice.envelope(b"what is this?"))
@@ -77,6 +79,21 @@ def decide_all(database: Database, now: datetime) -> None:
         decide(database, UUID(asked.request_id), by="admin", now=now, note="x")
     entry = do_not_scan.add(database, network="198.51.100.0/24", reason="x", by="admin", now=now)
     do_not_scan.remove(database, UUID(entry.entry_id), by="admin", now=now)
+
+
+def let_in_all(database: Database, now: datetime) -> None:
+    """Accounts with and without a password or keys, one disabled; roles, one removed; token keys, one revoked."""
+    act = Act("admin", now)
+    for name in ("looker", "gone"):
+        accounts.put_role(database, name, ["search:read"], act)
+    accounts.remove_role(database, "gone", act)
+    accounts.create(database, "carol", role="looker", trust=0.5, password="hash", act=act)
+    accounts.create(database, "dave", role="user", trust=1.0, password="", act=act)
+    accounts.disable(database, "dave", act)
+    accounts.change(database, "bob", role="module", trust=0.9, act=act)  # who has a key: that is on record again
+    for kid in ("a", "b"):
+        token_keys.add(database, kid, kid.encode() * 32, expires=now + HOUR, now=now)
+    token_keys.revoke(database, "b", now)
 
 
 def submit_all(ingest: Ingest, who: Contributor, clock: Clock) -> None:

@@ -252,6 +252,19 @@ def end(
     sys.stdout.write(f"ended {text(session).plain}\n")
 
 
+def revoke_key(
+    context: typer.Context,
+    *,
+    key: Annotated[str, typer.Argument(metavar="KID", help="The key, as /v0/auth/jwks.json shows it.")],
+) -> None:
+    """Revoke a coordinator's token key that leaked: every token it signed is refused at once."""
+    from spectra.cli.client import segment
+
+    with Machine.of(context).client(notify=note) as client:
+        client.call("DELETE", f"/v0/auth/keys/{segment(key)}", dict)
+    sys.stdout.write(f"revoked {text(key).plain}\n")
+
+
 auth.command(
     "login",
     cls=Command,
@@ -267,3 +280,4 @@ auth.command("sessions", cls=Command, epilog=examples("spectra auth sessions", "
     sessions
 )
 auth.command("end", cls=Command, epilog=examples("spectra auth end 0b9f2c1e-7f5a-4a57-9d0e-0a6e2f1c3b4d"))(end)
+auth.command("revoke-key", cls=Command, epilog=examples(f"spectra auth revoke-key {'3fa4c1d2' * 8}"))(revoke_key)

@@ -124,7 +124,10 @@ class Machine:
         from spectra.cli.sessions import Keeper
 
         keeper = Keeper.of(url)
-        return keeper if keeper.path.exists() else None
+        try:
+            return keeper if keeper.path.exists() else None
+        except PermissionError as error:
+            raise SetupError(f"cannot read {keeper.path}: {error.strerror}", hint="Whose folder is it?") from error
 
     def _own_urls(self, recorded: str) -> set[str]:
         return {url.rstrip("/") for url in (recorded, self._local_url(recorded))}

@@ -10,12 +10,11 @@ from typing import Any
 import httpx
 import pytest
 
-from spectra.flow import audit
 from spectra.identity import rotation
 from spectra.identity.keys import SigningKey
 from spectra.identity.roles import ROLES, SCOPES
 from tests.api.node import Node, is_problem
-from tests.api.people import PASSWORD, bearing, coordinator, login, make, refusal, signed_in
+from tests.api.people import PASSWORD, bearing, coordinator, login, make, on_record, refusal, signed_in
 from tests.support import samples
 
 pytestmark = pytest.mark.engine
@@ -62,8 +61,7 @@ def test_the_life_of_an_account(desk: Node) -> None:
     refusal(login(desk, name), 400, "invalid_grant")
     assert "status" not in change(desk, name, disabled=False).json()
     assert login(desk, name).status_code == 200
-    report = audit.verify(desk.services.database, desk.services.blobs, deep=True)
-    assert report.ok, report.reason
+    assert on_record(desk)
 
 
 def test_accounts_come_in_pages(desk: Node) -> None:
@@ -230,8 +228,7 @@ def test_roles_of_ones_own(desk: Node) -> None:
     change(desk, name, role="user")
     assert desk.ask("DELETE", f"/v0/roles/{role}").status_code == 200
     is_problem(desk.ask("DELETE", f"/v0/roles/{role}"), 404, "unknown_role")
-    report = audit.verify(desk.services.database, desk.services.blobs)
-    assert report.ok, report.reason
+    assert on_record(desk)
 
 
 def registration(node: Node, key: SigningKey, name: str, role: str) -> dict[str, str]:

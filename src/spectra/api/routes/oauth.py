@@ -20,7 +20,7 @@ from spectra.errors import BadRequest, NotFound
 from spectra.identity.errors import IdentityError
 from spectra.identity.roles import PUBLIC, SCOPES
 from spectra.model.accounts import OAuthError, SessionPage, TokenAnswer
-from spectra.store import sessions
+from spectra.store import sessions, token_keys
 from spectra.store.accounts import Act
 
 router = APIRouter(tags=["auth"])
@@ -36,6 +36,7 @@ _FORM_FIELDS: Final = {
     "client_id": "which program signs in; for show",
 }
 _ID: Final = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_KID: Final = re.compile("[0-9a-f]{64}")
 _NO_STORE: Final = {"Pragma": "no-cache"}  # Cache-Control: no-store is on every answer
 
 
@@ -57,7 +58,7 @@ class Introspection(msgspec.Struct, omit_defaults=True):
 
 
 class Ended(msgspec.Struct):
-    """The session that has ended."""
+    """The session, or the token key, that has ended."""
 
     id: str
 
@@ -185,6 +186,21 @@ async def introspect(request: Request, services: ServicesDep) -> Response:
 def jwks(services: ServicesDep) -> Response:
     """The token keys of every coordinator, the new ones from before their first token on."""
     return answer(JwkSet(services.issuer.keys()))
+
+
+@router.delete(
+    "/v0/auth/keys/{key_id}",
+    summary="Believe a token key no longer",
+    dependencies=[scope("admin:all")],
+    responses=described(Ended, 401, 403, 404),
+    response_class=Response,
+)
+def revoke_key(services: ServicesDep, key_id: str) -> Response:
+    """What it signed is refused from the next request on; its coordinator makes another by itself."""
+    if not _KID.fullmatch(key_id):
+        raise NotFound("There is no such token key.", reason="unknown_key")
+    token_keys.revoke(services.database, key_id, services.clock())
+    return answer(Ended(key_id))
 
 
 @router.get(
