@@ -123,7 +123,7 @@ def _overlapping(connection: Connection, held: Condition) -> dict[AreaKind, list
     """The largest areas of every kind among the places `p` of which `held` holds, with what is in both."""
     parts: list[LiteralString] = [
         f"""(SELECT '{kind}', {c.parent}, {c.name}, max({c.label}), sum(t.hosts)::int8, sum(t.endpoints)::int8 FROM t
-             WHERE {c.name} <> '' GROUP BY 2, 3 HAVING sum(t.hosts) > 0 ORDER BY 5 DESC, 2, 3 LIMIT {_RELATED})"""
+             WHERE {c.name} <> '' GROUP BY 2, 3 HAVING sum(t.hosts) > 0 ORDER BY 5 DESC, 2, 3 LIMIT %s)"""
         for kind, c in _COLUMNS.items()
     ]
     statement: LiteralString = f"""WITH t AS MATERIALIZED (
@@ -132,12 +132,10 @@ def _overlapping(connection: Connection, held: Condition) -> dict[AreaKind, list
         SELECT p.*, coalesce(u.endpoints, 0), coalesce(u.hosts, 0) FROM {ENTRIES} JOIN place p ON p.id = u.place
         WHERE {held.sql}) {" UNION ALL ".join(parts)}"""
     found: dict[AreaKind, list[AreaRecord]] = defaultdict(list)
-    for kind, *row in connection.execute(statement, (*held.params, *held.params)):
+    for kind, *row in connection.execute(statement, (*held.params, *held.params, *[RELATED] * len(_COLUMNS))):
         found[kind].append(_record(kind, _Row(*row)))
     return found
 
-
-_RELATED: LiteralString = "20"
 
 # Lists ----------------------------------------------------------------------------------------------------------------
 
