@@ -60,7 +60,8 @@ def test_a_summary(database: Database, write: Scribe) -> None:
     with database.connection() as connection:
         connection.execute(
             """INSERT INTO feed (name, source, kind, format, provider, version, sha256, size, networks, compiled,
-                 updated, checked, taken_by) VALUES ('cities', 'upload', 'geo', 'mmdb', '', '2026-01', '', 1, 1, '', %s, %s, 'alice')""",
+                 updated, checked, taken_by)
+               VALUES ('cities', 'upload', 'geo', 'mmdb', '', '2026-01', '', 1, 1, '', %s, %s, 'alice')""",
             [T0, T0],
         )
     feeds = (FeedInUse("cities", "geo", "2026-01", T0),)

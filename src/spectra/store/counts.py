@@ -8,6 +8,7 @@ from spectra.model.facets import Count
 from spectra.model.query import Query
 from spectra.store.database import Connection, Database, one
 from spectra.store.filters import resolve
+from spectra.store.lookups import hurried
 from spectra.store.populations import ENOUGH, Population, Rows, everything
 from spectra.store.tallies import snapshot
 
@@ -21,18 +22,22 @@ def count(database: Database, query: Query, *, exact: bool = False) -> Count:
         wanted = resolve(connection, query)
         if wanted.empty:
             return Count(0, 0, exact=True, hosts_exact=True)
-        population = Population(connection, query, wanted)
-        known = _known(connection, population)
-        rows = population.read(("ip",), exact=exact, known=known)
+        with hurried(connection, really=wanted.costly):
+            return _count(connection, Population(connection, query, wanted), exact)
+
+
+def _count(connection: Connection, population: Population, exact: bool) -> Count:
+    known = _known(connection, population)
+    rows = population.read(("ip",), exact=exact, known=known)
+    endpoints, hosts = _read(connection, rows)
+    if rows.scale > 1 and endpoints < ENOUGH:
+        rows = population.read(("ip",), exact=True)
         endpoints, hosts = _read(connection, rows)
-        if rows.scale > 1 and endpoints < ENOUGH:
-            rows = population.read(("ip",), exact=True)
-            endpoints, hosts = _read(connection, rows)
-        if rows.scale == 1:
-            return Count(endpoints, hosts, exact=True, hosts_exact=True)
-        scale = rows.scale if known is None else known / endpoints
-        total = round(endpoints * scale) if known is None else known
-        return Count(total, round(hosts * scale), exact=known is not None, hosts_exact=False)
+    if rows.scale == 1:
+        return Count(endpoints, hosts, exact=True, hosts_exact=True)
+    scale = rows.scale if known is None else known / endpoints
+    total = round(endpoints * scale) if known is None else known
+    return Count(total, round(hosts * scale), exact=known is not None, hosts_exact=False)
 
 
 def _known(connection: Connection, population: Population) -> int | None:

@@ -19,6 +19,7 @@ from spectra.model.facets import Asked, Facet, FacetValue, Total
 from spectra.model.query import Query
 from spectra.store.database import Connection, Database
 from spectra.store.filters import Condition, resolve
+from spectra.store.lookups import hurried
 from spectra.store.populations import ENOUGH, Population, Rows, everything
 from spectra.store.tallies import ENTRIES, snapshot
 from spectra.store.timeline import PROTOCOL_NAME
@@ -42,7 +43,8 @@ def of(connection: Connection, query: Query, asked: Sequence[Asked] = (), *, exa
     wanted = resolve(connection, query)
     if wanted.empty:
         return Answer(Total(0, True), {one.name: Facet((), 0, 0, True) for one in asked})
-    return _Answering(connection, Population(connection, query, wanted)).answer(asked, exact)
+    with hurried(connection, really=wanted.costly):
+        return _Answering(connection, Population(connection, query, wanted)).answer(asked, exact)
 
 
 # What values follow from ---------------------------------------------------------------------------------------------

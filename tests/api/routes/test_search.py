@@ -77,7 +77,7 @@ def test_an_unknown_parameter_is_refused(node: Node, name: str) -> None:
     """Ignoring it would answer another question than the one asked."""
     body = is_problem(node.get("/v0/search", **{name: "1"}), 400, "bad_request")
     assert body["field"] == name[:40]
-    assert "port" in body["hint"]
+    assert body["hint"]
 
 
 def test_a_parameter_given_twice_is_refused(node: Node) -> None:
@@ -98,7 +98,7 @@ def test_a_parameter_given_twice_is_refused(node: Node) -> None:
         ({"since": "someday"}, "since"),
         ({"protocol": "icmp"}, "protocol"),
         ({"sort": "colour"}, "sort"),
-        ({"limit": "0"}, "limit"),
+        ({"limit": "-1"}, "limit"),
         ({"limit": "5001"}, "limit"),
         ({"cursor": "made-up"}, "cursor"),
     ],

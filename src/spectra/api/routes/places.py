@@ -27,9 +27,8 @@ _LIST: Final[dict[str, Any]] = {
 }
 
 Code = Annotated[str, Path(description="ISO 3166-1 alpha-2", pattern=r"^[A-Za-z]{2}$")]
-_TEXT: Final = r"^[^\x00]+$"  # all that PostgreSQL's text can hold
-Name = Annotated[str, Path(max_length=200, pattern=_TEXT, description="English name, in any case")]
-Provider = Annotated[str, Path(max_length=64, pattern=_TEXT, description="such as `aws`")]
+Name = Annotated[str, Path(max_length=200, description="English name, in any case")]
+Provider = Annotated[str, Path(max_length=64, description="such as `aws`")]
 Cursor = Annotated[str, Query(description="`next_cursor` of the page before")]
 Limit = Annotated[int, Query(ge=1, le=places.MAX_LIMIT)]
 Within = Annotated[str, Query(description="only of this country, by its ISO code", pattern=r"^([A-Za-z]{2})?$")]
@@ -96,9 +95,7 @@ def cloud(services: ServicesDep, provider: Provider) -> Response:
 
 
 @router.get("/v0/cloud/{provider}/{region:path}", summary="A region of a cloud", **_PAGE)
-def cloud_region(
-    services: ServicesDep, provider: Provider, region: Annotated[str, Path(max_length=200, pattern=_TEXT)]
-) -> Response:
+def cloud_region(services: ServicesDep, provider: Provider, region: Annotated[str, Path(max_length=200)]) -> Response:
     """What is in it: hosts, endpoints, services, and where it is."""
     return _page(services, "cloud_region", provider, region)
 
