@@ -396,3 +396,26 @@ def test_two_changes_at_once(feeds: Feeds, other: Feeds, tmp_path: Path, databas
         feeds._change("rolled_back", old, "cities", old.held, by="alice")
     assert caught.value.reason == "conflict"
     assert [f"{number}" for (number,) in rows(database, "SELECT id FROM feed_set ORDER BY id")] == ["1", "2"]
+
+
+TAMPERED = {
+    "version": "UPDATE feed SET version = 'another'",
+    "table": "UPDATE feed SET compiled = sha256('x')",
+    "networks": "UPDATE feed SET networks = networks + 1",
+    "source": "UPDATE feed SET source = 'https://example.org/'",
+    "row": "DELETE FROM feed",
+    "name": "UPDATE feed SET name = 'other'",
+}
+
+
+@pytest.mark.parametrize("what", TAMPERED)
+def test_an_altered_feed_is_found_out(
+    feeds: Feeds, tmp_path: Path, database: Database, blobs: BlobStore, what: str
+) -> None:
+    """What the chain says was taken is what has to stand there."""
+    feeds.upload("cities", cities(tmp_path), by="alice")
+    with database.connection() as connection:
+        connection.execute(TAMPERED[what].encode())
+    report = audit.verify(database, blobs)
+    assert not report.ok
+    assert "feed" in report.reason
