@@ -28,6 +28,7 @@ GATE = {
     Reason.FROM_THE_FUTURE: 400,
     Reason.NONCE_REPLAYED: 409,
     Reason.ROLE_FORBIDDEN: 403,
+    Reason.ACCOUNT_DISABLED: 403,
     Reason.RATE_LIMITED: 429,
 }
 

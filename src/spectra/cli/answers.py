@@ -117,3 +117,16 @@ class ActList(msgspec.Struct, frozen=True):
 
     acts: tuple[Act, ...]
     next_cursor: str = ""
+
+
+class AuthStatus(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What `auth status` shows: which credential is sent where, and what the server makes of it."""
+
+    server: str
+    by: str
+    account: str = ""
+    role: str = ""
+    scopes: tuple[str, ...] = ()
+    session: str = ""
+    token_expires: datetime | None = None
+    problem: str = ""

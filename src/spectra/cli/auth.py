@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import msgspec
 import typer
 
 from spectra.cli.help import JsonOption, examples
@@ -19,6 +18,7 @@ from spectra.cli.times import ago, stamp
 from spectra.errors import BadRequest, SpectraError
 
 if TYPE_CHECKING:
+    from spectra.cli.answers import AuthStatus
     from spectra.cli.sessions import Keeper
     from spectra.identity.tokens import Session
     from spectra.model.accounts import SessionRecord
@@ -28,19 +28,6 @@ auth = typer.Typer(cls=Group, help="Sign in to a server and out again.")
 ServerOption = Annotated[
     str, typer.Option("--server", metavar="URL", help="The server, instead of this machine's; as before the command.")
 ]
-
-
-class Status(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What `auth status` shows: which credential is sent where, and what the server makes of it."""
-
-    server: str
-    by: str
-    account: str = ""
-    role: str = ""
-    scopes: tuple[str, ...] = ()
-    session: str = ""
-    token_expires: datetime | None = None
-    problem: str = ""
 
 
 def _machine(context: typer.Context, server: str) -> Machine:
@@ -158,22 +145,23 @@ def status(context: typer.Context, *, server: ServerOption = "", json: JsonOptio
         raise typer.Exit(1)
 
 
-def _status(machine: Machine) -> Status:
+def _status(machine: Machine) -> AuthStatus:
+    from spectra.cli.answers import AuthStatus
     from spectra.model.accounts import Me
 
     url = machine.server_url()
     by, expires = _credential(machine, url)
     if by == "nothing":
-        return Status(url, by, problem="not signed in")
+        return AuthStatus(url, by, problem="not signed in")
     try:
         with machine.client(attempts=1) as client:
             me = client.get("/v0/accounts/me", Me)
     except Unreachable:
         raise
     except SpectraError as error:
-        return Status(url, by, token_expires=expires, problem=error.message)
+        return AuthStatus(url, by, token_expires=expires, problem=error.message)
     _, expires = _credential(machine, url)  # it may have been refreshed
-    return Status(url, by, me.account.name, me.account.role, me.scopes, me.session, expires)
+    return AuthStatus(url, by, me.account.name, me.account.role, me.scopes, me.session, expires)
 
 
 def _credential(machine: Machine, url: str) -> tuple[str, datetime | None]:
@@ -188,7 +176,7 @@ def _credential(machine: Machine, url: str) -> tuple[str, datetime | None]:
     return ("local credential" if machine.server_and_token()[1] else "nothing"), None
 
 
-def _show(found: Status) -> None:
+def _show(found: AuthStatus) -> None:
     rows = [
         ("server", found.server),
         ("by", found.by),

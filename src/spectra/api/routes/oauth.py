@@ -91,10 +91,12 @@ def _form_of(*names: str, required: str) -> dict[str, Any]:
 
 
 def _described(kind: type, *others: int) -> dict[int | str, dict[str, Any]]:
-    """As `described`, with the errors of RFC 6749 section 5.2."""
+    """As `described`, with the errors of RFC 6749 section 5.2 besides the problems of every route."""
     describe(OAuthError)
-    refusal = {"description": "Refused", "content": {"application/json": {"schema": {"$ref": ref(OAuthError)}}}}
-    return described(kind, 408, 413) | dict.fromkeys(others, refusal)
+    documents = described(kind, 408, 413, *others)
+    for other in others:
+        documents[other]["content"]["application/json"] = {"schema": {"$ref": ref(OAuthError)}}
+    return documents
 
 
 async def _form(request: Request) -> dict[str, str]:
@@ -155,7 +157,7 @@ async def revoke(request: Request, services: ServicesDep) -> Response:
     "/v0/auth/introspect",
     summary="Whether an access token holds",
     dependencies=[scope("accounts:read")],
-    responses=_described(Introspection, 400) | described(Introspection, 401, 403, 408, 413),
+    responses=described(Introspection, 400, 401, 403, 408, 413),
     openapi_extra=_form_of("token", "token_type_hint", required="token"),
     response_class=Response,
 )
@@ -163,9 +165,10 @@ async def introspect(request: Request, services: ServicesDep) -> Response:
     """For other servers that take this mesh's access tokens (RFC 7662)."""
     try:
         token = grants.required(await _form(request), "token")
-        found = await run_in_threadpool(services.issuer.standing, token)
     except Refused as error:
-        return _refusal(error)
+        raise BadRequest(f"The form cannot be read: {error.message}.", field="token") from error
+    try:
+        found = await run_in_threadpool(services.issuer.standing, token)
     except IdentityError:
         found = None
     if found is None:
