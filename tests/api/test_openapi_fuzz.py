@@ -28,7 +28,7 @@ from tests.api.node import Node
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
 
-EXAMPLES = int(os.environ.get("SPECTRA_FUZZ_EXAMPLES", "12"))
+EXAMPLES = int(os.environ.get("SPECTRA_FUZZ_EXAMPLES", "8"))
 CHECKS = [
     not_a_server_error,
     status_code_conformance,
