@@ -23,6 +23,7 @@ from spectra.cli import (
     configs,
     coverage,
     diff,
+    export,
     feeds,
     hosts,
     imports,
@@ -93,6 +94,7 @@ def _register() -> None:
         ("count", stats.count, LOOK, stats.COUNT_EXAMPLES, search.QueryCommand),
         ("stats", stats.stats, LOOK, stats.STATS_EXAMPLES, search.QueryCommand),
         ("diff", diff.diff, LOOK, diff.DIFF_EXAMPLES, search.QueryCommand),
+        ("export", export.export, LOOK, export.EXPORT_EXAMPLES, search.QueryCommand),
         ("coverage", coverage.coverage, LOOK, coverage.COVERAGE_EXAMPLES, search.QueryCommand),
     )
     for name, function, panel, epilog, kind in single:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Callable
 
 # Characters that act on a terminal, hide text or turn its direction: C0 and C1 controls (ECMA-48), format characters
 # (bidirectional controls of UAX #9, zero-width ones, tags), line and paragraph separators, and lone surrogates.
@@ -66,6 +67,11 @@ def safe_json(encoded: str) -> str:
     stand inside strings.
     """
     return _JSON_UNSAFE.sub(_escape, encoded)
+
+
+def acting(text: str, written: Callable[[str], str]) -> str:
+    """`text` with each character that acts on a terminal, line ends aside, as what `written` makes of it."""
+    return _JSON_UNSAFE.sub(lambda found: written(found.group()), text)
 
 
 def safe_cell(value: str) -> str:
