@@ -109,6 +109,14 @@ def _grouped(asked: Asked, rows: Rows) -> LiteralString:
     return f"SELECT {value.value} AS v, sum(g.n) AS n FROM ({ids}) g {value.join} GROUP BY 1"
 
 
+def _ties(asked: Asked) -> LiteralString:
+    """The order of values that are equally common: 80 comes before 443."""
+    return 'length(v), v COLLATE "C"' if asked.name in _NUMBERS else 'v COLLATE "C"'
+
+
+_NUMBERS: Final = ("port", "asn")
+
+
 def _of_area(number: int, asked: Asked) -> list[Condition]:
     """For all open endpoints, from the tallies of areas and the log: the values to list, and how many have none."""
     value = _VALUES[asked.name]
@@ -118,7 +126,7 @@ def _of_area(number: int, asked: Asked) -> list[Condition]:
       UNION ALL SELECT {value.value}, g.n FROM ({logged}) g {value.join}) a"""
     order: LiteralString = "3" if asked.rarest else "3 DESC"
     listed: LiteralString = f"""(SELECT %s::int4, v, sum(n) FROM {rows} WHERE v <> '' GROUP BY v
-      HAVING sum(n) > 0 ORDER BY {order}, v COLLATE "C" LIMIT %s)"""
+      HAVING sum(n) > 0 ORDER BY {order}, {_ties(asked)} LIMIT %s)"""
     missing: LiteralString = f"SELECT %s::int4, NULL::text, sum(n) FROM {rows} WHERE v IS NULL OR v = ''"
     return [Condition(listed, (number, asked.top)), Condition(missing, (number,))]
 
@@ -128,7 +136,7 @@ def _ranked(number: int, asked: Asked, grouped: LiteralString) -> Condition:
     order: LiteralString = "v DESC" if asked.unit else "n" if asked.rarest else "n DESC"
     return Condition(
         f"""(SELECT %s::int4 AS number, v, n, coalesce(sum(n) FILTER (WHERE v <> '') OVER (), 0), sum(n) OVER ()
-             FROM ({grouped}) v WHERE n > 0 ORDER BY coalesce(v, '') = '', {order}, v COLLATE "C" LIMIT %s)""",
+             FROM ({grouped}) v WHERE n > 0 ORDER BY coalesce(v, '') = '', {order}, {_ties(asked)} LIMIT %s)""",
         (number, asked.top),
     )
 
@@ -254,6 +262,6 @@ _LABELS: Final[dict[str, LiteralString]] = {
 
 def _shown(name: str, value: str) -> str | int:
     """A value as it is answered: numbers as such, protocols by name."""
-    if name in ("port", "asn"):
+    if name in _NUMBERS:
         return int(value)
     return PROTOCOL_NAME[int(value)] if name == "protocol" else value
