@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from spectra.store.conditions import Condition, all_of, any_of, negation
+from spectra.store.conditions import NOTHING, Condition, Filter, all_of, any_of, negation
 
 A = Condition("a = %s", (1,), "a")
 B = Condition("b ~* %s", ("x",), costly=True)
@@ -26,3 +26,10 @@ def test_the_opposite_bounds_no_column() -> None:
     """What is not in a range may be on both sides of it."""
     assert negation(A) == Condition("NOT a = %s", (1,))
     assert negation(B).costly
+
+
+def test_a_filter_is_costly_if_one_of_its_conditions_is() -> None:
+    """Whoever runs it has to know."""
+    assert Filter((A, B)).costly
+    assert not Filter((A, A)).costly
+    assert not NOTHING.costly

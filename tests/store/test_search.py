@@ -17,7 +17,8 @@ from spectra.model.facts import HostFacts, Place
 from spectra.model.observation import Certificate, EndpointSeen, HostSeen, Service
 from spectra.model.query import Query, parse
 from spectra.model.records import Match, SearchPage
-from spectra.store import search
+from spectra.store import lookups, search
+from spectra.store.conditions import Condition, Filter
 from spectra.store.database import Database, one
 from tests.store.scribe import T0, Scribe, host, seen
 
@@ -301,3 +302,22 @@ def test_a_limit_out_of_bounds_is_refused(database: Database, limit: int) -> Non
     with pytest.raises(BadRequest) as caught:
         search.search(database, ALL, limit=limit)
     assert caught.value.field == "limit"
+
+
+def test_a_regex_of_many_matches_is_cut_off_too(
+    database: Database, write: Scribe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a regular expression is left in the statement of the page, that has no more time than looking it up."""
+    write([host("10.0.0.1", T0, seen(80, "http", "nginx"))])
+    query = parse("product:/n/", T0)
+    monkeypatch.setattr(lookups, "MANY", 0)
+    assert len(search.search(database, query).matches) == 1
+    slow = Condition("(SELECT true FROM pg_sleep(60))", costly=True)
+
+    def resolved(*_: object) -> Filter:
+        return Filter((slow,))
+
+    monkeypatch.setattr(search, "resolve", resolved)
+    monkeypatch.setattr(lookups, "PATIENCE_S", 0.05)
+    with pytest.raises(BadRequest, match="Add a term"):
+        search.search(database, query)

@@ -24,6 +24,11 @@ class Filter(NamedTuple):
     conditions: tuple[Condition, ...] = ()
     empty: bool = False
 
+    @property
+    def costly(self) -> bool:
+        """Whether a regular expression is left in it: statements with it belong into `lookups.hurried`."""
+        return any(condition.costly for condition in self.conditions)
+
 
 NOTHING: Final = Filter((Condition("false"),), empty=True)
 

@@ -25,6 +25,7 @@ from spectra.model.records import Match, SearchPage
 from spectra.store.database import Connection, Database
 from spectra.store.details import places
 from spectra.store.filters import Condition, Filter, all_of, any_of, resolve
+from spectra.store.lookups import expected, hurried
 from spectra.store.timeline import PROTOCOL_NAME, STATE
 
 MAX_LIMIT: Final = 5000
@@ -79,7 +80,8 @@ def search(
         wanted = resolve(connection, query)
         if wanted.empty:
             return SearchPage(())
-        rows = _rows(connection, wanted, _Walk(SORTS[name], sort.startswith("-"), after, limit + 1))
+        with hurried(connection, really=wanted.costly):
+            rows = _rows(connection, wanted, _Walk(SORTS[name], sort.startswith("-"), after, limit + 1))
         names = _hostnames(connection, sorted({row[0] for row in rows[:limit]}))
         located = places(connection, (row[-1] for row in rows[:limit]))
     more = len(rows) > limit
@@ -186,14 +188,12 @@ def _reach(connection: Connection, wanted: Filter, limit: int) -> int:
 
     Some times as many as would do if matches were spread evenly, but not more than sorting would read.
     """
-    held = all_of(wanted.conditions)
-    plan = connection.execute(f"EXPLAIN (FORMAT JSON) SELECT FROM endpoint e WHERE {held.sql}", held.params).fetchone()
-    total = connection.execute("SELECT reltuples FROM pg_class WHERE oid = 'endpoint'::regclass").fetchone()
-    expected = int(plan[0][0]["Plan"]["Plan Rows"]) if plan else 0
-    if expected <= FEW_MATCHES:
+    likely = expected(connection, all_of(wanted.conditions))
+    if likely <= FEW_MATCHES:
         return 0
-    evenly = int(limit * (total[0] if total else 0) / expected)
-    return min(max(PATIENCE * evenly, MIN_REACH), max(expected, MAX_REACH))
+    total = connection.execute("SELECT reltuples FROM pg_class WHERE oid = 'endpoint'::regclass").fetchone()
+    evenly = int(limit * (total[0] if total else 0) / likely)
+    return min(max(PATIENCE * evenly, MIN_REACH), max(likely, MAX_REACH))
 
 
 def _walked(wanted: Filter, walk: _Walk, reach: int) -> Condition:
