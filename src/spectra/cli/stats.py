@@ -226,7 +226,7 @@ def draw(rows: list[Bar], width: int) -> Iterator[Text]:
     names = [Text(safe(f"{row.value} {row.label}".rstrip(), 200)) for row in rows]
     numbers = [f"{row.count:,}" for row in rows]
     n_width = max(len(number) for number in numbers)
-    room = width - n_width - 12  # the share, the indent and gaps
+    room = width - n_width - 13  # the share, the indent and gaps
     bar = min(BAR, max(room // 3, 0))
     name_width = min(max(name.cell_len for name in names), max(room - bar, 1))
     for row, name, number in zip(rows, names, numbers, strict=True):
