@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from spectra.model.facets import FACETS
 from spectra.model.fields import FIELDS, NAMES, Field, describe, filters, suggest, suggest_field
 from spectra.store.search import SORTS
 
@@ -18,6 +19,11 @@ def test_every_name_leads_to_one_field() -> None:
 def test_what_sorts_is_what_the_search_sorts_by() -> None:
     """The table and the store agree."""
     assert {field.name for field in FIELDS.values() if field.sortable} == set(SORTS)
+
+
+def test_what_is_facetable_is_what_facets_count() -> None:
+    """So do the table and the facets; a cloud's region is a part of `cloud` in the language."""
+    assert {field.name for field in FIELDS.values() if field.facetable} == set(FACETS) - {"cloud_region"}
 
 
 def test_examples_are_of_their_field() -> None:
