@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from spectra.api.rates import Limits
 from spectra.model.lifetimes import Lifetimes
+from spectra.store.limits import Buckets, Rate
 from tests.api.node import Node, is_problem
 from tests.support import samples
 
@@ -153,6 +155,18 @@ def test_there_is_no_such_plan(node: Node) -> None:
     plan = made(node)
     is_problem(node.get(f"/v0/plan/{plan['plan_id']}", "user", cursor="abc"), 400, "bad_request")
     assert node.get(f"/v0/plan/{plan['plan_id']}", "user", limit=0).json()["field"] == "limit"
+
+
+def test_an_account_plans_so_often_a_minute(node: Node) -> None:
+    """Then it is told when to ask again; looking at a plan is not making one."""
+    limits = Limits(Buckets(node.services.database), {"plan": Rate(2)})
+    with node.variant(limits=limits) as strict:
+        plan = made(strict, q="port:1")
+        made(strict, q="port:1")
+        refused = strict.ask("POST", "/v0/plan", "user", json={})
+        assert is_problem(refused, 429, "rate_limited")["retry_after"] > 0
+        assert int(refused.headers["retry-after"]) >= 1
+        assert strict.get(f"/v0/plan/{plan['plan_id']}", "user").status_code == 200
 
 
 def test_a_module_may_not_plan(node: Node) -> None:
