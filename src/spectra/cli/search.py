@@ -162,9 +162,10 @@ def search(
 ) -> None:
     """Find endpoints: by address, port, service, product, name, or what they say.
 
-    Filters: ip, net, port, protocol, state, service, product, version, hostname, title, since, before, scan,
-    contributor. A comma means or, a leading `-` means not, bare words are looked for in banners and titles, "exact
-    words" in this order.
+    Filters: ip, net, port, protocol, state, service, product, version, cpe, os, hostname, title, country, region, city,
+    asn, org, cloud, cert.subject, cert.expires, since, before, scan and more; TAB completes them. A comma means or, a
+    leading `-` means not, bare words are looked for in banners and titles, "exact words" in this order, /regexes/ in
+    any text. Quote what the shell would read: 'port:>1024'.
     """
     words = " ".join(unguarded(query))
     target = Target.of(json=json, csv=csv, fields=fields, path=out, format=format)
