@@ -22,6 +22,12 @@ PROMISED = {
     "visible_ms_p95",
     "search_ms_p95",
     "host_ms_p95",
+    "facets_ms_p95",
+    "facets8_ms_p95",
+    "plan_ms_p95",
+    "coverage_ms_p95",
+    "diff_ms_p95",
+    "enrich_lookups_per_s",
     "rss_mb",
     "db_bytes_per_host",
     "start_s",
@@ -34,6 +40,10 @@ DOCUMENTED = PROMISED | {
     "visible_ms_p50",
     "search_ms_p50",
     "host_ms_p50",
+    "plan8_ms_p95",
+    "coverage8_ms_p95",
+    "diff8_ms_p95",
+    "enrich_baseline_lookups_per_s",
 }
 
 

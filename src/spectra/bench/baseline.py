@@ -14,13 +14,14 @@ from typing import Any
 import msgspec
 
 from spectra.bench import hosts
+from spectra.intel.enrich.cpe import cpe23
 from spectra.store.database import Database
 from spectra.store.rows import content_id
 
 _SERVICES = """
-INSERT INTO service (id, name, product, version, extra, os, device, tunnel, cpe)
-SELECT id, name, product, version, '', '', '', '', cpe
-FROM json_to_recordset(%s::json) AS r (id uuid, name text, product text, version text, cpe text[])
+INSERT INTO service (id, name, product, version, extra, os, device, tunnel, cpe, cpe23)
+SELECT id, name, product, version, '', '', '', '', cpe, cpe23
+FROM json_to_recordset(%s::json) AS r (id uuid, name text, product text, version text, cpe text[], cpe23 text[])
 ORDER BY id ON CONFLICT DO NOTHING"""
 _HOSTS = """
 INSERT INTO host AS h (ip, first_seen, last_seen)
@@ -54,7 +55,8 @@ def batch(first: int, count: int) -> Batch:
             assert seen.service
             s, key = seen.service, content_id(seen.service.fingerprint)
             ids.append(key)
-            services[key] = {"id": key, "name": s.name, "product": s.product, "version": s.version, "cpe": s.cpe}
+            row = {"id": key, "name": s.name, "product": s.product, "version": s.version, "cpe": s.cpe}
+            services[key] = row | {"cpe23": cpe23(s)}
             endpoints.append({"ip": record.ip, "port": seen.port, "service": key, "at": record.seen_at})
         packed = [6 << 16 | seen.port for seen in record.endpoints]
         sightings.append({"ip": record.ip, "at": record.seen_at, "ports": packed, "services": ids})

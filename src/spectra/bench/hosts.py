@@ -12,21 +12,21 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple
 
+from spectra.bench.networks import BASE
 from spectra.model.observation import EndpointSeen, HostSeen, Service
 
-BASE: Final = int(ipaddress.IPv4Address("10.0.0.0"))  # used as names only: no packet is ever sent there
 EPOCH: Final = datetime(2026, 1, 1, tzinfo=UTC)
 
 _PRODUCTS: Final = (
-    ("http", "nginx", "nginx", (80, 8080, 8000)),
+    ("http", "nginx", "f5:nginx", (80, 8080, 8000)),
     ("http", "Apache httpd", "apache:http_server", (80, 81, 8081)),
-    ("https", "nginx", "nginx", (443, 8443)),
+    ("https", "nginx", "f5:nginx", (443, 8443)),
     ("ssh", "OpenSSH", "openbsd:openssh", (22, 2222)),
-    ("ftp", "vsftpd", "vsftpd", (21,)),
+    ("ftp", "vsftpd", "vsftpd_project:vsftpd", (21,)),
     ("smtp", "Postfix smtpd", "postfix:postfix", (25, 587)),
-    ("mysql", "MySQL", "mysql:mysql", (3306,)),
+    ("mysql", "MySQL", "oracle:mysql", (3306,)),
     ("postgresql", "PostgreSQL DB", "postgresql:postgresql", (5432,)),
-    ("redis", "Redis key-value store", "redislabs:redis", (6379,)),
+    ("redis", "Redis key-value store", "redis:redis", (6379,)),
     ("domain", "ISC BIND", "isc:bind", (53,)),
 )
 _VERSIONS_EACH: Final = 300

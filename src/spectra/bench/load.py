@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -59,13 +59,21 @@ def submit_all(server: BenchServer, files: Sequence[Path], *, clients: int, prog
     with client_of(server) as client, ThreadPoolExecutor(clients) as pool:
 
         def submit(file: Path) -> None:
-            _checked(client.post("/v0/mesh/ingest", content=file.read_bytes()))
+            checked(client.post("/v0/mesh/ingest", content=file.read_bytes()))
             progress(next(done))
 
         began = time.perf_counter()
         for _ in pool.map(submit, files):
             pass
         return time.perf_counter() - began
+
+
+def load_feeds(server: BenchServer, feeds: Mapping[str, bytes]) -> None:
+    """Give the server feeds by name, before any host, so that hosts are put in their places as they come."""
+    with client_of(server) as client:
+        for name, data in feeds.items():
+            headers = {"Content-Type": "application/octet-stream"}
+            checked(client.put(f"/v0/feeds/{name}", content=data, headers=headers))
 
 
 def visible_ms(server: BenchServer, first: int, samples: int) -> list[float]:
@@ -77,8 +85,8 @@ def visible_ms(server: BenchServer, first: int, samples: int) -> list[float]:
             body = envelope(server.key, server.contributor, start, 100)
             last = hosts.address(start + 99)
             began = time.perf_counter()
-            _checked(client.post("/v0/mesh/ingest", content=body))
-            found = _checked(client.get("/v0/search", params={"q": f"ip:{last}"})).json()["matches"]
+            checked(client.post("/v0/mesh/ingest", content=body))
+            found = checked(client.get("/v0/search", params={"q": f"ip:{last}"})).json()["matches"]
             measured.append((time.perf_counter() - began) * 1000)
             if len(found) != 3:
                 raise SpectraError(f"{last} was acknowledged but search shows {len(found)} of its 3 services.")
@@ -91,7 +99,7 @@ def asked_ms(server: BenchServer, paths: Iterable[tuple[str, dict[str, str]]]) -
     with client_of(server) as client:
         for path, params in paths:
             began = time.perf_counter()
-            _checked(client.get(path, params=params))
+            checked(client.get(path, params=params))
             measured.append((time.perf_counter() - began) * 1000)
     return measured
 
@@ -139,7 +147,8 @@ def _rank(ordered: Sequence[float], share: float) -> float:
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 
 
-def _checked(response: httpx.Response) -> httpx.Response:
+def checked(response: httpx.Response) -> httpx.Response:
+    """`response` if it is an answer; raises `SpectraError` with what the server said if it is an error."""
     if response.is_error:
         raise SpectraError(f"The server answered {response.status_code}: {response.text[:500]}", reason="bench")
     return response

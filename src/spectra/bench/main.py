@@ -16,7 +16,8 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-from spectra.bench import baseline, hosts, load
+from spectra.bench import baseline, hosts, load, networks, questions
+from spectra.bench.lookups import enrich_lookups_per_s
 from spectra.bench.server import BenchServer, running
 from spectra.engines.postgres import PostgresServer
 from spectra.errors import BadRequest
@@ -33,6 +34,7 @@ Say = Callable[[str], None]
 _CLIENTS = 4
 _VISIBLE_SAMPLES = 40
 _HOST_SAMPLES = 200
+_CROWD = 8  # clients at once
 
 
 class Result(msgspec.Struct, kw_only=True):
@@ -51,6 +53,16 @@ class Result(msgspec.Struct, kw_only=True):
     search_ms_p95: float
     host_ms_p50: float
     host_ms_p95: float
+    facets_ms_p95: float
+    facets8_ms_p95: float
+    plan_ms_p95: float
+    plan8_ms_p95: float
+    coverage_ms_p95: float
+    coverage8_ms_p95: float
+    diff_ms_p95: float
+    diff8_ms_p95: float
+    enrich_lookups_per_s: float
+    enrich_baseline_lookups_per_s: float
     rss_mb: float
     db_bytes_per_host: int
     start_s: float
@@ -61,22 +73,21 @@ def run(n_hosts: int = 10_000, *, batch: int = 1000, say: Say | None = None) -> 
     tell = say or _silent
     tell("gate and parser")
     verify_rate, parse_rate = gate_verify_per_s(), parse_hosts_per_s()
+    tell("look-ups")
+    lookups = enrich_lookups_per_s(min(1_000_000, 100 * n_hosts), min(512_000, 50 * n_hosts))
     tell("starting the server")
     with running() as server:
         tell("baseline: the same rows by raw SQL")
         baseline_rate = _baseline(server, n_hosts, batch)
         tell(f"signing {n_hosts} hosts")
         files = load.prepare(server, server.data_dir / "envelopes", n_hosts, batch)
+        tell("feeds")
+        load.load_feeds(server, networks.feeds(n_hosts + 100 * _VISIBLE_SAMPLES))
         tell("ingest over HTTP")
         seconds = load.submit_all(server, files, clients=_CLIENTS, progress=_counter(tell, len(files)))
         _settle(server)
         size = _database_bytes(server)
-        tell("questions")
         visible = load.spread(load.visible_ms(server, n_hosts, _VISIBLE_SAMPLES))
-        search = load.spread(load.asked_ms(server, load.questions(n_hosts, 10)))
-        step = max(1, n_hosts // _HOST_SAMPLES)
-        pages = [(f"/v0/host/{hosts.address(n)}", dict[str, str]()) for n in range(0, n_hosts, step)]
-        host = load.spread(load.asked_ms(server, pages))
         rate = n_hosts / seconds
         return Result(
             hosts=n_hosts,
@@ -88,14 +99,45 @@ def run(n_hosts: int = 10_000, *, batch: int = 1000, say: Say | None = None) -> 
             parse_hosts_per_s=round(parse_rate),
             visible_ms_p50=round(visible.p50, 1),
             visible_ms_p95=round(visible.p95, 1),
-            search_ms_p50=round(search.p50, 1),
-            search_ms_p95=round(search.p95, 1),
-            host_ms_p50=round(host.p50, 1),
-            host_ms_p95=round(host.p95, 1),
+            **_pages(server, n_hosts, tell),
+            **_questions(server, n_hosts, tell),
+            enrich_lookups_per_s=round(lookups.random),
+            enrich_baseline_lookups_per_s=round(lookups.baseline),
             rss_mb=round(server.rss_mb()),
             db_bytes_per_host=round(size / n_hosts),
             start_s=round(server.start_s, 2),
         )
+
+
+def _pages(server: BenchServer, n_hosts: int, tell: Say) -> dict[str, float]:
+    """Search and host pages, one after the other: key of the result to milliseconds."""
+    tell("search and host pages")
+    search = load.spread(load.asked_ms(server, load.questions(n_hosts, 10)))
+    step = max(1, n_hosts // _HOST_SAMPLES)
+    pages = [(f"/v0/host/{hosts.address(n)}", dict[str, str]()) for n in range(0, n_hosts, step)]
+    host = load.spread(load.asked_ms(server, pages))
+    return {
+        f"{name}_ms_{p}": round(getattr(spread, p), 1)
+        for name, spread in (("search", search), ("host", host))
+        for p in ("p50", "p95")
+    }
+
+
+def _questions(server: BenchServer, n_hosts: int, tell: Say) -> dict[str, float]:
+    """Facets, plans, coverage and diffs, from one client and from several: key of the result to milliseconds."""
+    kinds = {
+        "facets": questions.facets(n_hosts),
+        "plan": questions.plans(n_hosts),
+        "coverage": questions.coverage(n_hosts),
+        "diff": questions.diffs(n_hosts),
+    }
+    measured: dict[str, float] = {}
+    for name, asked in kinds.items():
+        for clients in (1, _CROWD):
+            tell(f"{name}, {clients} at once")
+            crowd = "" if clients == 1 else str(clients)
+            measured[f"{name}{crowd}_ms_p95"] = round(questions.asked(server, asked, clients=clients).p95, 1)
+    return measured
 
 
 def parse_hosts_per_s(count: int = 5000) -> float:

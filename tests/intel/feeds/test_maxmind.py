@@ -14,10 +14,10 @@ from typing import Any
 import msgspec
 import pytest
 
+from spectra.bench.mmdb import MARKER, database, encoded
 from spectra.intel.enrich.locator import Locator
 from spectra.intel.feeds import FeedError, Table, maxmind, read
 from spectra.model.facts import NOWHERE, Place
-from tests.intel.feeds.mmdb import MARKER, database, encoded
 
 EXPECTED = [
     "GeoLite2-City",

@@ -12,9 +12,9 @@ import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from spectra.bench.mmdb import database
 from spectra.intel.feeds import FeedError, read, shrunk
 from tests.intel.feeds import samples
-from tests.intel.feeds.mmdb import database
 from tests.intel.feeds.samples import table_of
 
 FEEDS = {

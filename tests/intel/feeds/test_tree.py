@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spectra.bench.mmdb import database
 from spectra.intel.feeds.errors import FeedError
 from spectra.intel.feeds.tree import Leaves, Tree, leaves
-from tests.intel.feeds.mmdb import database
 
 SIZE = 1 << 20
 
