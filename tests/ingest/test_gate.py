@@ -207,6 +207,7 @@ def test_a_stored_key_that_was_edited_is_reported(public_key: str) -> None:
     ("changes", "reason"),
     [
         ({"status": "revoked"}, Reason.KEY_REVOKED),
+        ({"status": "disabled"}, Reason.ACCOUNT_DISABLED),
         ({"status": "revoked", "revoked": NOW + timedelta(days=1)}, Reason.KEY_REVOKED),
         ({"status": "revoked", "expires": NOW + timedelta(days=1)}, Reason.KEY_REVOKED),
         ({"status": "retiring", "expires": NOW}, Reason.KEY_EXPIRED),

@@ -187,7 +187,7 @@ def test_a_nonce_is_good_once_everywhere(people: Database, other: Database) -> N
 
 
 def test_sessions_are_revoked(people: Database) -> None:
-    """One, by its owner or an admin; another's is not there; all others of an account."""
+    """By its owner or an admin, on record once; another's is not there."""
     mine, others = begin(people), begin(people, "bob")
     with pytest.raises(NotFound):
         sessions.revoke(people, others, BY, of="alice")

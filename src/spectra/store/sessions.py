@@ -145,20 +145,6 @@ def revoke(database: Database, session: str, act: Act, *, of: str = "") -> None:
     commit(database, work)
 
 
-def revoke_others(database: Database, account: str, act: Act, *, keep: str = "") -> int:
-    """End every session of an account but `keep`; returns how many there were."""
-
-    def work(connection: Connection) -> tuple[int, list[Entry]]:
-        rows = connection.execute(
-            f"SELECT s.id::text FROM session s WHERE s.contributor = %(name)s AND {_STANDS} AND s.id::text <> %(keep)s",
-            {"name": account, "now": act.now, "keep": keep},
-        ).fetchall()
-        entries = [entry for row in rows for entry in _end(connection, row[0], act, "asked for")]
-        return len(entries), entries
-
-    return commit(database, work)
-
-
 def by_refresh(database: Database, digest: bytes) -> tuple[str, str] | None:
     """The (id, account) of the session that a refresh token belongs to, used or not."""
     with database.connection() as connection:
