@@ -140,8 +140,8 @@ def entries(database: Database, *, limit: int = 1000, after: str = "") -> tuple[
     """The list by network, after the network `after`."""
     with database.connection() as connection:
         rows = connection.execute(
-            f"{_ENTRY} WHERE removed IS NULL AND (%(after)s = '' OR net > nullif(%(after)s, '')::cidr)"
-            " ORDER BY net LIMIT %(limit)s",
+            f"{_ENTRY} d WHERE removed IS NULL AND (%(after)s = '' OR net > nullif(%(after)s, '')::cidr)"
+            " ORDER BY d.net LIMIT %(limit)s",  # `net` alone would be the text that is selected
             {"after": after, "limit": limit},
         ).fetchall()
     return tuple(_entry(row) for row in rows)
