@@ -288,7 +288,8 @@ class _Names:
 
     def _listed(self, asn: int) -> str:
         for table in self._tables:
-            held = int(table.v4.find(np.array([asn], np.uint32))[0])
+            at = int(np.searchsorted(table.v4.starts, np.uint32(asn), "right")) - 1
+            held = int(table.v4.index[at])
             if held != NONE:
                 return table.record(held).org
         return ""
