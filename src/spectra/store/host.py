@@ -143,12 +143,6 @@ def host(
     """
     address = _address(ip)
     moment = _END_OF_TIME if at is None else at if at.tzinfo else at.replace(tzinfo=UTC)
-    versions_then = _ENDPOINTS if at is None else _ENDPOINTS_THEN
-    statements: list[LiteralString] = (
-        [_HOST, _PLACE, _HOSTNAMES, _ENDPOINTS_HISTORY, _EVERY_REMARK, _SIGHTINGS]
-        if history
-        else [_HOST, _PLACE, _HOSTNAMES, versions_then, _NEWEST_REMARKS]
-    )
     params: dict[str, object] = {
         "ip": address,
         "at": moment,
@@ -157,7 +151,9 @@ def host(
         "sightings": MAX_SIGHTINGS,
     }
     with database.connection() as connection:
-        found, located, names, versions, remarks, *sightings = _ask(connection, statements, params)
+        found, located, names, versions, remarks, *sightings = _ask(
+            connection, _statements(history, past=at is not None), params
+        )
     if not found:
         raise NotFound(f"No host {address} is known.", hint=f"Scan it: spectra scan {address} --submit")
     first_seen, seen, down_since, system, card = found[0]
@@ -186,6 +182,13 @@ def host(
         place=Place(*located[0][3:]) if located and located[0][2] else None,
         feeds=_feeds(*located[0][:2]) if located else None,
     )
+
+
+def _statements(history: bool, *, past: bool) -> list[LiteralString]:
+    """What is asked of a host: itself, place, names, endpoints, remarks, and with `history` its sightings."""
+    if history:
+        return [_HOST, _PLACE, _HOSTNAMES, _ENDPOINTS_HISTORY, _EVERY_REMARK, _SIGHTINGS]
+    return [_HOST, _PLACE, _HOSTNAMES, _ENDPOINTS_THEN if past else _ENDPOINTS, _NEWEST_REMARKS]
 
 
 def hostname(database: Database, name: str) -> NameRecord:
