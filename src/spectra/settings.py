@@ -103,7 +103,9 @@ class LimitsSettings(_Section):
         default=None, ge=0, description="Submissions a minute from one contributor; unset: `gate.rate_per_minute`."
     )
     plan_per_minute: int = Field(default=30, ge=0, description="Plans a minute for one account; 0: no limit.")
-    search_per_minute: int = Field(default=0, ge=0, description="Searches a minute by one account; 0: no limit.")
+    search_per_minute: int = Field(
+        default=0, ge=0, description="Searches and counts a minute by one account; 0: no limit."
+    )
     requests_per_hour: int = Field(
         default=10, ge=0, description="Do-not-scan requests an hour from one network (IPv4 /24, IPv6 /64)."
     )
@@ -162,7 +164,7 @@ class AuthSettings(_Section):
 
     issuer: str = Field(
         default="",
-        description="`iss` of the tokens, the same for every coordinator: the mesh's public URL; empty: a name made up.",
+        description="`iss` of the tokens, the same for every coordinator: the mesh's public URL; empty: one made up.",
     )
     urls: list[str] = Field(
         default_factory=list,

@@ -29,12 +29,12 @@ def test_structs_become_json() -> None:
 
 
 def test_a_route_is_described_by_its_type() -> None:
-    """First line of the docstring, a reference to the schema, problems for each other status, 503 always."""
+    """First line of the docstring, a reference to the schema, problems for each other status, 503 and 504 always."""
     found = described(Thing, 404, status=201)
     assert found[201]["description"] == "A thing."
     assert found[201]["content"]["application/json"]["schema"] == {"$ref": ref(Thing)}
-    assert sorted(int(status) for status in found) == [201, 404, 503]
-    for status in (404, 503):
+    assert sorted(int(status) for status in found) == [201, 404, 503, 504]
+    for status in (404, 503, 504):
         assert found[status]["content"]["application/problem+json"]["schema"] == {"$ref": ref(ProblemDetails)}
 
 

@@ -21,7 +21,7 @@ from tests.support import samples
 
 pytestmark = pytest.mark.engine
 
-RATES = {"plan": Rate(6), "do_not_scan": Rate(2, 3600), "do_not_scan_total": Rate(3, 3600)}
+RATES = {"plan": Rate(6), "search": Rate(3), "do_not_scan": Rate(2, 3600), "do_not_scan_total": Rate(3, 3600)}
 INGESTS = 10
 
 
@@ -85,6 +85,18 @@ def test_plans_are_counted_over_both(two: tuple[Node, Node]) -> None:
     assert statuses[:6] == [201] * 6
     assert 429 in statuses[6:]
     assert {plan(n, two[0].of("admin").token) for n in range(8)} == {201}
+
+
+def test_searches_and_counts_are_counted_together(two: tuple[Node, Node]) -> None:
+    """Where the settings limit them; one account's flood slows no other."""
+    paths = ("/v0/search", "/v0/count")
+
+    def ask(n: int, token: str) -> int:
+        return two[n % 2].ask("GET", paths[n % 3 % 2], "", headers={"authorization": f"Bearer {token}"}).status_code
+
+    token = two[0].account("user").token
+    assert [ask(n, token) for n in range(4)] == [200, 200, 200, 429]
+    assert ask(0, two[0].account("user").token) == 200
 
 
 def test_the_public_form_is_bounded_by_source_and_in_total(two: tuple[Node, Node]) -> None:

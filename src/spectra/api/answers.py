@@ -40,7 +40,7 @@ def described(kind: type, *others: int, status: int = 200) -> dict[int | str, di
     documents: dict[int | str, dict[str, Any]] = {
         status: {"description": (kind.__doc__ or kind.__name__).partition("\n")[0], "content": _content(kind)}
     }
-    for other in (*others, 503):
+    for other in (*others, 503, 504):  # the database is away, or takes too long
         documents[other] = a_problem()
     return documents
 

@@ -39,7 +39,8 @@ def _build(app: FastAPI, routers: Sequence[APIRouter]) -> dict[str, Any]:
     for route in (route for router in routers for route in router.routes):
         if isinstance(route, APIRoute):
             for method in route.methods or ():
-                _declare(document["paths"][route.path_format][method.lower()], scope_of(list(route.dependencies)))
+                operation = document["paths"][route.path_format][method.lower()]
+                _declare(operation, scope_of(list(route.dependencies)), writes=method not in ("GET", "HEAD"))
     schemas = components()
     document["components"] = {
         "schemas": {name: schemas[name] for name in sorted(_referenced(document["paths"], schemas))},
@@ -62,17 +63,18 @@ def _names(node: object) -> set[str]:
     return set(_REFERENCE.findall(msgspec.json.encode(node).decode()))
 
 
-def _declare(operation: dict[str, Any], scope: str) -> None:
-    """What the framework cannot know: the scope, that parameters which do not validate are answered 400 here, and that
-    a blocked network is answered 403 everywhere.
+def _declare(operation: dict[str, Any], scope: str, *, writes: bool) -> None:
+    """What the framework cannot know: the scope, that parameters which do not validate are answered 400 here, that a
+    blocked network is answered 403 everywhere, and what needs disk 507 where there is none left.
     """
     operation["x-spectra-scope"] = scope
     operation["security"] = [] if scope in (PUBLIC, ENVELOPE, SIGN_IN) else [{"token": []}]
     unprocessable = operation["responses"].get("422", {}).get("content", {})
     if "application/json" in unprocessable:  # the framework's own; ours is a problem
         del operation["responses"]["422"]
-    for status in ("400", "403") if operation.get("parameters") else ("403",):
-        operation["responses"].setdefault(status, a_problem())
+    for status, holds in (("400", "parameters" in operation), ("403", True), ("507", writes)):
+        if holds:
+            operation["responses"].setdefault(status, a_problem())
 
 
 def main(path: Path) -> None:

@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from spectra.api.answers import answer, described
 from spectra.api.auth import ServicesDep, scope
+from spectra.api.limits import limited
 from spectra.api.selectors import query_of
 from spectra.model.facets import Count, Stats
 from spectra.store import counts, stats
@@ -21,8 +22,8 @@ _OWN: Final = {"q", "exact"}
 @router.get(
     "/v0/count",
     summary="How many endpoints match",
-    dependencies=[scope("search:read")],
-    responses=described(Count, 400, 401, 403, 504),
+    dependencies=[scope("search:read"), limited("search")],
+    responses=described(Count, 400, 401, 403, 429),
     response_class=Response,
 )
 def count(

@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from spectra.api.answers import answer, described
 from spectra.api.auth import ServicesDep, scope
+from spectra.api.limits import limited
 from spectra.api.selectors import query_of
 from spectra.model.facets import read_facets
 from spectra.model.records import SearchPage
@@ -24,8 +25,8 @@ _OWN: Final = {"q", "sort", "cursor", "limit", "facets", "total", "exact"}
 @router.get(
     "/v0/search",
     summary="Find endpoints",
-    dependencies=[scope("search:read")],
-    responses=described(SearchPage, 400, 401, 403, 504),
+    dependencies=[scope("search:read"), limited("search")],
+    responses=described(SearchPage, 400, 401, 403, 429),
     response_class=Response,
 )
 def find(
