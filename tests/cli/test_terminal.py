@@ -90,6 +90,22 @@ def test_revoking_asks(server: StandIn, typed: str, code: int) -> None:
     assert len(server.asked("/v0/keys/revoke")) == (code == 0)
 
 
+def test_ctrl_c_at_a_question_ends_as_anywhere(server: StandIn) -> None:
+    """An interrupt while a question waits exits with 130 and does nothing."""
+    key = SigningKey.generate().public
+    server.say("GET", "/v0/keys", {"keys": [record(key)]})
+    main, child = pty.openpty()
+    with subprocess.Popen([*CALL, "keys", "revoke", key.keyid], stdin=child, stdout=child, stderr=child) as process:
+        os.close(child)
+        shown = b""
+        while b"of alice?" not in shown:
+            shown += os.read(main, 65536)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 130
+    os.close(main)
+    assert not server.asked("/v0/keys/revoke")
+
+
 @pytest.mark.parametrize(("typed", "code", "records"), [("ticket 4711\n", 0, 1), ("\n", 2, 0)])
 def test_a_scan_asks_for_consent(data_dir: Path, tmp_path: Path, typed: str, code: int, records: int) -> None:
     """On a terminal the reason is asked for and recorded; no answer is no consent, and no packet."""

@@ -106,7 +106,7 @@ def test_certificates() -> None:
 
 
 def test_old_tls_and_findings() -> None:
-    """What a script listed and what a scanner rated, in its own words; other scripts that name a protocol say nothing."""
+    """What a script listed and what a scanner rated, in its own words; other scripts say nothing of protocols."""
     ciphers = finding("nse:ssl-enum-ciphers", "SSLv3:\n TLSv1.0:\n TLSv1.2:")
     told = explain(host(endpoint(443, evidence=(ciphers,))), NOW).risks[0]
     assert (told.level, told.rule) == ("medium", "old-tls")

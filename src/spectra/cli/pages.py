@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 MAX_WIDTH = 100
 MAX_NAME = 30
+INTERRUPTED = 130
+"""The exit code of a process that SIGINT ended, as shells have it."""
 Rows = list[tuple[str, str]]
 
 
@@ -39,6 +41,16 @@ class Command(TyperCommand):
 
 class Group(TyperGroup):
     """A group whose help is drawn by this module, also where no command is given."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command. Ctrl-C at a prompt ends as anywhere else: click makes it an "Aborted!" with code 1."""
+        try:
+            return super().invoke(ctx)
+        except typer.Abort as abort:
+            if isinstance(abort.__context__, KeyboardInterrupt):
+                sys.stderr.write("\n")
+                raise typer.Exit(INTERRUPTED) from abort
+            raise
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Show the help where nothing follows the group's name."""

@@ -32,14 +32,7 @@ def host(
     history: Annotated[bool, Query(description="with every version of every endpoint, and who saw it")] = False,
 ) -> Response:
     """Names, endpoints with service, banner and certificate, evidence; with `history` how they came to be."""
-    try:
-        address = ipaddress.ip_address(ip)
-    except ValueError as error:
-        raise BadRequest(f"{ip[:80]} is not an IP address.", field="ip", hint="For a name ask /v0/hostname.") from error
-    mapped = getattr(address, "ipv4_mapped", None)  # ::ffff:192.0.2.7 is kept as 192.0.2.7
-    record = hosts.host(
-        services.database, str(mapped or address), at=_moment(at), history=history, lifetimes=services.lifetimes
-    )
+    record = hosts.host(services.database, canonical(ip), at=_moment(at), history=history, lifetimes=services.lifetimes)
     return answer(record)
 
 
@@ -53,6 +46,15 @@ def host(
 def hostname(services: ServicesDep, name: str) -> Response:
     """A hostname, where it was seen, and what was said about the name itself."""
     return answer(hosts.hostname(services.database, name.lower().rstrip(".")))
+
+
+def canonical(ip: str) -> str:
+    """The address as it is kept: `::ffff:192.0.2.7` as `192.0.2.7`. Raises `BadRequest` for what is none."""
+    try:
+        address = ipaddress.ip_address(ip)
+    except ValueError as error:
+        raise BadRequest(f"{ip[:80]} is not an IP address.", field="ip", hint="For a name ask /v0/hostname.") from error
+    return str(getattr(address, "ipv4_mapped", None) or address)
 
 
 def _moment(text: str) -> datetime | None:
