@@ -62,24 +62,22 @@ of_place AS MATERIALIZED (
   SELECT e.place, e.endpoints, e.hosts, p.asn, p.org, p.country, p.region, p.city, p.cloud, p.cloud_region
   FROM (SELECT place, coalesce(sum(endpoints), 0) AS endpoints, coalesce(sum(hosts), 0) AS hosts
         FROM entry GROUP BY place) e LEFT JOIN place p ON p.id = e.place),
-of_service AS MATERIALIZED (
-  SELECT p.country, e.service, e.port, e.protocol, sum(e.endpoints) AS endpoints
-  FROM entry e LEFT JOIN of_place p ON p.place = e.place WHERE e.endpoints <> 0
-  GROUP BY p.country, e.service, e.port, e.protocol),
 kind AS MATERIALIZED (
   SELECT s.id AS service, {KIND} AS id, s.name, s.tunnel, s.product
-  FROM (SELECT DISTINCT service FROM of_service) o JOIN service s ON s.id = o.service),
+  FROM (SELECT DISTINCT service FROM entry) e JOIN service s ON s.id = e.service),
 kinds AS (
   INSERT INTO tally_kind (id, name, tunnel, product)
   SELECT DISTINCT id, name, tunnel, product FROM kind ON CONFLICT DO NOTHING),
 services AS (
   INSERT INTO tally_service AS t (service, port, protocol, endpoints)
-  SELECT service, port, protocol, sum(endpoints) FROM of_service GROUP BY service, port, protocol
+  SELECT service, port, protocol, sum(endpoints) FROM entry WHERE endpoints <> 0
+  GROUP BY service, port, protocol HAVING sum(endpoints) <> 0
   ON CONFLICT (service, port, protocol) DO UPDATE SET endpoints = t.endpoints + excluded.endpoints),
 countries AS (
   INSERT INTO tally_country AS t (country, kind, port, protocol, endpoints)
-  SELECT coalesce(o.country, ''), k.id, o.port, o.protocol, sum(o.endpoints)
-  FROM of_service o LEFT JOIN kind k ON k.service = o.service GROUP BY 1, 2, 3, 4
+  SELECT coalesce(p.country, ''), k.id, e.port, e.protocol, sum(e.endpoints)
+  FROM entry e LEFT JOIN of_place p ON p.place = e.place LEFT JOIN kind k ON k.service = e.service
+  WHERE e.endpoints <> 0 GROUP BY 1, 2, 3, 4 HAVING sum(e.endpoints) <> 0
   ON CONFLICT (country, kind, port, protocol) DO UPDATE SET endpoints = t.endpoints + excluded.endpoints),
 places AS (
   INSERT INTO tally_place AS t (place, endpoints, hosts)
