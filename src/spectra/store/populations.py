@@ -17,8 +17,8 @@ from spectra.store.filters import Condition, Filter, all_of
 from spectra.store.lookups import expected
 from spectra.store.tallies import ENTRIES
 
-READABLE: Final = 100_000
-"""Endpoints that are read for one answer before a sample is taken instead; about 60 ms."""
+READABLE: Final = 50_000
+"""Endpoints that are read for one answer before a sample is taken instead; 20 to 100 ms, as they lie apart."""
 SAMPLE: Final = 60_000
 """Endpoints looked at for a sample, whether they match or not; about 15 ms."""
 ENOUGH: Final = 400
