@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 
 from spectra.errors import SpectraError
 from spectra.flow import audit
+from spectra.flow import workflows as engine
 from spectra.flow.feeds import Feeds
 from spectra.flow.relocation import Relocation
 from spectra.flow.submission import Ingest
@@ -249,6 +251,31 @@ def test_a_lost_relocation_is_found(
     clock.advance(10 * _MINUTE)
     assert workflows.sweep() == 1
     assert done(workflows, first.workflow_id).done == 10
+
+
+def test_an_engine_that_ends_leaves_the_rest_to_the_next(
+    town: Ingest, relocation: Relocation, feeds: Feeds, tmp_path: Path
+) -> None:
+    """It ends after the step it is at, without an error, and the next start goes on there by itself."""
+    feeds.upload("cities", cities(tmp_path), by="alice")
+    first = Workflows(town, relocation)
+    first.start()
+    with ThreadPoolExecutor(1) as pool:
+        with town.database.connection() as holder, holder.transaction():
+            holder.execute("SELECT FROM host WHERE ip = %s FOR UPDATE", [HOSTS[4]])
+            begun = first.relocate()
+            eventually(lambda: first.get(begun.workflow_id).done == BATCH)
+            ended = pool.submit(first.stop)
+            eventually(engine._stopping.is_set)
+        ended.result(60)
+    assert lying(town.database)[HOSTS[9]] == (None, {None})
+    second = Workflows(town, relocation)
+    second.start()
+    try:
+        record = done(second, begun.workflow_id)
+        assert (record.status, record.done, record.total) == ("done", 10, 10)
+    finally:
+        second.stop()
 
 
 def test_a_node_without_feeds_cannot(ingest: Ingest) -> None:

@@ -79,6 +79,13 @@ _current: Ingest | None = None
 _relocation: Relocation | None = None
 
 
+_stopping = threading.Event()
+
+
+class _Stopped(BaseException):
+    """The engine ends. No `Exception`, which would end the workflow for good: the next start goes on with it."""
+
+
 # What this process is running: the engine's own record says so of everything that it ever began.
 _running: set[str] = set()
 
@@ -143,6 +150,8 @@ def relocate() -> str:
         for _ in range(_PASSES):  # hosts may come in meanwhile by a coordinator that has not heard of the newest feeds
             after, found = "", 0
             while (step := _move_hosts(after))["done"]:
+                if _stopping.is_set():
+                    raise _Stopped
                 after, found = step["after"], found + step["done"]
             if not found:
                 break
@@ -293,6 +302,7 @@ class Workflows:
         """Start the engine; it recovers what an earlier process left unfinished."""
         global _current, _relocation
         _current, _relocation = self._ingest, self._relocation
+        _stopping.clear()
         # Its log tells each start of a queue; ours tells what matters. The pickle serializer would execute what the
         # database holds, so JSON is used.
         config = DBOSConfig(
@@ -319,6 +329,7 @@ class Workflows:
         """Let running steps end for a moment, then stop; what is left is recovered by the next start."""
         global _current, _relocation  # noqa: PLW0603
         self._stop.set()
+        _stopping.set()
         self._sweeper.join(timeout=10)
         DBOS.destroy(workflow_completion_timeout_sec=5)
         _current = _relocation = None
