@@ -259,7 +259,7 @@ def test_a_plan_is_a_filter_and_a_sort(
 ) -> None:
     """All pages in a row are what is stale, oldest first, each target once; the totals count them."""
     with database.connection() as connection:
-        connection.execute("TRUNCATE host, endpoint, sighting")
+        connection.execute("TRUNCATE host, endpoint, sighting, silent_host")
     for ip, (hours, ports) in town.items():
         write([host(ip, NOW - hours * HOUR, *(seen(port, name) for port, name in ports.items()))])
     with database.connection() as connection:

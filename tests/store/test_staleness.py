@@ -21,7 +21,7 @@ NOW = T0 + timedelta(days=30)
 def stale(database: Database, ages: Ages) -> list[tuple[str, int]]:
     """(ip, port) of what is stale, in order."""
     with database.connection() as connection:
-        held = all_of([*staleness.stale(ages), *staleness.unanswered(connection, ages)])
+        held = all_of([*staleness.stale(ages), staleness.unanswered(ages)])
         return connection.execute(
             f"SELECT host(e.ip), e.port FROM {ENDPOINTS} WHERE {held.sql} ORDER BY e.ip, e.port", held.params
         ).fetchall()

@@ -57,7 +57,8 @@ def coverage(database: Database, query: Query, ages: Ages, also: Also = ALONE) -
     """The freshness of the open endpoints that `query` selects, and the gaps in the networks it names or means."""
     with database.connection() as connection:
         wanted = resolve(connection, query)
-        numbers = NOTHING if wanted.empty else _numbers(connection, wanted.conditions, ages)
+        with hurried(connection, really=wanted.costly):
+            numbers = NOTHING if wanted.empty else _numbers(connection, wanted.conditions, ages)
         asked = _asked(query, also.prefixes)
         return _record(numbers, ages, _gaps(connection, asked, also) if asked else None)
 
@@ -95,7 +96,7 @@ _SAMPLED: LiteralString = f"endpoint e {SAMPLE} LEFT JOIN service v ON v.id = e.
 
 
 def _numbers(connection: Connection, conditions: Sequence[Condition], ages: Ages) -> _Numbers:
-    old = all_of([*stale(ages), *unanswered(connection, ages)])
+    old = all_of([*stale(ages), unanswered(ages)])
     held = all_of(conditions)
     edges = sorted(ages.before(seconds) for seconds in WITHIN.values())
     every = 0.0

@@ -184,6 +184,15 @@ _SILENCES = """
 INSERT INTO silence (net, seen_at, observation)
 SELECT net, seen_at, %s FROM json_to_recordset(%s::json) AS r (net cidr, seen_at timestamptz)"""
 
+# Few of those who did not answer are known hosts: plans ask for these (store/staleness.py).
+_SILENT_HOSTS = """
+INSERT INTO silent_host AS s (ip, seen_at)
+SELECT h.ip, max(r.seen_at)
+FROM json_to_recordset(%s::json) AS r (net cidr, seen_at timestamptz)
+  JOIN host h ON h.ip BETWEEN host(network(r.net))::inet AND host(broadcast(r.net))::inet
+GROUP BY h.ip ORDER BY h.ip
+ON CONFLICT (ip) DO UPDATE SET seen_at = greatest(s.seen_at, excluded.seen_at)"""
+
 
 class GraphWriter:
     """Writes one observation's records inside the transaction of `connection`.
@@ -416,6 +425,7 @@ class GraphWriter:
             by_time.setdefault(at, []).append(ip)
         rows = [SilenceRow(net, at) for at, ips in by_time.items() for net in _collapsed(ips)]
         self._connection.execute(_SILENCES, [self._observation, self._digest.add(rows)])
+        self._execute(_SILENT_HOSTS, rows)
         self._n_silent += len(self._silent)
         self._silent.clear()
 

@@ -254,7 +254,7 @@ def _page(connection: Connection, query: Query, ages: Ages, after: _Key | None, 
         *wanted.conditions,
         OPEN_NOW,
         *stale(ages),
-        *unanswered(connection, ages),
+        unanswered(ages),
         *excluded(connection, ages.at),
     )
     hoped = expected(connection, conditions)

@@ -400,6 +400,12 @@ CREATE INDEX silence_net ON silence USING gist (net inet_ops);
 CREATE INDEX silence_observation ON silence (observation);
 CREATE INDEX silence_seen ON silence (seen_at DESC);
 
+-- Of the hosts that were known by then, when each was last probed without an answer.
+CREATE TABLE silent_host (
+    ip      inet PRIMARY KEY,
+    seen_at timestamptz NOT NULL
+);
+
 -- The newest version of each endpoint; the closed ones are in endpoint_version.
 CREATE TABLE endpoint (
     ip          inet NOT NULL,

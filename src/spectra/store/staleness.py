@@ -1,6 +1,6 @@
 """What is stale, as conditions on the `endpoint` table `e`: `model.lifetimes` said in SQL.
 
-An endpoint that nobody answered for was looked at all the same: a probe of its host without an answer (`silence`)
+An endpoint that nobody answered for was looked at all the same: a probe of its host without an answer (`silent_host`)
 counts as a look, or a host that went away would be planned for ever.
 """
 
@@ -16,8 +16,6 @@ from spectra.store.filters import Condition, all_of
 
 ENDPOINTS: Final = "endpoint e LEFT JOIN service v ON v.id = e.service"
 """What the conditions of this module are about: endpoints, and their service's name in `v`."""
-SILENT_NETS: Final = 20_000
-"""Newest unanswered networks that are looked at, of those within the longest lifetime."""
 
 
 class Ages(NamedTuple):
@@ -78,32 +76,13 @@ def lifetime(lifetimes: Lifetimes) -> Condition:
     return Condition(f"CASE {' '.join(cases)} ELSE %s::int8 END", (*params, lifetimes.default_s))
 
 
-_SILENT_HOSTS: Final = """
-SELECT host(f.ip), max(q.seen_at)
-FROM (SELECT net, seen_at FROM silence WHERE seen_at > %s ORDER BY seen_at DESC LIMIT %s) q
-CROSS JOIN LATERAL (
-  SELECT DISTINCT e.ip FROM endpoint e
-  WHERE e.ip BETWEEN host(network(q.net))::inet AND host(broadcast(q.net))::inet
-    AND e.state = 'o' AND e.last_seen < q.seen_at) f
-GROUP BY f.ip"""
-
-
-def unanswered(connection: Connection, ages: Ages) -> tuple[Condition, ...]:
-    """The condition that leaves out endpoints of hosts that did not answer lately; none where all hosts did.
-
-    Few known hosts go silent, so they are looked up from the silences, newest first.
-    """
-    rows = connection.execute(_SILENT_HOSTS, [ages.before(ages.longest_s), SILENT_NETS]).fetchall()
-    if not rows:
-        return ()
-    ips, times = [row[0] for row in rows], [row[1] for row in rows]
+def unanswered(ages: Ages) -> Condition:
+    """The condition that leaves out endpoints whose host did not answer since they were seen, and not long ago."""
     length = lifetime(ages.lifetimes) if ages.min_age_s is None else Condition("%s::int8", (ages.min_age_s,))
-    looked = Condition(
-        "NOT EXISTS (SELECT FROM unnest(%s::inet[], %s::timestamptz[]) AS q (ip, at)"
-        f" WHERE q.ip = e.ip AND q.at > %s - make_interval(secs => {length.sql}))",
-        (ips, times, ages.at, *length.params),
+    lately: LiteralString = f"q.seen_at > e.last_seen AND q.seen_at > %s - make_interval(secs => {length.sql})"
+    return Condition(
+        f"NOT EXISTS (SELECT FROM silent_host q WHERE q.ip = e.ip AND {lately})", (ages.at, *length.params)
     )
-    return (looked,)
 
 
 def expected(connection: Connection, wanted: Sequence[Condition]) -> int:

@@ -15,3 +15,12 @@ CREATE TABLE plan (
 CREATE INDEX plan_account ON plan (account, created DESC, id DESC);
 
 CREATE INDEX silence_seen ON silence (seen_at DESC);
+
+CREATE TABLE silent_host (
+    ip      inet PRIMARY KEY,
+    seen_at timestamptz NOT NULL
+);
+INSERT INTO silent_host
+SELECT h.ip, max(q.seen_at)
+FROM silence q JOIN host h ON h.ip BETWEEN host(network(q.net))::inet AND host(broadcast(q.net))::inet
+GROUP BY h.ip;
