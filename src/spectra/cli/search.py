@@ -160,12 +160,12 @@ def search(
     fields: FieldsOption = "",
     out: FileOption = None,
 ) -> None:
-    """Find endpoints: by address, port, service, product, name, or what they say.
+    """Find endpoints: by address, port, service, product, name, place, certificate, or what they say.
 
-    Filters: ip, net, port, protocol, state, service, product, version, cpe, os, hostname, title, country, region, city,
-    asn, org, cloud, cert.subject, cert.expires, since, before, scan and more; TAB completes them. A comma means or, a
-    leading `-` means not, bare words are looked for in banners and titles, "exact words" in this order, /regexes/ in
-    any text. Quote what the shell would read: 'port:>1024'.
+    Terms are field:value; the shell completes them. Fields: ip, net, port, protocol, state, service, product, version,
+    cpe, os, hostname, mac, vendor, title, country, region, city, asn, org, cloud, cert.subject (.issuer, .san, .sha256,
+    .serial, .expires, .expired), since, before, last_seen, first_seen, scan, contributor. A comma means or, a leading
+    `-` means not, bare words are looked for in banners and titles, "exact words" in this order, /regex/ by pattern.
     """
     words = " ".join(unguarded(query))
     target = Target.of(json=json, csv=csv, fields=fields, path=out, format=format)
@@ -228,18 +228,17 @@ def query(
 
 def _check(selector: str, values: list[str], otherwise: bool) -> None:
     """Raises `BadRequest` unless there is something to select by and the selector is a field of the language."""
-    from spectra.model.query import FIELDS, suggest
+    from spectra.model.fields import FIELDS, NAMES, suggest_field
 
     if not selector and not otherwise:
         raise BadRequest("there is nothing to select by", hint="Try: spectra mesh query --service http --since 7d")
-    if selector and selector not in FIELDS:
-        near = suggest(selector, FIELDS)
+    if selector and selector not in NAMES:
+        near = suggest_field(selector)
         hint = f"Did you mean {near}?" if near else f"Selectors: {', '.join(FIELDS)}."
         raise BadRequest(f"there is no selector {selector[:40]!r}", field="selector", hint=hint)
     if selector and not values:
-        raise BadRequest(
-            f"a value for {selector} is missing", field="values", hint=f"Example: {FIELDS[selector].example}"
-        )
+        example = f"Example: {NAMES[selector].example}"
+        raise BadRequest(f"a value for {selector} is missing", field="values", hint=example)
 
 
 def term(name: str, values: list[str]) -> str:
