@@ -13,7 +13,8 @@ import pytest
 from spectra.errors import BadRequest, NotFound, SpectraError, Unavailable
 from spectra.flow import audit
 from spectra.flow.download import FetchError
-from spectra.flow.feeds import SCHEDULE, Feeds, Loaded
+from spectra.flow.feeds import SCHEDULE, Feeds
+from spectra.flow.lookup import Loaded
 from spectra.intel.feeds import FeedError
 from spectra.model.facts import HostFacts
 from spectra.store.blobs import BlobStore

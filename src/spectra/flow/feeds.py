@@ -11,7 +11,6 @@ import contextlib
 import hashlib
 import logging
 import threading
-import time
 from collections.abc import Callable, Generator, Iterable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -21,6 +20,7 @@ import msgspec
 
 from spectra.errors import BadRequest, NotFound, SpectraError, Unavailable
 from spectra.flow.download import Bounds, checked_url, fetch
+from spectra.flow.lookup import Loaded, Lookup
 from spectra.flow.tables import Tables
 from spectra.model.facts import HostFacts
 from spectra.model.feeds import UPLOAD, FeedChange, FeedPage, FeedRecord, FeedSet, Outcome, public_source
@@ -31,13 +31,10 @@ from spectra.store.feeds import Feed, Validators, Version
 from spectra.store.provenance import Entry, commit
 
 if TYPE_CHECKING:  # numpy takes a while to be imported: not before there is a feed
-    from spectra.intel.enrich.locator import Locator
     from spectra.intel.feeds import Table
 
 _log = logging.getLogger("spectra.feeds")
 
-_LOOK_S: Final = 2.0  # how often the database is asked whether another set is current
-_LOADING_PAUSE_S: Final = 20.0  # before tables that could not be loaded are asked for again
 _WAIT_S: Final = 60.0  # for another change of this coordinator to end
 _UPDATE_LOOK_S: Final = 30.0
 _RETRY: Final = timedelta(hours=1)  # after an update that failed
@@ -45,13 +42,6 @@ _LEASE: Final = timedelta(minutes=30)
 _JITTER: Final = 0.1  # of the interval between updates
 SCHEDULE: Final = "schedule"
 """Who updates feeds that are due, in the chain."""
-
-
-class Loaded(NamedTuple):
-    """A feed set (0: none) and what looks addresses up in it; None where no feed is in it."""
-
-    feed_set: int
-    locator: Locator | None
 
 
 class _Found(NamedTuple):
@@ -83,13 +73,11 @@ class Feeds:
         self._clock = clock
         self._bounds = bounds
         self._update_every = update_every
-        self._loaded: Loaded | None = None
-        self._loading = threading.Lock()
-        self._failed = -_LOADING_PAUSE_S
+        self._lookup = Lookup(database, self._tables)
         self._changing = threading.Lock()
         self._stop = threading.Event()
         self._threads = [
-            threading.Thread(target=self._follow, name="feeds", daemon=True),
+            threading.Thread(target=self._lookup.follow, args=[self._stop], name="feeds", daemon=True),
             threading.Thread(target=self._update_forever, name="feeds-update", daemon=True),
         ]
 
@@ -113,55 +101,19 @@ class Feeds:
             if thread.is_alive():
                 thread.join(timeout=5)
 
-    def _follow(self) -> None:
-        pause = 0.0
-        while not self._stop.wait(pause):
-            try:
-                self.refresh()
-                pause = _LOOK_S
-            except Exception:  # noqa: BLE001 - the database is away: what was loaded stays in use
-                pause = _LOADING_PAUSE_S
-                _log.warning("feeds could not be loaded; trying again", exc_info=True)
-
     # --- looking hosts up ---
 
     def facts(self, ips: Sequence[str]) -> Sequence[HostFacts]:
         """Facts of each of `ips` by the current set; none where there are no feeds, or none that can be loaded."""
-        try:
-            loaded = self.locator()
-        except SpectraError:
-            _log.warning("feeds cannot be loaded; hosts are taken in without places", exc_info=True)
-            return ()
-        if loaded.locator is None:
-            return ()
-        places = loaded.locator.locate(ips)
-        return [HostFacts(ip, loaded.feed_set, place) for ip, place in zip(ips, places, strict=True)]
+        return self._lookup.facts(ips)
 
     def locator(self) -> Loaded:
         """The current feed set and its locator, loaded by the first who asks. Raises `SpectraError` if it cannot be."""
-        if self._loaded is None:
-            self.refresh()
-        return self._loaded or Loaded(0, None)
+        return self._lookup.locator()
 
     def refresh(self) -> Loaded:
-        """Ask the database which set is current, and load it if it is another."""
-        with self._loading:
-            with self._database.aside() as connection:  # who asks may hold a connection already
-                now = feeds.current(connection)
-            if self._loaded is None or self._loaded.feed_set != now.feed_set:
-                self._load(now)
-            return self._loaded or Loaded(0, None)
-
-    def _load(self, now: feeds.Current) -> None:
-        if time.monotonic() - self._failed < _LOADING_PAUSE_S:
-            raise Unavailable("The feeds could not be loaded a moment ago.", reason="feeds_away")
-        try:
-            tables = [self._tables.get(digest) for digest in now.compiled.values()]
-            self._loaded = Loaded(now.feed_set, _locator(tables) if tables else None)
-        except Exception:
-            self._failed = time.monotonic()
-            raise
-        _log.info("feeds loaded", extra={"spectra.feed_set": now.feed_set, "spectra.feeds": len(tables)})
+        """The set that the database says is current, now; raises `SpectraError` if it cannot be loaded."""
+        return self._lookup.refresh()
 
     # --- telling ---
 
@@ -346,14 +298,13 @@ class Feeds:
 
         commit(self._database, work)
         _log.info("feed %s", outcome, extra={"spectra.feed": name, "user.name": by})
-        self._failed = -_LOADING_PAUSE_S
         self._tidy(old)
         return self._outcome(outcome, name, old)
 
     def _tidy(self, old: Feed | None) -> None:
         """Use what was put in use, and discard the tables that nothing refers to any more."""
         try:
-            self.refresh()
+            self._lookup.refresh(anew=True)
             left = [v.compiled for v in (old.held, old.previous) if v] if old else []
             with self._database.transaction() as connection:
                 feeds.lock(connection)
@@ -412,12 +363,6 @@ class Feeds:
 
 
 _KINDS: Final = {"added": "updated", "updated": "updated", "rolled_back": "rolled_back", "removed": "removed"}
-
-
-def _locator(tables: Sequence[Table]) -> Locator:
-    from spectra.intel.enrich.locator import Locator
-
-    return Locator(tables)
 
 
 def _digest(file: Path) -> tuple[str, int]:
