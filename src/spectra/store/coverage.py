@@ -19,6 +19,7 @@ from spectra.model.plans import Age, Coverage, Gaps, ServiceFreshness
 from spectra.model.query import Query
 from spectra.store.database import Connection, Database
 from spectra.store.filters import Condition, all_of, resolve
+from spectra.store.lookups import hurried
 from spectra.store.staleness import ENDPOINTS, SAMPLE, Ages, expected, percent, stale, total, unanswered
 
 WITHIN: Final = {

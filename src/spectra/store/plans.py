@@ -24,6 +24,7 @@ from spectra.model.query import Query
 from spectra.store import do_not_scan
 from spectra.store.database import Connection, Database, one
 from spectra.store.filters import Condition, all_of, any_of, resolve
+from spectra.store.lookups import hurried
 from spectra.store.staleness import ENDPOINTS, Ages, expected, sampled, stale, total, unanswered
 from spectra.store.timeline import OPEN, PROTOCOL_NAME
 
@@ -257,6 +258,11 @@ def _page(connection: Connection, query: Query, ages: Ages, after: _Key | None, 
         unanswered(ages),
         *excluded(connection, ages.at),
     )
+    with hurried(connection, really=wanted.costly):
+        return _chosen(connection, conditions, after, limit)
+
+
+def _chosen(connection: Connection, conditions: Sequence[Condition], after: _Key | None, limit: int) -> _Page:
     hoped = expected(connection, conditions)
     if hoped <= FEW_TARGETS:
         return _whole(connection, conditions, after, limit)

@@ -22,6 +22,7 @@ from spectra.store.details import Details, Stretch
 from spectra.store.diff import ENDPOINT
 from spectra.store.filters import Filter, all_of, resolve
 from spectra.store.hostdiff import MAX_LISTED
+from spectra.store.lookups import hurried
 from spectra.store.rows import canonical_ip, encode
 from spectra.store.scanviews import Scan, View
 from spectra.store.timeline import OPEN, PROTOCOL_NAME
@@ -99,7 +100,8 @@ def scandiff(
         wanted = resolve(connection, query) if query.terms else None
         work = _Comparison(connection, Scan.load(connection, before), Scan.load(connection, after), wanted)
         page = _Page(kind, limit, resumed)
-        ended = page.fill(work)
+        with hurried(connection, really=wanted is not None and wanted.costly):
+            ended = page.fill(work)
     summary = resumed.summary if resumed else page.summary(exact=ended)
     key = page.key(ended)
     return DiffPage(
