@@ -14,6 +14,8 @@ from spectra.model.query import Network, Query, Value
 Net = ipaddress.IPv4Network | ipaddress.IPv6Network
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
+Span = tuple[int, int]
+"""The first and the last of numbers in a row."""
 UNIT: Final = {4: 24, 6: 64}
 """The prefix length of a unit, by IP version."""
 
@@ -89,9 +91,10 @@ def collapsed(nets: Iterable[Net]) -> Iterator[Net]:
     yield from ipaddress.collapse_addresses(net for net in held if isinstance(net, ipaddress.IPv6Network))
 
 
-def find(asked: Asked, seen: Sequence[Address], silent: Iterable[Net], most: int, *, whole: bool = True) -> Found:
+def find(asked: Asked, seen: Sequence[Address], silent: Iterable[Span], most: int, *, whole: bool = True) -> Found:
     """The gaps of one network: `seen` are addresses of hosts in it in order, at least one in each unit that has some;
-    `silent` networks that were probed without an answer. At most `most` blocks of each kind are listed.
+    `silent` first and last addresses (as numbers) of what was probed without an answer. At most `most` blocks of each
+    kind are listed.
 
     Not `whole`: hosts are known as far as the last of `seen`, and nothing is said of what lies behind it.
     """
@@ -104,18 +107,17 @@ def find(asked: Asked, seen: Sequence[Address], silent: Iterable[Net], most: int
     return Found(_blocks(asked, never, most), _blocks(asked, _without(quiet, hosts), most))
 
 
-def _within(low: int, high: int, asked: Asked, silent: Iterable[Net]) -> Iterator[tuple[int, int]]:
-    for net in silent:
-        if net.version == asked.net.version and net.overlaps(asked.net):
-            first, last = max(asked.number(net[0]), low), min(asked.number(net[-1]), high)
-            if first <= last:
-                yield first, last
+def _within(low: int, high: int, asked: Asked, silent: Iterable[Span]) -> Iterator[Span]:
+    for bottom, top in silent:
+        first, last = max(bottom >> asked.shift, low), min(top >> asked.shift, high)
+        if first <= last:
+            yield first, last
 
 
-Spans = list[tuple[int, int]]
+Spans = list[Span]
 
 
-def _merged(spans: Iterable[tuple[int, int]]) -> Spans:
+def _merged(spans: Iterable[Span]) -> Spans:
     merged: Spans = []
     for low, high in sorted(spans):
         if merged and low <= merged[-1][1] + 1:

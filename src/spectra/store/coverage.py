@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Final, LiteralString, NamedTuple
 
 from spectra.model import gaps
-from spectra.model.gaps import Address, Asked, Blocks, Net
+from spectra.model.gaps import Address, Asked, Blocks, Span
 from spectra.model.lifetimes import DAY, HOUR
 from spectra.model.plans import Age, Coverage, Gaps, ServiceFreshness
 from spectra.model.query import Query
@@ -211,14 +211,30 @@ def _seen(connection: Connection, asked: Sequence[Asked]) -> tuple[dict[int, lis
     return found, len(rows) <= MAX_UNITS
 
 
-def _silent(connection: Connection, asked: Sequence[Asked]) -> tuple[dict[int, list[Net]], bool]:
+# Of what is smaller than a unit, the unit: a sweep may leave a thousand networks in each.
+_SILENT = """
+SELECT DISTINCT a.n, host(u.net), masklen(u.net)
+FROM unnest(%s::int4[], %s::cidr[], %s::int4[]) AS a (n, net, unit)
+  JOIN silence q ON q.net && a.net
+  CROSS JOIN LATERAL (
+    SELECT CASE WHEN masklen(q.net) > a.unit THEN set_masklen(q.net, a.unit) ELSE q.net END AS net) u
+LIMIT %s"""
+
+
+def _silent(connection: Connection, asked: Sequence[Asked]) -> tuple[dict[int, list[Span]], bool]:
     """What was probed without an answer in each of `asked`, by its number; and whether that is all of it."""
     rows = connection.execute(
-        """SELECT DISTINCT a.n, q.net::text FROM unnest(%s::int4[], %s::cidr[]) AS a (n, net)
-             JOIN silence q ON q.net && a.net LIMIT %s""",
-        [list(range(len(asked))), [str(one.net) for one in asked], MAX_SILENT + 1],
+        _SILENT,
+        [
+            list(range(len(asked))),
+            [str(one.net) for one in asked],
+            [one.unit for one in asked],
+            MAX_SILENT + 1,
+        ],
     ).fetchall()
-    found: dict[int, list[Net]] = {}
-    for number, net in rows:
-        found.setdefault(number, []).append(ipaddress.ip_network(net))
+    found: dict[int, list[Span]] = {}
+    for number, ip, length in rows:
+        first = int(ipaddress.ip_address(ip))
+        bits = asked[int(number)].net.max_prefixlen - int(length)
+        found.setdefault(number, []).append((first, first | (1 << bits) - 1))
     return found, len(rows) <= MAX_SILENT
