@@ -110,6 +110,15 @@ def test_another_certificate(database: Database, write: Scribe) -> None:
     assert fields == {"certificate": "b" * 64, "certificate.subject": "b.example"}
 
 
+def test_whose_word_it_is(database: Database, write: Scribe) -> None:
+    """A change that one untrusted contributor claims alone is marked so."""
+    write([host(A, T0, seen(22))])
+    write([host(B, T0 + HOUR, seen(23))], contributor="mallory", trust=0.1)
+    (entry,) = ask(database).entries
+    assert entry.after is not None
+    assert (entry.ip, entry.after.sole, round(entry.after.trust, 2)) == (B, "mallory", 0.1)
+
+
 @pytest.mark.parametrize(
     ("q", "expected"),
     [

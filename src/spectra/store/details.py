@@ -14,7 +14,7 @@ from spectra.store.database import Connection
 from spectra.store.timeline import STATE
 
 _STATEMENTS: Final[tuple[LiteralString, ...]] = (
-    "SELECT id, name, product, version, extra, os, device, tunnel, cpe FROM service WHERE id = ANY(%s)",
+    "SELECT id, name, product, version, extra, os, device, tunnel, cpe, cpe23 FROM service WHERE id = ANY(%s)",
     "SELECT id, encode(sha256, 'hex'), subject_cn, subject, issuer, sans, not_before, not_after, serial, key"
     " FROM certificate WHERE id = ANY(%s)",
     "SELECT id, text, title FROM banner WHERE id = ANY(%s)",
@@ -43,6 +43,9 @@ class Stretch(NamedTuple):
     since: datetime
     confirmed: datetime
     until: datetime | None = None
+    trust: float = 1.0
+    sole: str = ""
+    doubt: str = ""
 
 
 class Details:
@@ -57,7 +60,8 @@ class Details:
                 for statement, wanted in zip(_STATEMENTS, ids, strict=True)
             ]
             services, certificates, banners = (cursor.fetchall() for cursor in cursors)
-        self._services = {row[0]: Service(*row[1:-1], cpe=tuple(row[-1])) for row in services}
+        self._services = {row[0]: Service(*row[1:-2], cpe=tuple(row[-2])) for row in services}
+        self._cpe23 = {row[0]: tuple(row[-1]) for row in services}
         self._certificates = {row[0]: _certificate(row[1:]) for row in certificates}
         self._banners = {row[0]: Banner(text, title) for row in banners for text, title in [row[1:]]}
 
@@ -73,6 +77,10 @@ class Details:
             certificate=self._certificates.get(stretch.certificate),
             banner=banner.text if banner else "",
             title=banner.title if banner else "",
+            cpe23=self._cpe23.get(stretch.service, ()),
+            trust=stretch.trust,
+            sole=stretch.sole,
+            doubt=stretch.doubt,
         )
 
 

@@ -174,14 +174,13 @@ def _columns_of(prefix: LiteralString) -> LiteralString:
 
 
 _KEY: LiteralString = "e.ip, e.port, e.protocol, e.state, e.service, e.certificate, e.banner, e.since, e.confirmed"
-_NEWEST: LiteralString = (
-    f"SELECT {_KEY}, 'infinity'::timestamptz AS until, e.trust, e.sole, e.doubt FROM endpoint e"
-)
+_NEWEST: LiteralString = f"SELECT {_KEY}, 'infinity'::timestamptz AS until, e.trust, e.sole, e.doubt FROM endpoint e"
 _PAST: LiteralString = f"SELECT {_KEY}, e.until, e.trust, e.sole, e.doubt FROM endpoint_version e"
 _PAIR: LiteralString = f"{_columns_of('a_')}, {_columns_of('b_')}"
 _JUDGED: LiteralString = f"""
 pairs (ip, port, protocol, {_PAIR}) AS (
-  SELECT w.ip, w.port, w.protocol, {_columns_of("w.")}, {_columns_of("b.")}
+  SELECT w.ip, w.port, w.protocol, {_columns_of("w.").replace("w.until", "nullif(w.until, 'infinity')")},
+         {_columns_of("b.")}
   FROM walked w LEFT JOIN LATERAL (
     SELECT * FROM endpoint_version v WHERE (v.ip, v.port, v.protocol) = (w.ip, w.port, w.protocol)
       AND v.since <= %s AND v.until > %s ORDER BY v.since DESC LIMIT 1) b ON true
@@ -336,7 +335,6 @@ def _pair(row: Sequence[Any]) -> _Pair:
 
 
 def _stretch(row: Sequence[Any]) -> Stretch:
-    """psycopg gives a `"char"` as bytes or text, by its own version; the newest version lasts for ever."""
+    """psycopg gives a `"char"` as bytes or text, by its own version."""
     state, *others = row
-    version = Stretch(state.decode() if isinstance(state, bytes) else state, *others)
-    return version if version.until and version.until.year < datetime.max.year else version._replace(until=None)
+    return Stretch(state.decode() if isinstance(state, bytes) else state, *others)

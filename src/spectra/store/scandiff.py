@@ -42,7 +42,7 @@ WHERE s.observation = ANY(%s) AND s.ip {beyond} %s::inet GROUP BY s.ip ORDER BY 
 _HITS: LiteralString = """
 WITH sides AS (
   SELECT {endpoint}, g.ip, g.port, g.protocol, g.state, g.service, g.certificate, g.banner, g.since, g.confirmed,
-         g.confirmed AS last_seen
+         g.confirmed AS last_seen, c.trust, c.sole, c.doubt
   FROM json_to_recordset(%s::json) AS g (ip inet, port int4, protocol int2, state "char", service uuid,
     certificate uuid, banner uuid, since timestamptz, confirmed timestamptz)
   LEFT JOIN endpoint c ON (c.ip, c.port, c.protocol) = (g.ip, g.port, g.protocol))
