@@ -19,7 +19,7 @@ from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.engine]
 
-HOSTS = 12_000  # three steps of a relocation
+HOSTS = 6_000  # six steps of a relocation
 REAL = {
     "city": "geoip/maxmind/test-data/GeoLite2-City-Test.mmdb",
     "routes": "asn/pyasn__ipasn_20140513.dat.gz",

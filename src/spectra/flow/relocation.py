@@ -13,7 +13,7 @@ from spectra.store import relocate
 from spectra.store.content import Content, Known, NameCpe
 from spectra.store.database import Database
 
-BATCH: Final = 5000
+BATCH: Final = 1000
 """Hosts, or services, of one step: their rows are locked for as long as it takes to write them."""
 
 
