@@ -177,7 +177,10 @@ def read_settings(data_dir: Path | None = None) -> Settings:
     try:
         return Settings(data_dir=data_dir.absolute()) if data_dir else Settings()
     except ValidationError as error:
-        wrong = "; ".join(f"{'.'.join(str(part) for part in e['loc'])}: {e['msg']}" for e in error.errors())
+        wrong = "; ".join(
+            f"{'.'.join(str(part) for part in e['loc'])}: {e['msg'].removeprefix('Value error, ')}"
+            for e in error.errors()
+        )
         raise SetupError(
             f"the settings do not hold: {wrong}",
             hint=f"Look at {config_dir() / 'config.yaml'} and at SPECTRA_* variables.",
