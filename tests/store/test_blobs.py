@@ -177,7 +177,7 @@ def test_a_full_disk_is_unavailable(full_disk: Path) -> None:
     store = BlobStore.local(full_disk / "blobs")
     big = os.urandom(100 << 10)
     for _ in range(3):
-        with pytest.raises(Unavailable, match="disk is full.*No space left") as caught:
+        with pytest.raises(Unavailable, match=r"disk is full.*No space left") as caught:
             store.put(big)
         assert caught.value.reason == "disk_full"  # as the database's own
     with pytest.raises(NotFound):

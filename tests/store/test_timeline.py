@@ -20,12 +20,14 @@ moments = st.integers(0, 5).map(lambda minute: T0 + timedelta(minutes=minute))
 ties, states = st.sampled_from([b"1", b"2", b"3"]), st.sampled_from(["o", "o", "o", "c", "f"])
 looks = st.builds(Look, moments, ties, states, ids, ids, ids, st.just(1.0), st.just("alice"))
 people = st.sampled_from([("alice", 1.0), ("bob", 0.7), ("mallory", 0.25), ("trudy", 0.25), ("eve", 0.125)])
-weighed = st.builds(
-    lambda look, who, days: look._replace(by=who[0], trust=who[1], at=look.at + timedelta(days=days)),
-    looks,
-    people,
-    st.sampled_from([0, 0, 3, 9]),
-)
+
+
+def seen_by(look: Look, who: tuple[str, float], days: int) -> Look:
+    """`look` by somebody, some days later."""
+    return look._replace(by=who[0], trust=who[1], at=look.at + timedelta(days=days))
+
+
+weighed = st.builds(seen_by, looks, people, st.sampled_from([0, 0, 3, 9]))
 
 
 def at(minute: int) -> datetime:
