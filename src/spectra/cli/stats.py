@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import groupby
 from typing import TYPE_CHECKING, Annotated
 
-import msgspec
 import typer
 
 from spectra.cli import completion
@@ -34,7 +34,8 @@ Words = Annotated[
 ]
 
 
-class Bar(msgspec.Struct, frozen=True):
+@dataclass(frozen=True)
+class Bar:
     """One value of one facet; `share` of all endpoints that match. `value` is empty for those that have none listed."""
 
     facet: str
@@ -189,7 +190,10 @@ def _overview(held: Stats) -> Iterator[Text]:
     ]
     if held.newest and held.oldest:
         facts.append(("seen", f"{ago(held.newest, now)} last, {ago(held.oldest, now)} at the longest"))
-    facts += [("feed", f"{feed.name} {feed.version}, taken {ago(feed.updated, now)}") for feed in held.feeds]
+    facts += [
+        ("feed", ", ".join(filter(None, (feed.name, feed.version, f"taken {ago(feed.updated, now)}"))))
+        for feed in held.feeds
+    ]
     for name, value in facts:
         yield Text.assemble((f" {name:<10}", "dim"), safe(value))
 
