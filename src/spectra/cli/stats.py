@@ -191,8 +191,7 @@ def _overview(held: Stats) -> Iterator[Text]:
     if held.newest and held.oldest:
         facts.append(("seen", f"{ago(held.newest, now)} last, {ago(held.oldest, now)} at the longest"))
     facts += [
-        ("feed", ", ".join(filter(None, (feed.name, feed.version, f"taken {ago(feed.updated, now)}"))))
-        for feed in held.feeds
+        ("feed", f"{f'{feed.name} {feed.version}'.strip()}, taken {ago(feed.updated, now)}") for feed in held.feeds
     ]
     for name, value in facts:
         yield Text.assemble((f" {name:<10}", "dim"), safe(value))
