@@ -98,17 +98,30 @@ def show(demo: Demo) -> None:
     say("3. Import", "What nmap and masscan wrote about a small network, on two days.")
     demo.run("import", "samples/day1", "samples/day2")
 
-    say("4. Ask", "Which OpenSSH is where? Who else than nginx speaks of the bakery?")
-    demo.run("search", "product:openssh", "net:192.0.2.0/24", "--fields", "ip,port,product,version,hostnames")
+    say("4. Context", "Where is all that, and whose network? Feeds say; these are made up, like the network.")
+    for name in ("places.csv", "networks.txt", "names.json"):
+        demo.run("feeds", "add", name.partition(".")[0], f"samples/feeds/{name}")
+    demo.run("feeds", "apply", "--watch")
+
+    say("5. Ask", "Which OpenSSH is in France? Who else than nginx speaks of the bakery? What is there most of?")
+    demo.run("search", "product:openssh", "country:FR", "--fields", "ip,port,version,city,org")
     demo.run("search", "bakery", "-product:nginx", "--fields", "ip,port,product,title,banner")
+    demo.run("stats", "net:192.0.2.0/24", "--facets", "city,product:4,port:-3")
 
-    say("5. One host and its past", "Two upgrades, a new certificate, and a Redis that is gone.")
-    demo.run("host", "192.0.2.10", "--history")
+    say("6. What changed", "Two upgrades, a new certificate, a Redis that is gone and a host that came.")
+    demo.run("diff", "2026-11-20T12:00:00Z", "now", "net:192.0.2.0/24")
 
-    say("6. The same host, the day before", "Nothing is overwritten: any past moment can be asked for.")
+    say("7. One host, now and the day before", "Nothing is overwritten: any past moment can be asked for.")
+    demo.run("host", "192.0.2.10")
     demo.run("host", "192.0.2.10", "--at", "2026-11-20T12:00:00Z")
 
-    say("7. Trust", "All of it was signed and chained. This checks signatures, chain and originals.")
+    say(
+        "8. What is due",
+        "HTTP is stale after six hours, SSH after a day, or after what you say. A plan is what to scan again.",
+    )
+    demo.run("mesh", "plan", "city", "Paris", "--min-age", "1h", "--limit", "3")
+
+    say("9. Trust", "All of it was signed and chained. This checks signatures, chain and originals.")
     demo.run("provenance", "verify")
     demo.run("status")
 
@@ -169,7 +182,7 @@ def main() -> int:
     except KeyboardInterrupt:
         code = 130
     finally:
-        say("8. Stop")
+        say("10. Stop")
         clean = stop(demo, folder)
     if not clean:
         return 1

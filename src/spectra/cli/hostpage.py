@@ -122,7 +122,7 @@ def _where(host: HostRecord) -> Iterator[Text]:
         if place.cloud:
             yield _fact("cloud", " ".join(p for p in (place.cloud, place.cloud_service, place.cloud_region) if p))
     if host.feeds and host.feeds.versions:
-        yield _fact("feeds", ", ".join(f"{name} {version}" for name, version in sorted(host.feeds.versions.items())))
+        yield _fact("feeds", ", ".join(f"{n} {version}".strip() for n, version in sorted(host.feeds.versions.items())))
 
 
 def _ordered(endpoints: Iterable[EndpointRecord]) -> list[EndpointRecord]:
