@@ -117,7 +117,7 @@ def show(demo: Demo) -> None:
 
     say(
         "8. What is due",
-        "HTTP is stale after six hours, SSH after a day, or after what you say. A plan is what to scan again.",
+        "HTTP is stale after six hours, SSH after a day, or when you say so.",
     )
     demo.run("mesh", "plan", "city", "Paris", "--min-age", "1h", "--limit", "3")
 

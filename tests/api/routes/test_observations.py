@@ -69,7 +69,7 @@ def test_a_damaged_original_is_reported_and_not_served(node: Node) -> None:
     assert node.get(f"{path}/raw").status_code == 200
 
 
-@pytest.mark.parametrize("name", ["0" * 64, "x", "%00", "..%2f..", "' OR 1=1 --", "0" * 5000])
+@pytest.mark.parametrize("name", ["0" * 64, "x", "..%2f..", "' OR 1=1 --", "0" * 5000])
 @pytest.mark.parametrize("suffix", ["", "/raw"])
 def test_an_unknown_submission(node: Node, name: str, suffix: str) -> None:
     """404, whatever stands for its id."""
