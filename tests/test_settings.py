@@ -79,6 +79,7 @@ def test_what_is_passed_wins_over_all(config: Path, monkeypatch: pytest.MonkeyPa
         ("log: {level: loud}", ("log", "level")),
         ("gate: {max_age_s: 0}", ("gate", "max_age_s")),
         ("database: {pool_size: 1}", ("database", "pool_size")),
+        ("feeds: {allow: [everything]}", ("feeds", "allow")),
     ],
 )
 def test_a_wrong_key_is_named(config: Path, text: str, place: tuple[str, ...]) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from spectra.errors import Unavailable
 from spectra.flow import compile as compiling
 from spectra.flow.compile import compiled
 from spectra.intel.feeds import FeedError
@@ -52,6 +53,20 @@ def test_a_reader_that_dies_is_an_error_of_the_feed(tmp_path: Path, monkeypatch:
         with pytest.raises(FeedError, match=said) as caught:
             compiled(tmp_path / "feed", "", tmp_path / "table")
         assert caught.value.reason == "feed_corrupt"
+
+
+def test_a_reader_that_never_ends_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As one that takes too much; a machine that cannot start one is trouble of its own, which passes."""
+    python = tmp_path / "python"
+    monkeypatch.setattr(compiling.sys, "executable", str(python))
+    with pytest.raises(Unavailable):
+        compiled(tmp_path / "feed", "", tmp_path / "table")
+    python.write_text("#!/bin/sh\nexec sleep 60\n")
+    python.chmod(0o755)
+    monkeypatch.setattr(compiling, "_LONGEST_S", 0.05)
+    with pytest.raises(FeedError) as caught:
+        compiled(tmp_path / "feed", "", tmp_path / "table")
+    assert caught.value.reason == "feed_too_large"
 
 
 def test_the_child(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsysbinary: pytest.CaptureFixture[bytes]) -> None:
