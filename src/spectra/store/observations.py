@@ -232,9 +232,9 @@ def newest(database: Database, *, limit: int = 100, before: int | None = None) -
     """A page of submissions, newest first, and the `before` of the next page (0: none)."""
     with database.connection() as connection:
         rows = connection.execute(
-            f"{_SELECT} WHERE seq < coalesce(%s, 9223372036854775807) ORDER BY seq DESC LIMIT %s", [before, limit]
+            f"{_SELECT} WHERE seq < coalesce(%s, 9223372036854775807) ORDER BY seq DESC LIMIT %s", [before, limit + 1]
         ).fetchall()
-    return [_record(row) for row in rows], rows[-1][0] if len(rows) == limit else 0
+    return [_record(row) for row in rows[:limit]], rows[limit - 1][0] if len(rows) > limit else 0
 
 
 def _digest_or_nothing(text: str) -> bytes:

@@ -36,7 +36,7 @@ def test_a_workflow_and_its_steps(node: Node) -> None:
     record = ended(node, receipt["workflow_id"], "done")
     assert record["name"] == "wf.scan"
     assert record["observation_id"] == receipt["observation_id"]
-    assert [step["name"] for step in record["steps"]][:2] == ["normalise", "wf.graph"]
+    assert [step["name"] for step in record["steps"]][:2] == ["normalise", "wf.enrich"]
     assert record["created"] <= record["updated"]
 
 
