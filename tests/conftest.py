@@ -7,10 +7,13 @@ import signal
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
 # Deadlines measure the machine, not the code: bounds on work are asserted where they matter.
-hypothesis_settings.register_profile("spectra", deadline=None, max_examples=60)
+hypothesis_settings.register_profile(
+    "spectra", deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow]
+)
 hypothesis_settings.load_profile("spectra")
 
 # A shell that starts the tests in its background has them ignore SIGINT, and every child of theirs with them: what
