@@ -7,14 +7,21 @@ from pathlib import Path
 
 import pytest
 
+from spectra.engines.postgres import PostgresServer
 from spectra.flow.submission import Ingest
 from spectra.store.blobs import BlobStore
 from spectra.store.database import Database
 from tests.flow.desk import Clock, Contributor, make_ingest
-from tests.store.conftest import database, migrated_template, store_server
+from tests.store.conftest import database, migrated_template
 from tests.support.postgres import embedded
 
-__all__ = ["database", "embedded", "migrated_template", "store_server"]
+__all__ = ["database", "embedded", "migrated_template"]
+
+
+@pytest.fixture(scope="session")
+def store_server(embedded: PostgresServer) -> str:
+    """The embedded PostgreSQL: that a server does as well is shown by the store's own tests, which run on both."""
+    return embedded.url
 
 
 @pytest.fixture
