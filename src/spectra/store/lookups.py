@@ -102,16 +102,23 @@ def _keys(connection: Connection, table: Table, held: Condition, others: Sequenc
     rest = all_of(others)
     if others and expected(connection, rest) <= NARROW:
         among: LiteralString = f"{table.key} IN (SELECT {table.column} FROM endpoint e WHERE {rest.sql})"
-        held = all_of([Condition(among, rest.params), held])
+        with hurried(connection):
+            return _fetch(connection, table, held, MANY, among=Condition(among, rest.params))
     with hurried(connection):
         return _fetch(connection, table, held, MANY)
 
 
-def _fetch(connection: Connection, table: Table, held: Condition, most: int) -> list[Any]:
+def _fetch(
+    connection: Connection, table: Table, held: Condition, most: int, *, among: Condition | None = None
+) -> list[Any]:
     # As text, an address comes back as it went in; psycopg would make objects of it.
     key: LiteralString = "host(t.ip)" if table.kind == "inet" else f"{table.key}::text"
-    statement: LiteralString = f"SELECT {key} FROM {table.name} t WHERE {held.sql} LIMIT %s"
-    return [row[0] for row in connection.execute(statement, [*held.params, most + 1])]
+    source: LiteralString = f"{table.name} t"
+    if among:  # OFFSET 0 is a fence: the planner may not try `held` before it
+        source = f"(SELECT * FROM {table.name} t WHERE {among.sql} OFFSET 0) t"
+    statement: LiteralString = f"SELECT {key} FROM {source} WHERE {held.sql} LIMIT %s"
+    params = [*(among.params if among else ()), *held.params, most + 1]
+    return [row[0] for row in connection.execute(statement, params)]
 
 
 def expected(connection: Connection, condition: Condition) -> int:
