@@ -19,8 +19,8 @@ from spectra.model.plans import Age, Coverage, Gaps, ServiceFreshness
 from spectra.model.query import Query
 from spectra.store.database import Connection, Database
 from spectra.store.filters import Condition, all_of, resolve
-from spectra.store.lookups import hurried
-from spectra.store.staleness import ENDPOINTS, SAMPLE, Ages, expected, percent, stale, total, unanswered
+from spectra.store.lookups import expected, hurried, total
+from spectra.store.staleness import ENDPOINTS, SAMPLE, Ages, percent, stale, unanswered
 
 WITHIN: Final = {
     "1h": HOUR,
@@ -101,7 +101,7 @@ def _numbers(connection: Connection, conditions: Sequence[Condition], ages: Ages
     held = all_of(conditions)
     edges = sorted(ages.before(seconds) for seconds in WITHIN.values())
     every = 0.0
-    if expected(connection, conditions) <= COUNTED:
+    if expected(connection, all_of(conditions), ENDPOINTS) <= COUNTED:
         statement = _NUMBERS.format(stale=old.sql, flag="true", source=ENDPOINTS, where=held.sql)
         params: list[object] = [*old.params, *held.params, edges]
     else:

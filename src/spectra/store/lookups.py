@@ -121,12 +121,17 @@ def _fetch(
     return [row[0] for row in connection.execute(statement, params)]
 
 
-def expected(connection: Connection, condition: Condition) -> int:
-    """How many endpoints the planner expects to satisfy `condition`."""
+def expected(connection: Connection, condition: Condition, source: LiteralString = "endpoint e") -> int:
+    """How many endpoints the planner expects to satisfy `condition`, which is about `source`."""
     plan = one(
-        connection.execute(f"EXPLAIN (FORMAT JSON) SELECT FROM endpoint e WHERE {condition.sql}", condition.params)
+        connection.execute(f"EXPLAIN (FORMAT JSON) SELECT FROM {source} WHERE {condition.sql}", condition.params)
     )
     return int(plan[0][0]["Plan"]["Plan Rows"])
+
+
+def total(connection: Connection) -> float:
+    """How many endpoints there are, open or not, by the planner's count; at least 1."""
+    return one(connection.execute("SELECT greatest(reltuples, 1) FROM pg_class WHERE oid = 'endpoint'::regclass"))[0]
 
 
 @contextlib.contextmanager

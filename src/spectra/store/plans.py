@@ -6,8 +6,6 @@ was rescanned since then is no target any more, so that a plan empties as its wo
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import ipaddress
 import secrets
 from collections.abc import Sequence
@@ -21,11 +19,11 @@ from spectra.errors import BadRequest, NotFound
 from spectra.model.lifetimes import Lifetimes, later
 from spectra.model.plans import MAX_TARGETS, Plan, PlanSummary, Selectors, Target
 from spectra.model.query import Query
-from spectra.store import do_not_scan
+from spectra.store import cursors, do_not_scan
 from spectra.store.database import Connection, Database, one
 from spectra.store.filters import Condition, all_of, any_of, resolve
-from spectra.store.lookups import hurried
-from spectra.store.staleness import ENDPOINTS, Ages, expected, sampled, stale, total, unanswered
+from spectra.store.lookups import expected, hurried, total
+from spectra.store.staleness import ENDPOINTS, Ages, sampled, stale, unanswered
 from spectra.store.timeline import OPEN, PROTOCOL_NAME
 
 FEW_TARGETS: Final = 20_000
@@ -263,7 +261,7 @@ def _page(connection: Connection, query: Query, ages: Ages, after: _Key | None, 
 
 
 def _chosen(connection: Connection, conditions: Sequence[Condition], after: _Key | None, limit: int) -> _Page:
-    hoped = expected(connection, conditions)
+    hoped = expected(connection, all_of(conditions), ENDPOINTS)
     if hoped <= FEW_TARGETS:
         return _whole(connection, conditions, after, limit)
     left, exact = _left(connection, all_of(conditions), hoped)
@@ -328,38 +326,17 @@ def _stretches(after: _Key | None) -> list[Condition]:
 
 # Cursors -------------------------------------------------------------------------------------------------------------
 
-_CHECK: Final = 6  # bytes: a cursor gives no rights, so this only has to catch damage and another plan's
+_LONGEST: Final = 1000  # characters
 
 
 def _write_cursor(key: _Key, plan_id: str) -> str:
-    body = msgspec.json.encode(key)
-    return _text(_check(body, plan_id) + body)
-
-
-def _text(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+    return cursors.write(key, f"plan {plan_id}")
 
 
 def _read_cursor(text: str, plan_id: str) -> _Key:
     try:
-        padded = text[:1000].encode("ascii") + b"=" * (-len(text) % 4)
-        data = base64.b64decode(padded, altchars=b"-_", validate=True)
-        if _text(data) != text or data[:_CHECK] != _check(data[_CHECK:], plan_id):
-            raise _bad_cursor()
-        key = msgspec.json.decode(data[_CHECK:], type=_Key)
-        ipaddress.ip_address(key.ip)
-    except (ValueError, msgspec.DecodeError) as error:  # of base64, ASCII or the address
-        raise _bad_cursor() from error
+        key = cursors.read(text, _Key, f"plan {plan_id}", longest=_LONGEST)
+        cursors.require_address(key.ip)
+    except BadRequest as error:
+        raise BadRequest("The cursor is damaged, or of another plan.", hint=error.hint, field="cursor") from error
     return key
-
-
-def _check(body: bytes, plan_id: str) -> bytes:
-    return hashlib.sha256(b"plan cursor" + plan_id.encode() + body).digest()[:_CHECK]
-
-
-def _bad_cursor() -> BadRequest:
-    return BadRequest(
-        "The cursor is damaged, or of another plan.",
-        hint="Pass next_cursor of the page before, unchanged.",
-        field="cursor",
-    )

@@ -14,7 +14,7 @@ from typing import Final, Literal, LiteralString, NamedTuple
 from spectra.model.query import Query, Term, Text, Value
 from spectra.store.database import Connection, one
 from spectra.store.filters import Condition, Filter, all_of
-from spectra.store.lookups import expected
+from spectra.store.lookups import expected, total
 from spectra.store.tallies import ENTRIES
 
 READABLE: Final = 50_000
@@ -136,8 +136,7 @@ class Population:
         """How much of the table to look at: all where few matches are to be expected."""
         if (expected(self._connection, held) if known is None else known) <= READABLE:
             return 1.0
-        size = one(self._connection.execute("SELECT reltuples FROM pg_class WHERE oid = 'endpoint'::regclass"))
-        return min(1.0, SAMPLE / max(size[0], 1))
+        return min(1.0, SAMPLE / total(self._connection))
 
 
 def everything(connection: Connection) -> int:

@@ -7,9 +7,6 @@ what has not changed is neither given twice nor left out.
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import ipaddress
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any, Final, LiteralString, NamedTuple
@@ -22,10 +19,11 @@ from spectra.errors import BadRequest
 from spectra.model.facts import Place
 from spectra.model.query import Query, suggest
 from spectra.model.records import Match, SearchPage
+from spectra.store import cursors
 from spectra.store.database import Connection, Database
 from spectra.store.details import places
 from spectra.store.filters import Condition, Filter, all_of, any_of, resolve
-from spectra.store.lookups import expected, hurried
+from spectra.store.lookups import expected, hurried, total
 from spectra.store.timeline import PROTOCOL_NAME, STATE
 
 MAX_LIMIT: Final = 5000
@@ -191,8 +189,7 @@ def _reach(connection: Connection, wanted: Filter, limit: int) -> int:
     likely = expected(connection, all_of(wanted.conditions))
     if likely <= FEW_MATCHES:
         return 0
-    total = connection.execute("SELECT reltuples FROM pg_class WHERE oid = 'endpoint'::regclass").fetchone()
-    evenly = int(limit * (total[0] if total else 0) / likely)
+    evenly = int(limit * total(connection) / likely)
     return min(max(PATIENCE * evenly, MIN_REACH), max(likely, MAX_REACH))
 
 
@@ -256,44 +253,24 @@ def _letter(state: bytes | str) -> str:
 
 # Cursors -------------------------------------------------------------------------------------------------------------
 
-_CHECK: Final = 6  # bytes: a cursor gives no rights, so this only has to catch damage
+_LONGEST: Final = 1000  # characters
 
 
 def _write_cursor(row: tuple[Any, ...], sort: str) -> str:
     time = SORTS[sort.removeprefix("-")].time
     at = {"first_seen": row[4], "last_seen": row[5]}.get(time)
-    body = msgspec.json.encode(_Cursor(sort, row[0], row[1], row[2], at))
-    return _text(_check(body) + body)
-
-
-def _text(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+    return cursors.write(_Cursor(sort, row[0], row[1], row[2], at), "search")
 
 
 def _read_cursor(text: str, sort: str) -> _Cursor:
-    try:
-        padded = text[:1000].encode("ascii") + b"=" * (-len(text) % 4)
-        data = base64.b64decode(padded, altchars=b"-_", validate=True)
-        if _text(data) != text or data[:_CHECK] != _check(data[_CHECK:]):
-            raise _bad_cursor()
-        cursor = msgspec.json.decode(data[_CHECK:], type=_Cursor)
-        ipaddress.ip_address(cursor.ip)
-    except (ValueError, msgspec.DecodeError) as error:  # of base64, ASCII or the address
-        raise _bad_cursor() from error
+    cursor = cursors.read(text, _Cursor, "search", longest=_LONGEST)
+    cursors.require_address(cursor.ip)
     if cursor.sort != sort:
         raise BadRequest(
             f'The cursor belongs to a list sorted by "{cursor.sort[:40]}", not "{sort}".',
             hint="Keep the sort while following cursors.",
             field="cursor",
         )
-    if (cursor.time is None) != (not SORTS[sort.removeprefix("-")].time) or "%" in cursor.ip:
-        raise _bad_cursor()
+    if (cursor.time is None) != (not SORTS[sort.removeprefix("-")].time):
+        raise cursors.damaged()
     return cursor
-
-
-def _check(body: bytes) -> bytes:
-    return hashlib.sha256(b"search cursor" + body).digest()[:_CHECK]
-
-
-def _bad_cursor() -> BadRequest:
-    return BadRequest("The cursor is damaged.", hint="Pass next_cursor of the page before, unchanged.", field="cursor")

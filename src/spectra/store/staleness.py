@@ -6,13 +6,13 @@ counts as a look, or a host that went away would be planned for ever.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, LiteralString, NamedTuple
+from typing import Final, LiteralString, NamedTuple
 
 from spectra.model.lifetimes import Lifetimes
 from spectra.store.database import Connection, one
-from spectra.store.filters import Condition, all_of
+from spectra.store.filters import Condition
+from spectra.store.lookups import total
 
 ENDPOINTS: Final = "endpoint e LEFT JOIN service v ON v.id = e.service"
 """What the conditions of this module are about: endpoints, and their service's name in `v`."""
@@ -85,13 +85,6 @@ def unanswered(ages: Ages) -> Condition:
     )
 
 
-def expected(connection: Connection, wanted: Sequence[Condition]) -> int:
-    """How many endpoints the planner thinks satisfy all of `wanted`."""
-    held = all_of(wanted)
-    plan: Any = one(connection.execute(f"EXPLAIN (FORMAT JSON) SELECT FROM {ENDPOINTS} WHERE {held.sql}", held.params))
-    return int(plan[0][0]["Plan"]["Plan Rows"])
-
-
 class Share(NamedTuple):
     """What a sample found: `hits` of `seen` endpoints, of `total` that there are (the planner's number)."""
 
@@ -103,11 +96,6 @@ class Share(NamedTuple):
     def scaled(self) -> int:
         """How many endpoints it would be of all."""
         return round(self.hits * self.total / self.seen) if self.seen else 0
-
-
-def total(connection: Connection) -> float:
-    """How many endpoints there are, open or not, by the planner's count."""
-    return one(connection.execute("SELECT greatest(reltuples, 1) FROM pg_class WHERE oid = 'endpoint'::regclass"))[0]
 
 
 def sampled(connection: Connection, held: Condition, rows: int) -> Share:
