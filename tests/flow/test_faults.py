@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import subprocess
 import sys
@@ -16,13 +17,13 @@ import pytest
 
 from spectra.errors import Unavailable
 from spectra.flow.submission import Ingest
-from spectra.flow.workflows import Workflows
+from spectra.flow.workflows import CONCURRENCY, Workflows
 from spectra.model.envelope import Receipt
 from spectra.store import observations
 from spectra.store.blobs import BlobStore
 from spectra.store.database import Database, migrate
-from tests.flow.desk import Clock, Contributor, make_ingest, rows
-from tests.flow.test_workflows import TrueClock, all_merged, assert_exactly_once, running, scan
+from tests.flow.desk import Clock, Contributor, make_ingest, naabu, rows
+from tests.flow.test_workflows import SEEN, TrueClock, all_merged, assert_exactly_once, running, scan
 from tests.flow.victim import Orders
 from tests.support.own_server import OwnServer, own_server
 from tests.support.waiting import eventually
@@ -42,21 +43,28 @@ def clock() -> Clock:
 
 @pytest.fixture
 def envelopes(tmp_path: Path, alice: Contributor) -> list[bytes]:
-    """Signed submissions, in a folder for the victim."""
+    """Signed submissions that all know one host, in a folder for the victim."""
+    return laid_out(tmp_path, [alice.envelope(scan(number)) for number in range(N)])
+
+
+def laid_out(tmp_path: Path, envelopes: list[bytes]) -> list[bytes]:
+    """The envelopes, put into the folder that the victim reads."""
     folder = tmp_path / "envelopes"
     folder.mkdir()
-    made = [alice.envelope(scan(number)) for number in range(N)]
-    for number, envelope in enumerate(made):
+    for number, envelope in enumerate(envelopes):
         (folder / str(number)).write_bytes(envelope)
-    return made
+    return envelopes
 
 
 @contextlib.contextmanager
-def victim(database: Database, tmp_path: Path, path: str, stop: str) -> Generator[list[str]]:
-    """A coordinator that has come to its point; gives the names of what it took in. Killed at the end, whatever."""
-    orders = Orders(database.url, str(tmp_path / "blobs"), str(tmp_path / "envelopes"), path, stop)
+def victim(
+    database: Database, tmp_path: Path, path: str, stop: str, *, held: int = 1, machine: str = ""
+) -> Generator[list[str]]:
+    """A coordinator with `held` submissions at its point; gives the names of what it took in. Killed at the end."""
+    orders = Orders(database.url, str(tmp_path / "blobs"), str(tmp_path / "envelopes"), path, stop, held)
     command = [sys.executable, "-m", "tests.flow.victim", msgspec.json.encode(orders).decode()]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
+    environment = os.environ | {"DBOS__VMID": machine}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=environment) as process:
         try:
             assert process.stdout is not None
             told = iter(process.stdout.readline, "")
@@ -93,6 +101,23 @@ def test_a_killed_process_leaves_work_that_is_done_once(
         eventually(lambda: swept(engine, ingest), every_s=0.2)
         for observation_id in ids:
             eventually(lambda found=observation_id: engine.get(found).status == "done")
+    assert_exactly_once(ingest, ids)
+
+
+def test_work_of_a_coordinator_that_never_comes_back_is_taken_over(
+    ingest: Ingest, alice: Contributor, tmp_path: Path, clock: Clock
+) -> None:
+    """As many submissions as may run at once were in the graph's transaction on a machine that is gone: another takes
+    them and their parts over, and none waits for a part that waits for its turn.
+    """
+    outputs = [naabu((f"192.0.2.{n}", 80), (f"198.51.100.{n}", 443), at=SEEN) for n in range(N)]  # no host in common
+    envelopes = laid_out(tmp_path, [alice.envelope(output) for output in outputs])
+    with victim(ingest.database, tmp_path, "accept", "writing", held=CONCURRENCY, machine="gone"):
+        pass
+    ids = [ingest.accept(envelope).observation_id for envelope in envelopes]
+    clock.advance(HOUR)
+    with running(ingest) as engine:
+        eventually(lambda: swept(engine, ingest), every_s=0.2)
     assert_exactly_once(ingest, ids)
 
 

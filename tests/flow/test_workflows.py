@@ -29,6 +29,8 @@ from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.engine
 
+SEEN = datetime(2026, 1, 1, tzinfo=UTC)
+
 
 class TrueClock(Clock):
     """The machine's clock, which a test may put ahead: workflows are dated by the database's."""
@@ -77,7 +79,7 @@ def accept(ingest: Ingest, who: Contributor, engine: Workflows, number: int) -> 
 
 def scan(number: int) -> bytes:
     """A scan of a host that others share and one of its own."""
-    return naabu(("192.0.2.1", 80), (f"198.51.100.{number}", 443), at=datetime(2026, 1, 1, tzinfo=UTC))
+    return naabu(("192.0.2.1", 80), (f"198.51.100.{number}", 443), at=SEEN)
 
 
 def done(engine: Workflows, workflow_id: str) -> WorkflowRecord:

@@ -1,6 +1,7 @@
 """A coordinator that stops at a chosen point and waits to be killed: `python -m tests.flow.victim JSON`.
 
-It takes in every envelope of a folder, says so, and prints `here` once it has come to the point for the second time.
+It takes in every envelope of a folder, says so, lets one past the point, and prints `here` once `held` more have come
+to it.
 """
 
 from __future__ import annotations
@@ -34,14 +35,16 @@ class Orders(msgspec.Struct):
     envelopes: str
     path: str  # `submit` or `accept`
     stop: str  # `accepted`, `parsing`, `packed`, `writing`, `committed`
+    held: int = 1
 
 
 class Stop:
-    """The second to come to the point stays there."""
+    """All but the first to come to the point stay there; `here` is said when `held` have."""
 
-    def __init__(self, point: str) -> None:
+    def __init__(self, point: str, held: int) -> None:
         self._point = point
-        self._left = 1
+        self._came = 0
+        self._held = held
         self._lock = threading.Lock()
 
     def at(self, point: str) -> None:
@@ -49,10 +52,11 @@ class Stop:
         if point != self._point:
             return
         with self._lock:
-            self._left -= 1
-            first = self._left >= 0
-        if not first:
+            self._came += 1
+            came = self._came
+        if came == self._held + 1:
             say("here")
+        if came > 1:
             threading.Event().wait()
 
 
@@ -96,7 +100,7 @@ class StoppingIngest(Ingest):
 def main(orders: Orders) -> None:
     """Take everything in, and stop."""
     signal.alarm(_LONGEST_S)  # nobody has killed it: it ends by itself
-    stop = Stop(orders.stop)
+    stop = Stop(orders.stop, orders.held)
     local = BlobStore.local(Path(orders.blobs))
     blobs = Blobs(local._store, Path(orders.blobs))
     blobs.stop = stop

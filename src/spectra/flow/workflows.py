@@ -50,7 +50,10 @@ from spectra.store.provenance import Entry, commit
 _log = logging.getLogger("spectra.flow")
 
 QUEUE: Final = "spectra-ingest"
+# A part that lost its thread does not wait in line with whole submissions: those in front would wait for it.
+PARTS_QUEUE: Final = "spectra-ingest-parts"
 RELOCATION_QUEUE: Final = "spectra-relocation"
+CONCURRENCY: Final = 4
 # Workflows are recovered by the version they were started under. It changes when a step changes meaning, not with
 # every release, so that an upgrade picks up what the release before it left.
 VERSION: Final = "2"
@@ -291,7 +294,7 @@ def _settle_failed(ingest: Ingest, observation_id: str, error: SpectraError) -> 
 class Workflows:
     """The workflow engine of this process: at most one, because DBOS is one per process."""
 
-    def __init__(self, ingest: Ingest, relocation: Relocation | None = None, *, concurrency: int = 4) -> None:
+    def __init__(self, ingest: Ingest, relocation: Relocation | None = None, *, concurrency: int = CONCURRENCY) -> None:
         self._ingest = ingest
         self._relocation = relocation
         self._concurrency = concurrency
@@ -317,9 +320,10 @@ class Workflows:
         )
         DBOS(config=config)
         DBOS.launch()
-        DBOS.register_queue(
-            QUEUE, worker_concurrency=self._concurrency, polling_interval_sec=0.1, on_conflict="always_update"
-        )
+        for queue in (QUEUE, PARTS_QUEUE):
+            DBOS.register_queue(
+                queue, worker_concurrency=self._concurrency, polling_interval_sec=0.1, on_conflict="always_update"
+            )
         DBOS.register_queue(
             RELOCATION_QUEUE, worker_concurrency=1, polling_interval_sec=0.5, on_conflict="always_update"
         )
@@ -404,9 +408,9 @@ class Workflows:
         if status.status != "PENDING":
             return False
         children = [found[i] for i in reversed(_children(pending.observation_id)) if i in found]
-        lost = [w.workflow_id for w in (*children, status) if self._is_lost(w)]
-        for workflow_id in lost:
-            DBOS.resume_workflow(workflow_id, queue_name=QUEUE)
+        lost = [w for w in (*children, status) if self._is_lost(w)]
+        for workflow in lost:
+            DBOS.resume_workflow(workflow.workflow_id, queue_name=QUEUE if workflow is status else PARTS_QUEUE)
         return bool(lost)
 
     def _begin_anew(self, status: WorkflowStatus) -> bool:
