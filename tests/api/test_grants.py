@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 
 from spectra.api import grants
 from spectra.api.grants import Refused, Source, form_of
-from spectra.identity.keys import SigningKey
 from spectra.identity.roles import ROLES
 from spectra.store import accounts
 from tests.api.node import Node
@@ -32,6 +31,7 @@ from tests.api.people import (
     signed_in,
     token_request,
 )
+from tests.support.fixed_keys import fixed_key
 
 pytestmark = pytest.mark.engine
 FORM = "application/x-www-form-urlencoded"
@@ -238,7 +238,7 @@ def test_an_assertion_is_good_once(desk: Node) -> None:
         {"ttl_s": 331},
         {"ttl_s": -60},
         {"jti": "short"},
-        {"key": SigningKey.generate()},
+        {"key": fixed_key(1)},
     ],
     ids=repr,
 )

@@ -16,10 +16,11 @@ from spectra.identity import jwts
 from spectra.identity.errors import IdentityError
 from spectra.identity.jwts import AUDIENCE, LEEWAY_S, MAX_TOKEN_CHARS, AccessClaims, WrongAudience
 from spectra.identity.keys import PublicKey, SigningKey
+from tests.support.fixed_keys import fixed_key
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 AT = int(NOW.timestamp())
-KEY, OTHER = SigningKey.generate(), SigningKey.generate()
+KEY, OTHER = fixed_key(1), fixed_key(2)
 ISSUER = "urn:uuid:0f8fad5b-d9cb-469f-a165-70867728950e"
 GOOD: dict[str, Any] = {
     "iss": ISSUER,

@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 from spectra.errors import SetupError
 from spectra.identity.errors import IdentityError
 from spectra.identity.keys import PublicKey, SigningKey
+from tests.support.fixed_keys import fixed_key
 
-KEY = SigningKey.generate()
+KEY = fixed_key(1)
 
 # RFC 8032 section 7.1, TEST 2: secret key, public key, message, signature.
 RFC_SECRET = bytes.fromhex("4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb")

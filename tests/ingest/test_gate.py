@@ -20,9 +20,10 @@ from spectra.ingest.rate import RateLimiter
 from spectra.model.envelope import PAYLOAD_TYPE, Payload, canonical
 from spectra.model.records import KeyRecord
 from spectra.settings import GateSettings
+from tests.support.fixed_keys import fixed_key
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
-ALICE, BOB, STRANGER = (SigningKey.generate() for _ in range(3))
+ALICE, BOB, STRANGER = (fixed_key(number) for number in range(3))
 POLICY = Policy(max_envelope_bytes=100_000, max_age_s=3600, max_ahead_s=300, rate_per_minute=60)
 
 
