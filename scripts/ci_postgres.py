@@ -32,7 +32,8 @@ ROLE = "spectra_test"
 
 def initialise(engine: Engine, account: Account, data: Path, password: str) -> None:
     """Make a cluster in which everybody needs a password."""
-    options = ("--username=postgres", "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-instructions")
+    letters = ("--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8")
+    options = ("--username=postgres", "--auth=scram-sha-256", *letters, "--no-instructions")
     with tempfile.NamedTemporaryFile("w", dir=data.parent, encoding="ascii") as file:  # mode 0600
         file.write(password)
         file.flush()
@@ -47,7 +48,7 @@ def initialise(engine: Engine, account: Account, data: Path, password: str) -> N
 @contextlib.contextmanager
 def serving(engine: Engine, account: Account, data: Path, port: int) -> Generator[subprocess.Popen[bytes]]:
     """The server, until the block ends."""
-    settings = {"listen_addresses": "127.0.0.1", "port": port, "unix_socket_directories": "", "max_connections": 60}
+    settings = {"listen_addresses": "127.0.0.1", "port": port, "unix_socket_directories": "", "max_connections": 200}
     command = [engine.path("postgres"), "-D", str(data)]
     for name, value in settings.items():
         command += ["-c", f"{name}={value}"]

@@ -21,6 +21,11 @@ hypothesis_settings.load_profile("spectra")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes longest begins first, so that no process of several is left alone with it at the end."""
+    items.sort(key=lambda item: not (item.path.name == "test_app.py" or item.path.parent.name == "e2e"))
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder of real scans and feeds (`SPECTRA_TEST_DATA`, else `../shared/data`); skips where it is absent."""

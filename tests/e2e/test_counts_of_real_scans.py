@@ -26,7 +26,8 @@ from spectra.store.database import Database
 from spectra.store.facets import answer
 from spectra.store.places import Key, area, areas
 from spectra.store.tallies import fold
-from tests.store.conftest import database, migrated_template, store_server
+from tests.flow.conftest import store_server
+from tests.store.conftest import database, migrated_template
 from tests.store.scribe import Scribe
 from tests.store.test_tallies import hold
 from tests.support.postgres import embedded

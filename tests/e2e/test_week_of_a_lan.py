@@ -27,8 +27,9 @@ from spectra.store import host as hosts
 from spectra.store.blobs import BlobStore
 from spectra.store.database import Database
 from spectra.store.diff import Window, diff
+from tests.flow.conftest import store_server
 from tests.flow.desk import Clock, Contributor, graph, make_ingest
-from tests.store.conftest import database, migrated_template, store_server
+from tests.store.conftest import database, migrated_template
 from tests.store.test_diff import naive
 from tests.support.databases import another_database
 from tests.support.postgres import embedded

@@ -14,7 +14,8 @@ def test_the_trail_is_read_page_by_page(node: Node) -> None:
     """Newest first, without submissions, every act once."""
     account = node.account()
     node.submit(account.seal(samples.scan_of(samples.address(), 80)))
-    node.account("user")
+    for _ in range(4):
+        node.account("user")
     whole = node.get("/v0/audit", limit=1000).json()["acts"]
     kinds = {act["kind"] for act in whole}
     assert {"key.registered", "credential.added"} <= kinds
