@@ -140,6 +140,24 @@ def test_a_server_without_pgvector_is_refused() -> None:
         assert made == (0,)
 
 
+@pytest.mark.parametrize(("locale", "warnings"), [("C", 1), ("C.UTF-8", 0)])
+def test_a_database_that_knows_ascii_letters_alone_is_told(
+    store_server: str, caplog: pytest.LogCaptureFixture, locale: str, warnings: int
+) -> None:
+    """It works, and names with accents have one spelling."""
+    name = f"spectra_letters_{secrets.token_hex(6)}"
+    create = sql.SQL("CREATE DATABASE {} ENCODING 'UTF8' LOCALE_PROVIDER libc LOCALE {} TEMPLATE template0")
+    with psycopg.connect(store_server, autocommit=True) as admin:
+        admin.execute(create.format(sql.Identifier(name), sql.Literal(locale)))
+    try:
+        # The role of a second server may not make the extension in a database that has none.
+        with Database(in_database(store_server, name)) as database, contextlib.suppress(SetupError):
+            migrate(database)
+    finally:
+        drop(store_server, name)
+    assert len([r for r in caplog.records if "ASCII" in r.getMessage()]) == warnings
+
+
 def test_a_server_that_is_too_old_is_refused(empty: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """Shown with the least version raised above the server's own, since no old one is at hand."""
     monkeypatch.setattr(module, "MINIMUM_VERSION", 990000)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Generator
 from importlib import resources
 from typing import Any, LiteralString, cast
@@ -15,6 +16,8 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 from spectra.errors import SetupError, Unavailable
 
 Connection = psycopg.Connection[TupleRow]
+
+_log = logging.getLogger("spectra.store")
 
 MINIMUM_VERSION = 160000
 _MIGRATION_LOCK = 0x5EC7_0001
@@ -197,6 +200,11 @@ def _check_server(connection: Connection) -> None:
             "The PostgreSQL server has no pgvector.",
             reason="no_pgvector",
             hint="Install its package (on Debian: postgresql-16-pgvector) on the server.",
+        )
+    if not one(connection.execute("SELECT lower('\u00c9') = '\u00e9'"))[0]:
+        _log.warning(
+            "in this database only ASCII letters are the same in upper and lower case: city:ÉVRY will not find Évry; "
+            "one made with LOCALE_PROVIDER builtin BUILTIN_LOCALE 'C.UTF-8' (or any UTF-8 locale) does better"
         )
 
 
