@@ -9,7 +9,7 @@ import pytest
 
 from spectra.model.facets import Count
 from spectra.model.query import parse
-from spectra.store import counts, populations
+from spectra.store import populations
 from spectra.store.counts import count
 from spectra.store.database import Database
 from spectra.store.tallies import fold
@@ -72,6 +72,6 @@ def test_what_no_tally_knows_is_estimated(crowd: Database) -> None:
 @pytest.mark.usefixtures("hasty")
 def test_a_sample_that_finds_too_little_is_not_used(crowd: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """Then all is read."""
-    monkeypatch.setattr(counts, "ENOUGH", 1_000_000)
+    monkeypatch.setattr(populations, "ENOUGH", 1_000_000)
     found = count(crowd, parse("since:2025-01-01 port:80", NOW))
     assert found == Count(10_000, 10_000, exact=True, hosts_exact=True)

@@ -279,11 +279,34 @@ def test_exact_reads_it_all(crowd: Database) -> None:
 @pytest.mark.usefixtures("hasty")
 def test_a_sample_that_finds_too_little_is_not_used(crowd: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """Then all is read: the planner expected many, and there may be few."""
-    monkeypatch.setattr(facets, "ENOUGH", 1_000_000)
+    monkeypatch.setattr(populations, "ENOUGH", 1_000_000)
     expected = naive(crowd, "true", "b.title")
     missing = expected.pop("", 0)
     found = ask(crowd, "since:2025-01-01", "title").facets["title"]
     assert (shown(found), found.missing, found.exact) == (expected, missing, True)
+
+
+@pytest.mark.usefixtures("hasty")
+def test_reading_ends_where_more_match_than_were_expected(crowd: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A planner that expects little costs no more than a cut and a sample."""
+    monkeypatch.setattr(populations, "READABLE", 1_000_000)
+    monkeypatch.setattr(populations, "CUT", 100)
+    found = ask(crowd, "since:2025-01-01", "title,product")
+    assert not found.total.exact
+    assert 18_000 < found.total.count < 22_000
+    monkeypatch.setattr(populations, "CUT", 20_000)
+    assert ask(crowd, "since:2025-01-01", "title,product").total == Total(20_000, True)
+
+
+@pytest.mark.usefixtures("hasty")
+def test_ports_and_services_go_together(crowd: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twice as many match as ports and versions apart would let one expect: the tally knows, and it is not tried."""
+    monkeypatch.setattr(populations, "READABLE", 1_500)
+    monkeypatch.setattr(populations, "CUT", 1_000_000)
+    monkeypatch.setattr(populations, "ENOUGH", 1)
+    found = ask(crowd, "since:2025-01-01 version:1 port:81", "title")
+    assert not found.total.exact
+    assert 1_500 < found.total.count < 2_500
 
 
 def test_an_empty_store(database: Database) -> None:

@@ -9,7 +9,7 @@ from spectra.model.query import Query
 from spectra.store.database import Connection, Database, one
 from spectra.store.filters import resolve
 from spectra.store.lookups import hurried
-from spectra.store.populations import ENOUGH, Population, Rows, everything
+from spectra.store.populations import Population, Rows, everything
 from spectra.store.tallies import snapshot
 
 
@@ -28,16 +28,16 @@ def count(database: Database, query: Query, *, exact: bool = False) -> Count:
 
 def _count(connection: Connection, population: Population, exact: bool) -> Count:
     known = _known(connection, population)
-    rows = population.read(("ip",), exact=exact, known=known)
-    endpoints, hosts = _read(connection, rows)
-    if rows.scale > 1 and endpoints < ENOUGH:
-        rows = population.read(("ip",), exact=True)
+    for rows in population.reads(("ip",), exact=exact, known=known):
         endpoints, hosts = _read(connection, rows)
-    if rows.scale == 1:
-        return Count(endpoints, hosts, exact=True, hosts_exact=True)
-    scale = rows.scale if known is None else known / endpoints
-    total = round(endpoints * scale) if known is None else known
-    return Count(total, round(hosts * scale), exact=known is not None, hosts_exact=False)
+        if not rows.suffice(endpoints):
+            continue
+        if rows.scale == 1:
+            return Count(endpoints, hosts, exact=True, hosts_exact=True)
+        scale = rows.scale if known is None else known / endpoints
+        total = round(endpoints * scale) if known is None else known
+        return Count(total, round(hosts * scale), exact=known is not None, hosts_exact=False)
+    raise AssertionError
 
 
 def _known(connection: Connection, population: Population) -> int | None:

@@ -7,10 +7,11 @@ time, and say so.
 from __future__ import annotations
 
 import ipaddress
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from datetime import datetime
-from typing import Final, LiteralString, NamedTuple
+from datetime import datetime, timedelta
+from typing import Any, Final, LiteralString, NamedTuple
 
 from spectra.model import gaps
 from spectra.model.gaps import Address, Asked, Blocks, Span
@@ -20,7 +21,7 @@ from spectra.model.query import Query
 from spectra.store.database import Connection, Database
 from spectra.store.filters import Condition, all_of, resolve
 from spectra.store.lookups import expected, hurried, total
-from spectra.store.staleness import ENDPOINTS, SAMPLE, Ages, percent, stale, unanswered
+from spectra.store.staleness import SAMPLE, Ages, percent
 
 WITHIN: Final = {
     "1h": HOUR,
@@ -83,33 +84,54 @@ class _Numbers(NamedTuple):
 
 NOTHING: Final = _Numbers([], 0.0, None, None)
 
-# The last row is about all of them; `held`: a sample holds others too, by which its share is known.
+# An endpoint is as old as the last answer of it (`seen`) and stale by the last look at it (`looked`), which may have
+# had no answer. Both are told by how many moments of a list they are not before, so that few rows are left of many
+# before a name is asked for. The last row is about all of them; `held`: a sample holds others too, by which its share
+# is known.
 _NUMBERS: LiteralString = """
-WITH a AS MATERIALIZED (
-  SELECT lower(coalesce(v.name, '')) AS service, e.last_seen, {stale} AS stale, {flag} AS held
-  FROM {source} WHERE {where})
-SELECT service, width_bucket(last_seen, %s::timestamptz[]), stale, count(*), NULL::timestamptz, NULL::timestamptz
-FROM a WHERE held GROUP BY 1, 2, 3
+WITH a AS MATERIALIZED (SELECT e.ip, e.service, e.last_seen, {flag} AS held FROM {source}),
+g AS MATERIALIZED (
+  SELECT a.service, width_bucket(a.last_seen, %s::timestamptz[]) AS seen,
+         width_bucket(greatest(a.last_seen, q.seen_at), %s::timestamptz[]) AS looked, count(*) AS n
+  FROM a LEFT JOIN silent_host q ON q.ip = a.ip WHERE a.held GROUP BY 1, 2, 3)
+SELECT lower(coalesce(v.name, '')), g.seen, g.looked, sum(g.n)::int8, NULL::timestamptz, NULL::timestamptz
+FROM g LEFT JOIN service v ON v.id = g.service GROUP BY 1, 2, 3
 UNION ALL
-SELECT NULL, 0, false, count(*), min(last_seen) FILTER (WHERE held),
+SELECT NULL, 0, 0, count(*), min(last_seen) FILTER (WHERE held),
        percentile_disc(0.5) WITHIN GROUP (ORDER BY last_seen) FILTER (WHERE held) FROM a"""
-_SAMPLED: LiteralString = f"endpoint e {SAMPLE} LEFT JOIN service v ON v.id = e.service"
+_TICK: Final = timedelta(microseconds=1)
+"""What is as old as its lifetime is stale: it is before the next moment that there is."""
 
 
 def _numbers(connection: Connection, conditions: Sequence[Condition], ages: Ages) -> _Numbers:
-    old = all_of([*stale(ages), unanswered(ages)])
     held = all_of(conditions)
-    edges = sorted(ages.before(seconds) for seconds in WITHIN.values())
+    moments = sorted(
+        [*(ages.before(seconds) for seconds in WITHIN.values()), *(_fresh_from(ages, s) for s in ages.lengths)]
+    )
     every = 0.0
-    if expected(connection, all_of(conditions), ENDPOINTS) <= COUNTED:
-        statement = _NUMBERS.format(stale=old.sql, flag="true", source=ENDPOINTS, where=held.sql)
-        params: list[object] = [*old.params, *held.params, edges]
+    if expected(connection, held) <= COUNTED:
+        statement = _NUMBERS.format(flag="true", source=f"endpoint e WHERE {held.sql}")
+        params: list[object] = [*held.params, moments, moments]
     else:
         every = total(connection)
-        statement = _NUMBERS.format(stale=old.sql, flag=held.sql, source=_SAMPLED, where="true")
-        params = [*old.params, *held.params, percent(SAMPLE_ROWS, every), edges]
+        statement = _NUMBERS.format(flag=held.sql, source=f"endpoint e {SAMPLE}")
+        params = [*held.params, percent(SAMPLE_ROWS, every), moments, moments]
     *rows, (_, _, _, read, oldest, median) = connection.execute(statement, params).fetchall()
-    return _Numbers([row[:4] for row in rows], every / max(read, 1), oldest, median)
+    return _Numbers(_judged(rows, moments, ages), every / max(read, 1), oldest, median)
+
+
+def _judged(found: Sequence[tuple[Any, ...]], moments: Sequence[datetime], ages: Ages) -> list[Row]:
+    """Of rows (service, seen, looked, endpoints), what each says of age and staleness."""
+    edges = [bisect_right(moments, ages.before(seconds)) for seconds in WITHIN.values()]
+    fresh = {seconds: bisect_right(moments, _fresh_from(ages, seconds)) for seconds in ages.lengths}
+    sums: Counter[tuple[str, int, bool]] = Counter()
+    for service, seen, looked, count, *_ in found:
+        sums[service, sum(seen >= edge for edge in edges), looked < fresh[ages.seconds(service)]] += count
+    return [(*key, count) for key, count in sums.items()]
+
+
+def _fresh_from(ages: Ages, seconds: int) -> datetime:
+    return ages.before(seconds) + _TICK
 
 
 def _record(numbers: _Numbers, ages: Ages, found: Gaps | None) -> Coverage:
@@ -167,14 +189,14 @@ def _asked(query: Query, prefixes: Sequence[str]) -> list[Asked]:
 # From host to host along the primary key, each time past the end of the unit: as many steps as units have hosts.
 _SEEN = """
 WITH RECURSIVE asked AS MATERIALIZED (
-  SELECT * FROM unnest(%s::int4[], %s::inet[], %s::inet[], %s::int4[]) AS a (n, low, high, unit)),
+  SELECT * FROM unnest(%s::int4[], %s::inet[], %s::inet[], %s::int4[], %s::bool[]) AS a (n, low, high, unit, more)),
 seen (n, ip) AS (
   SELECT a.n, (SELECT h.ip FROM host h WHERE h.ip BETWEEN a.low AND a.high ORDER BY h.ip LIMIT 1) FROM asked a
   UNION ALL
   SELECT s.n, (
     SELECT h.ip FROM host h
     WHERE h.ip > host(broadcast(set_masklen(s.ip, a.unit)))::inet AND h.ip <= a.high ORDER BY h.ip LIMIT 1)
-  FROM seen s JOIN asked a USING (n) WHERE s.ip IS NOT NULL)
+  FROM seen s JOIN asked a USING (n) WHERE s.ip IS NOT NULL AND a.more)
 SELECT n, host(ip) FROM seen WHERE ip IS NOT NULL LIMIT %s"""
 
 
@@ -203,6 +225,7 @@ def _seen(connection: Connection, asked: Sequence[Asked]) -> tuple[dict[int, lis
         [str(one.net[0]) for one in asked],
         [str(one.net[-1]) for one in asked],
         [one.unit for one in asked],
+        [one.net.prefixlen < one.unit for one in asked],
     )
     rows = connection.execute(_SEEN, [*columns, MAX_UNITS + 1]).fetchall()
     found: dict[int, list[Address]] = {}

@@ -20,7 +20,7 @@ from spectra.model.query import Query
 from spectra.store.database import Connection, Database
 from spectra.store.filters import Condition, resolve
 from spectra.store.lookups import hurried
-from spectra.store.populations import ENOUGH, Population, Rows, everything
+from spectra.store.populations import Population, Rows, everything
 from spectra.store.tallies import ENTRIES, snapshot
 from spectra.store.timeline import PROTOCOL_NAME
 
@@ -192,11 +192,16 @@ class _Answering:
     def _read(self, asked: Sequence[Asked], known: Total | None, exact: bool) -> tuple[Total, dict[str, Facet]]:
         """From the endpoints themselves; what is `known` of the total makes a sample's numbers better."""
         columns = [_VALUES[one.name].key for one in asked]
-        rows = self._population.read(columns, exact=exact, known=known and known.count)
-        found = self._find(rows, asked)
-        if rows.scale > 1 and found.total < ENOUGH:
-            rows = self._population.read(columns, exact=True)
+        for rows in self._population.reads(columns, exact=exact, known=known and known.count):
             found = self._find(rows, asked)
+            if rows.suffice(found.total):
+                return self._told(asked, known, rows, found)
+        raise AssertionError
+
+    def _told(
+        self, asked: Sequence[Asked], known: Total | None, rows: Rows, found: _Found
+    ) -> tuple[Total, dict[str, Facet]]:
+        """What the endpoints that were read say, scaled up where they are a sample."""
         if rows.scale == 1:
             facets = {one.name: self._facet(one, found.rows[i]) for i, one in enumerate(asked)}
             return known or Total(found.total, True), facets

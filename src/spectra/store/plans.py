@@ -26,9 +26,9 @@ from spectra.store.lookups import expected, hurried, total
 from spectra.store.staleness import ENDPOINTS, Ages, sampled, stale, unanswered
 from spectra.store.timeline import OPEN, PROTOCOL_NAME
 
-FEW_TARGETS: Final = 20_000
+FEW_TARGETS: Final = 40_000
 """Up to about this many targets are all read and sorted for a page; of more, the oldest endpoints are walked."""
-COUNTED: Final = 30_000
+COUNTED: Final = 60_000
 """Beyond about this many targets their number is scaled up from a sample."""
 SAMPLE_ROWS: Final = 30_000
 PATIENCE: Final = 2

@@ -1,14 +1,15 @@
 """The endpoints that match, as rows to be counted: from the first source that knows all that is asked.
 
-`Population.tallied` answers from the tallies, exactly; `Population.read` from the endpoints themselves, by a sample
+`Population.tallied` answers from the tallies, exactly; `Population.reads` from the endpoints themselves, by a sample
 where they are too many. Rows have the columns asked for and a weight `n`, the number of endpoints that they stand for:
 a float8, which adds up faster than PostgreSQL's numeric and is exact to 9e15.
 """
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, Literal, LiteralString, NamedTuple
 
 from spectra.model.query import Query, Term, Text, Value
@@ -19,6 +20,8 @@ from spectra.store.tallies import ENTRIES
 
 READABLE: Final = 50_000
 """Endpoints that are read for one answer before a sample is taken instead; 20 to 100 ms, as they lie apart."""
+CUT: Final = 2 * READABLE
+"""Where reading ends all the same, should the planner have expected too few."""
 SAMPLE: Final = 60_000
 """Endpoints looked at for a sample, whether they match or not; about 15 ms."""
 ENOUGH: Final = 400
@@ -30,12 +33,18 @@ SEED: Final = 1
 class Rows(NamedTuple):
     """A relation to be named `m`, and where it is from; of `kinds` it has names where others have ids.
 
-    `scale` is what numbers have to be multiplied with: 1 where all were looked at, more for a sample.
+    `scale` is what numbers have to be multiplied with: 1 where all were looked at, more for a sample. Reading ended
+    where there are more than `most`.
     """
 
     sql: Condition
     source: Literal["services", "places", "kinds", "endpoints"] = "endpoints"
     scale: float = 1.0
+    most: float = math.inf
+
+    def suffice(self, found: int) -> bool:
+        """Whether an answer can rest on these rows, which stand for `found` endpoints."""
+        return found <= self.most and (self.scale == 1 or found >= ENOUGH)
 
     @property
     def kinds(self) -> bool:
@@ -117,26 +126,59 @@ class Population:
         tallied, logged = all_of(held), self._where(_COUNTRIES_LOG)
         return Condition(f"{_COUNTRIES} WHERE {tallied.sql} UNION ALL {logged.sql}", (*tallied.params, *logged.params))
 
-    def read(self, columns: Iterable[str], *, exact: bool = False, known: int | None = None) -> Rows:
-        """The endpoints themselves with `columns`; a sample of them where too many match, unless `exact`.
+    def reads(self, columns: Iterable[str], *, exact: bool = False, known: int | None = None) -> Iterator[Rows]:
+        """Ways to read the endpoints themselves with `columns`: the first that suffices is it, as the last does.
 
-        `known` is how many match, if a tally knows; the planner is asked otherwise.
+        `known` is how many match, if a tally knows; the planner is asked otherwise. `exact`: no sample.
         """
-        wanted: LiteralString = "".join([f"e.{_LITERAL[name]}, " for name in sorted(set(columns))])
-        held = all_of(self._wanted.conditions)
-        share = 1.0 if exact else self._share(held, known)
-        if share >= 1:
-            return Rows(Condition(f"SELECT {wanted}1::float8 AS n FROM endpoint e WHERE {held.sql}", held.params))
-        looked = one(self._connection.execute(f"SELECT count(*) {_SAMPLE} WHERE e.state = 'o'", [share * 100, SEED]))
-        sql: LiteralString = f"SELECT {wanted}1::float8 AS n {_SAMPLE} WHERE {held.sql}"
-        scale = everything(self._connection) / max(looked[0], 1)
-        return Rows(Condition(sql, (share * 100, SEED, *held.params)), scale=max(scale, 1.0))
+        wanted: list[LiteralString] = [_LITERAL[name] for name in sorted(set(columns))]
+        if not exact:
+            if (self._likely() if known is None else known) <= READABLE:
+                yield self._all(wanted, CUT)
+            if (size := total(self._connection)) > SAMPLE:
+                yield self._sample(wanted, SAMPLE / size)
+        yield self._all(wanted)
 
-    def _share(self, held: Condition, known: int | None) -> float:
-        """How much of the table to look at: all where few matches are to be expected."""
-        if (expected(self._connection, held) if known is None else known) <= READABLE:
-            return 1.0
-        return min(1.0, SAMPLE / total(self._connection))
+    def _all(self, wanted: Sequence[LiteralString], most: float = math.inf) -> Rows:
+        held = all_of(self._wanted.conditions)
+        columns: LiteralString = ", ".join(["e." + column for column in wanted])
+        if most < math.inf:
+            read = Condition(f"SELECT * FROM endpoint e WHERE {held.sql} LIMIT %s", (*held.params, int(most) + 1))
+            source: LiteralString = f"({read.sql}) e"
+        else:
+            read, source = held, f"endpoint e WHERE {held.sql}"
+        if wanted and _FEW_VALUES.issuperset(wanted):  # grouped here, several processes can do it
+            return Rows(
+                Condition(f"SELECT {columns}, count(*)::float8 AS n FROM {source} GROUP BY {columns}", read.params),
+                most=most,
+            )
+        return Rows(Condition(f"SELECT {_listed(columns)}1::float8 AS n FROM {source}", read.params), most=most)
+
+    def _sample(self, wanted: Sequence[LiteralString], share: float) -> Rows:
+        held, percent = all_of(self._wanted.conditions), min(share, 1.0) * 100
+        looked = one(self._connection.execute(f"SELECT count(*) {_SAMPLE} WHERE e.state = 'o'", [percent, SEED]))
+        columns = _listed(", ".join(["e." + column for column in wanted]))
+        scale = everything(self._connection) / max(looked[0], 1)
+        return Rows(
+            Condition(f"SELECT {columns}1::float8 AS n {_SAMPLE} WHERE {held.sql}", (percent, SEED, *held.params)),
+            scale=max(scale, 1.0),
+        )
+
+    def _likely(self) -> float:
+        """How many endpoints match, by the planner; what it does not know is that ports and services go together."""
+        planned = expected(self._connection, all_of(self._wanted.conditions))
+        parts = zip(self._wanted.conditions, self._columns, strict=True)
+        together = [condition for condition, spoken in parts if spoken and spoken <= _OF_SERVICES]
+        if len(together) < 2:
+            return planned
+        held = all_of(together)
+        tallied = self._connection.execute(f"SELECT sum(n) FROM ({_SERVICES} WHERE {held.sql}) m", held.params)
+        found = one(tallied)[0] or 0
+        return planned * max(found / max(expected(self._connection, held), 1), 1.0)
+
+
+def _listed(columns: LiteralString) -> LiteralString:
+    return f"{columns}, " if columns else ""
 
 
 def everything(connection: Connection) -> int:
@@ -147,6 +189,8 @@ def everything(connection: Connection) -> int:
 _EVERYTHING: LiteralString = f"""
 SELECT coalesce((SELECT endpoints FROM tally_area WHERE area = 'all'), 0)
   + coalesce((SELECT sum(endpoints) FROM {ENTRIES}), 0)"""
+# Columns of which even a million endpoints have few combinations.
+_FEW_VALUES: Final = frozenset({"service", "place", "port", "protocol"})
 _SAMPLE: LiteralString = "FROM endpoint e TABLESAMPLE SYSTEM (%s) REPEATABLE (%s)"
 _LITERAL: Final[dict[str, LiteralString]] = {
     "ip": "ip",

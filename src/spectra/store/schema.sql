@@ -426,9 +426,9 @@ CREATE TABLE endpoint (
     untrusted   boolean NOT NULL DEFAULT false, -- whether an untrusted contributor ever looked
     PRIMARY KEY (ip, port, protocol)
 ) WITH (fillfactor = 90);
-CREATE INDEX endpoint_place ON endpoint (place, last_seen) WHERE state = 'o';
+CREATE INDEX endpoint_place ON endpoint (place, last_seen) INCLUDE (ip, port, protocol, service) WHERE state = 'o';
 CREATE INDEX endpoint_port ON endpoint (port, ip);
-CREATE INDEX endpoint_service ON endpoint (service, ip);
+CREATE INDEX endpoint_service ON endpoint (service, ip) INCLUDE (state, port, protocol, place, last_seen);
 CREATE INDEX endpoint_banner ON endpoint (banner) WHERE banner IS NOT NULL;
 CREATE INDEX endpoint_certificate ON endpoint (certificate) WHERE certificate IS NOT NULL;
 CREATE INDEX endpoint_last_seen ON endpoint (last_seen DESC, ip, port, protocol);

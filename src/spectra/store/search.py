@@ -211,11 +211,14 @@ def _walked(wanted: Filter, walk: _Walk, reach: int) -> Condition:
 
 
 def _sorted(wanted: Filter, walk: _Walk) -> Condition:
-    """All matches, sorted."""
+    """All matches, sorted. Their keys are sorted first: an index may have those, and all the rest is read of a page."""
     held = all_of([*wanted.conditions, any_of(walk.stretches())])
+    keys: LiteralString = (
+        f"SELECT e.ip, e.port, e.protocol FROM endpoint e WHERE {held.sql}"
+        f" ORDER BY {walk.ordering('e', walkable=False)} LIMIT %s"
+    )
     return Condition(
-        f"SELECT {_COLUMNS} FROM endpoint e WHERE {held.sql} ORDER BY {walk.ordering('e', walkable=False)} LIMIT %s",
-        (*held.params, walk.limit),
+        f"SELECT {_COLUMNS} FROM ({keys}) f JOIN endpoint e USING (ip, port, protocol)", (*held.params, walk.limit)
     )
 
 

@@ -35,6 +35,13 @@ class Ages(NamedTuple):
         """The least seconds after which an endpoint may be stale."""
         return self.lifetimes.shortest_s if self.min_age_s is None else self.min_age_s
 
+    @property
+    def lengths(self) -> tuple[int, ...]:
+        """All the seconds after which endpoints turn stale."""
+        if self.min_age_s is not None:
+            return (self.min_age_s,)
+        return tuple({*self.lifetimes.by_length, self.lifetimes.default_s})
+
     def seconds(self, service: str) -> int:
         """After how many seconds an endpoint with this service is stale."""
         return self.lifetimes.seconds(service) if self.min_age_s is None else self.min_age_s
