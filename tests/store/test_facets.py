@@ -9,6 +9,7 @@ from typing import Any, LiteralString
 
 import pytest
 
+from spectra.errors import BadRequest
 from spectra.model.facets import FACETS, Asked, Facet, Total, read_facets
 from spectra.model.facts import HostFacts, Place
 from spectra.model.observation import Certificate, EndpointSeen, Service
@@ -16,6 +17,7 @@ from spectra.model.query import parse
 from spectra.store import facets, populations
 from spectra.store.database import Database
 from spectra.store.facets import answer
+from spectra.store.search import Paging, search
 from spectra.store.tallies import fold
 from tests.store import crowd as crowd_of
 from tests.store.scribe import T0, Scribe, host, seen
@@ -307,6 +309,37 @@ def test_ports_and_services_go_together(crowd: Database, monkeypatch: pytest.Mon
     found = ask(crowd, "since:2025-01-01 version:1 port:81", "title")
     assert not found.total.exact
     assert 1_500 < found.total.count < 2_500
+
+
+@pytest.mark.usefixtures("hasty")
+@pytest.mark.parametrize(("dear", "exact"), [(1_500, False), (3_000, True)])
+def test_few_matches_among_many_are_sampled(
+    crowd: Database, monkeypatch: pytest.MonkeyPatch, dear: int, exact: bool
+) -> None:
+    """Two thousand would be read, but not if no index leads to them without as many more than is worth it."""
+    monkeypatch.setattr(populations, "READABLE", 4_000)
+    monkeypatch.setattr(populations, "CUT", 1_000_000)
+    monkeypatch.setattr(populations, "ENOUGH", 1)
+    monkeypatch.setattr(populations, "DEAR", dear)
+    assert ask(crowd, "since:2025-01-01 version:1 port:81", "title").total.exact == exact
+
+
+def test_a_page_comes_with_its_numbers(town: Database) -> None:
+    """What search and answer tell apart, in one; a page that there is not is refused before anything is counted."""
+    query = parse("port:80", NOW)
+    asked = read_facets("product,port:1")
+    found = facets.page(town, query, Paging("ip", limit=2), asked)
+    apart = answer(town, query, asked)
+    assert (found.total, found.facets) == (apart.total, apart.facets)
+    assert found.matches == search(town, query, sort="ip", limit=2).matches
+    rest = facets.page(town, query, Paging("ip", found.next_cursor), asked)
+    assert rest.matches == search(town, query, sort="ip", cursor=found.next_cursor).matches
+    nothing = facets.page(town, parse("product:nowhere", NOW), Paging(), asked)
+    assert (nothing.matches, nothing.total) == ((), Total(0, True))
+    for paging, field in ((Paging("age"), "sort"), (Paging(limit=0), "limit"), (Paging(cursor="x"), "cursor")):
+        with pytest.raises(BadRequest) as refused:
+            facets.page(town, query, paging, asked)
+        assert refused.value.field == field
 
 
 def test_an_empty_store(database: Database) -> None:

@@ -15,12 +15,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final, LiteralString, NamedTuple
 
+import msgspec
+
 from spectra.model.facets import Asked, Facet, FacetValue, Total
 from spectra.model.query import Query
+from spectra.model.records import SearchPage
+from spectra.store import search
 from spectra.store.database import Connection, Database
-from spectra.store.filters import Condition, resolve
+from spectra.store.filters import Condition, Filter, resolve
 from spectra.store.lookups import hurried
 from spectra.store.populations import Population, Rows, everything
+from spectra.store.search import Paging
 from spectra.store.tallies import ENTRIES, snapshot
 from spectra.store.timeline import PROTOCOL_NAME
 
@@ -38,9 +43,27 @@ def answer(database: Database, query: Query, asked: Sequence[Asked] = (), *, exa
         return of(connection, query, asked, exact=exact)
 
 
+def page(
+    database: Database, query: Query, paging: Paging, asked: Sequence[Asked] = (), *, exact: bool = False
+) -> SearchPage:
+    """A page of the endpoints that match, with what `answer` tells of all of them at the same moment.
+
+    Raises `BadRequest` naming `sort`, `limit` or `cursor`.
+    """
+    search.check(paging)
+    with snapshot(database) as connection:
+        wanted = resolve(connection, query)
+        found = search.page(connection, wanted, paging)
+        told = _counted(connection, query, wanted, asked, exact)
+    return msgspec.structs.replace(found, total=told.total, facets=told.facets)
+
+
 def of(connection: Connection, query: Query, asked: Sequence[Asked] = (), *, exact: bool = False) -> Answer:
     """As `answer`, on a connection that sees one snapshot."""
-    wanted = resolve(connection, query)
+    return _counted(connection, query, resolve(connection, query), asked, exact)
+
+
+def _counted(connection: Connection, query: Query, wanted: Filter, asked: Sequence[Asked], exact: bool) -> Answer:
     if wanted.empty:
         return Answer(Total(0, True), {one.name: Facet((), 0, 0, True) for one in asked})
     with hurried(connection, really=wanted.costly):

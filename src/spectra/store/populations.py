@@ -20,6 +20,8 @@ from spectra.store.tallies import ENTRIES
 
 READABLE: Final = 50_000
 """Endpoints that are read for one answer before a sample is taken instead; 20 to 100 ms, as they lie apart."""
+DEAR: Final = 4 * READABLE
+"""Endpoints that no answer is worth looking at, where a sample does as well."""
 CUT: Final = 2 * READABLE
 """Where reading ends all the same, should the planner have expected too few."""
 SAMPLE: Final = 60_000
@@ -133,11 +135,20 @@ class Population:
         """
         wanted: list[LiteralString] = [_LITERAL[name] for name in sorted(set(columns))]
         if not exact:
-            if (self._likely() if known is None else known) <= READABLE:
+            likely, size = self._likely() if known is None else known, total(self._connection)
+            if likely <= READABLE and not self._is_dear(likely, size):
                 yield self._all(wanted, CUT)
-            if (size := total(self._connection)) > SAMPLE:
-                yield self._sample(wanted, SAMPLE / size)
+            if size > SAMPLE:
+                yield self._sample(wanted, SAMPLE / size, known)
         yield self._all(wanted)
+
+    def _is_dear(self, likely: float, size: float) -> bool:
+        """Whether a sample has enough of the `likely` matches, and whatever index is used has far more to look at."""
+        if likely * SAMPLE / size < 1.25 * ENOUGH or size <= SAMPLE:
+            return False
+        parts = zip(self._wanted.conditions, self._columns, strict=True)
+        found = [expected(self._connection, condition) for condition, spoken in parts if spoken]
+        return bool(found) and min(found) > DEAR
 
     def _all(self, wanted: Sequence[LiteralString], most: float = math.inf) -> Rows:
         held = all_of(self._wanted.conditions)
@@ -154,15 +165,16 @@ class Population:
             )
         return Rows(Condition(f"SELECT {_listed(columns)}1::float8 AS n FROM {source}", read.params), most=most)
 
-    def _sample(self, wanted: Sequence[LiteralString], share: float) -> Rows:
-        held, percent = all_of(self._wanted.conditions), min(share, 1.0) * 100
-        looked = one(self._connection.execute(f"SELECT count(*) {_SAMPLE} WHERE e.state = 'o'", [percent, SEED]))
+    def _sample(self, wanted: Sequence[LiteralString], share: float, known: int | None) -> Rows:
+        """Where the number of all is `known`, the sample's own tells what share it is: `scale` is a rough one then."""
+        held, percent = all_of(self._wanted.conditions), share * 100
+        scale = 1 / share
+        if known is None:
+            looked = one(self._connection.execute(f"SELECT count(*) {_SAMPLE} WHERE e.state = 'o'", [percent, SEED]))
+            scale = max(everything(self._connection) / max(looked[0], 1), 1.0)
         columns = _listed(", ".join(["e." + column for column in wanted]))
-        scale = everything(self._connection) / max(looked[0], 1)
-        return Rows(
-            Condition(f"SELECT {columns}1::float8 AS n {_SAMPLE} WHERE {held.sql}", (percent, SEED, *held.params)),
-            scale=max(scale, 1.0),
-        )
+        sampled: LiteralString = f"SELECT {columns}1::float8 AS n {_SAMPLE} WHERE {held.sql}"
+        return Rows(Condition(sampled, (percent, SEED, *held.params)), scale=scale)
 
     def _likely(self) -> float:
         """How many endpoints match, by the planner; what it does not know is that ports and services go together."""

@@ -432,6 +432,7 @@ CREATE INDEX endpoint_service ON endpoint (service, ip) INCLUDE (state, port, pr
 CREATE INDEX endpoint_banner ON endpoint (banner) WHERE banner IS NOT NULL;
 CREATE INDEX endpoint_certificate ON endpoint (certificate) WHERE certificate IS NOT NULL;
 CREATE INDEX endpoint_last_seen ON endpoint (last_seen DESC, ip, port, protocol);
+CREATE INDEX endpoint_first_seen ON endpoint (first_seen);
 CREATE INDEX endpoint_since ON endpoint (since); -- equal times share an entry: less than 2 % of an ingest
 
 CREATE TABLE endpoint_version (

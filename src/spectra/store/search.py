@@ -61,27 +61,50 @@ class _Cursor(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_field
     time: Annotated[datetime, Meta(tz=True)] | None
 
 
+class Paging(NamedTuple):
+    """Which page: at most `limit` (1..5000) endpoints in the order `sort`, after `cursor`.
+
+    `sort` is `last_seen` or `first_seen` (newest first), `ip` or `port` (ascending), or one of them after `-` for the
+    opposite; ties are in order of (ip, port, protocol). `cursor` is the `next_cursor` of the page before.
+    """
+
+    sort: str = "last_seen"
+    cursor: str = ""
+    limit: int = 100
+
+
 def search(
     database: Database, query: Query, *, sort: str = "last_seen", cursor: str = "", limit: int = 100
 ) -> SearchPage:
-    """A page of at most `limit` (1..5000) endpoints that satisfy `query`.
+    """A page of endpoints that satisfy `query`; the options are those of `Paging`.
 
-    `sort` is `last_seen` or `first_seen` (newest first), `ip` or `port` (ascending), or one of them after `-` for the
-    opposite; ties are in order of (ip, port, protocol). `cursor` is the `next_cursor` of the page before. Raises
-    `BadRequest` naming `sort`, `limit` or `cursor`.
+    Raises `BadRequest` naming `sort`, `limit` or `cursor`.
     """
-    name = _checked_sort(sort)
-    if not 1 <= limit <= MAX_LIMIT:
-        raise BadRequest(f"A limit of {limit} is not between 1 and {MAX_LIMIT}.", field="limit")
-    after = _read_cursor(cursor, sort) if cursor else None
+    paging = Paging(sort, cursor, limit)
+    check(paging)
     with database.connection() as connection:
-        wanted = resolve(connection, query)
-        if wanted.empty:
-            return SearchPage(())
-        with hurried(connection, really=wanted.costly):
-            rows = _rows(connection, wanted, _Walk(SORTS[name], sort.startswith("-"), after, limit + 1))
-        names = _hostnames(connection, sorted({row[0] for row in rows[:limit]}))
-        located = places(connection, (row[-1] for row in rows[:limit]))
+        return page(connection, resolve(connection, query), paging)
+
+
+def check(paging: Paging) -> None:
+    """Raises `BadRequest` naming `sort`, `limit` or `cursor` where there is no such page."""
+    _checked_sort(paging.sort)
+    if not 1 <= paging.limit <= MAX_LIMIT:
+        raise BadRequest(f"A limit of {paging.limit} is not between 1 and {MAX_LIMIT}.", field="limit")
+    if paging.cursor:
+        _read_cursor(paging.cursor, paging.sort)
+
+
+def page(connection: Connection, wanted: Filter, paging: Paging) -> SearchPage:
+    """A page, `check`ed, of the endpoints that satisfy `wanted`."""
+    sort, cursor, limit = paging
+    if wanted.empty:
+        return SearchPage(())
+    order, after = SORTS[sort.removeprefix("-")], _read_cursor(cursor, sort) if cursor else None
+    with hurried(connection, really=wanted.costly):
+        rows = _rows(connection, wanted, _Walk(order, sort.startswith("-"), after, limit + 1))
+    names = _hostnames(connection, sorted({row[0] for row in rows[:limit]}))
+    located = places(connection, (row[-1] for row in rows[:limit]))
     more = len(rows) > limit
     return SearchPage(
         tuple(_match(row, names.get(row[0], ()), located) for row in rows[:limit]),
@@ -89,10 +112,10 @@ def search(
     )
 
 
-def _checked_sort(sort: str) -> str:
+def _checked_sort(sort: str) -> None:
     name = sort.removeprefix("-")
     if name in SORTS:
-        return name
+        return
     near = suggest(name[:40], SORTS)
     hint = f'Did you mean "{near}"?' if near else f"Sorts are {', '.join(SORTS)}, or one of them after a minus sign."
     raise BadRequest(f'There is no sort "{sort[:40]}".', hint=hint, field="sort")

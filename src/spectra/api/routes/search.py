@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Annotated, Final
 
-import msgspec
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
@@ -16,6 +15,7 @@ from spectra.model.facets import read_facets
 from spectra.model.records import SearchPage
 from spectra.store import facets as counting
 from spectra.store import search
+from spectra.store.search import Paging
 
 router = APIRouter(tags=["search"])
 
@@ -48,10 +48,9 @@ def find(
     Facets count endpoints. Where very many match and no tally knows them, they are estimated from a sample, and say so.
     """
     parsed, asked = query_of(request, q, services.clock(), _OWN), read_facets(facets)
-    page = SearchPage(())
-    if limit:
-        page = search.search(services.database, parsed, sort=sort, cursor=cursor, limit=limit)
-    if asked or total or not limit:
+    if not limit:
         counted = counting.answer(services.database, parsed, asked, exact=exact)
-        page = msgspec.structs.replace(page, total=counted.total, facets=counted.facets)
-    return answer(page)
+        return answer(SearchPage((), total=counted.total, facets=counted.facets))
+    if asked or total:
+        return answer(counting.page(services.database, parsed, Paging(sort, cursor, limit), asked, exact=exact))
+    return answer(search.search(services.database, parsed, sort=sort, cursor=cursor, limit=limit))
