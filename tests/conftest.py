@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,9 +23,27 @@ hypothesis_settings.load_profile("spectra")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+LOGGERS = ("spectra", "uvicorn", "uvicorn.error", "uvicorn.access", "dbos")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What takes longest begins first, so that no process of several is left alone with it at the end."""
     items.sort(key=lambda item: not (item.path.name == "test_app.py" or item.path.parent.name == "e2e"))
+
+
+@pytest.fixture(autouse=True)
+def loggers() -> Iterator[None]:
+    """The loggers of the test process are after each test as they were before: a node started in it sets its own."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    others = {name: (o := logging.getLogger(name), o.handlers[:], o.level, o.propagate) for name in LOGGERS}
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    for logger, had, its_level, propagates in others.values():
+        logger.handlers[:] = had
+        logger.setLevel(its_level)
+        logger.propagate = propagates
 
 
 @pytest.fixture(scope="session")

@@ -8,30 +8,12 @@ import os
 import pty
 import subprocess
 import sys
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from spectra import __version__, logs
 from spectra.settings import LogSettings
-
-OURS = ("spectra", "uvicorn", "uvicorn.error", "uvicorn.access", "dbos")
-
-
-@pytest.fixture(autouse=True)
-def restored() -> Iterator[None]:
-    """The loggers of the test process, as they were before."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    others = {name: (o := logging.getLogger(name), o.handlers[:], o.level, o.propagate) for name in OURS}
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    for logger, had, its_level, propagates in others.values():
-        logger.handlers[:] = had
-        logger.setLevel(its_level)
-        logger.propagate = propagates
 
 
 def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
