@@ -25,6 +25,7 @@ from psycopg import sql
 
 from spectra.engines.account import Account, server_account
 from spectra.engines.binaries import Engine, installed_tree, run, spawn, usable_engine
+from spectra.engines.cluster import LETTERS
 
 READY_WITHIN_S = 60.0
 ROLE = "spectra_test"
@@ -32,8 +33,7 @@ ROLE = "spectra_test"
 
 def initialise(engine: Engine, account: Account, data: Path, password: str) -> None:
     """Make a cluster in which everybody needs a password."""
-    letters = ("--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8")
-    options = ("--username=postgres", "--auth=scram-sha-256", *letters, "--no-instructions")
+    options = ("--username=postgres", "--auth=scram-sha-256", *LETTERS, "--no-instructions")
     with tempfile.NamedTemporaryFile("w", dir=data.parent, encoding="ascii") as file:  # mode 0600
         file.write(password)
         file.flush()

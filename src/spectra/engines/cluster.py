@@ -22,16 +22,14 @@ _SUPERUSER = "postgres"
 _RELEASE_FILE = "spectra.release"
 _INIT_TIMEOUT_S = 300.0
 _OUTPUT_LINES = 8
+# PostgreSQL's own C.UTF-8: order and case do not depend on the machine's libc.
+LETTERS = ("--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8")
 _INITDB_OPTIONS = (
     f"--username={_SUPERUSER}",
     # Replaced by our own pg_hba.conf before the first start; never "trust", not even until then.
     "--auth-local=peer",
     "--auth-host=reject",
-    # PostgreSQL's own C.UTF-8: order and case do not depend on the machine's libc.
-    "--encoding=UTF8",
-    "--locale=C",
-    "--locale-provider=builtin",
-    "--builtin-locale=C.UTF-8",
+    *LETTERS,
     "--no-instructions",
 )
 _SINGLE_USER = ("--single", "-c", "exit_on_error=on", "-c", "log_checkpoints=off")

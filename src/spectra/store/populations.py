@@ -89,7 +89,8 @@ class Population:
         self._wanted = wanted
         self._terms = query.terms
         self._fields = {term.field for term in query.terms}
-        self._columns = [frozenset(_COLUMN.findall(c.sql)) - {"state"} for c in wanted.conditions]
+        # Each condition with the columns that it speaks of.
+        self._parts = [(c, frozenset(_COLUMN.findall(c.sql)) - {"state"}) for c in wanted.conditions]
 
     @property
     def everything(self) -> bool:
@@ -100,7 +101,7 @@ class Population:
         """Rows with the ids `columns`, or with what the kinds of services say for `facets`; None: no tally knows."""
         if "state" in self._fields:  # tallies are of open endpoints
             return None
-        spoken = frozenset(columns).union(*self._columns)
+        spoken = frozenset(columns).union(*(named for _, named in self._parts))
         if spoken <= _OF_SERVICES:
             return Rows(self._where(_SERVICES), "services")
         if spoken <= _OF_PLACES:
@@ -116,14 +117,13 @@ class Population:
     def _is_simple(self) -> bool:
         """Whether countries are told by their codes, and no condition is about more than one thing."""
         codes = all(_is_code(value) for term in self._terms if term.field == "country" for value in term.values)
-        return codes and all(c <= {"service"} or c <= {"place"} or c <= {"port", "protocol"} for c in self._columns)
+        return codes and all(c <= {"service"} or c <= {"place"} or c <= {"port", "protocol"} for _, c in self._parts)
 
     def _kinds(self) -> Condition:
         """By country and kind; the log still has the ids, so the filter holds there as it is."""
-        parts = list(zip(self._wanted.conditions, self._columns, strict=True))
-        held = [condition for condition, spoken in parts if not spoken & {"service", "place"}]
+        held = [condition for condition, spoken in self._parts if not spoken & {"service", "place"}]
         held += [_country(term) for term in self._terms if term.field == "country"]
-        if about := [condition for condition, spoken in parts if "service" in spoken]:
+        if about := [condition for condition, spoken in self._parts if "service" in spoken]:
             held.append(_kinds_of(about))
         tallied, logged = all_of(held), self._where(_COUNTRIES_LOG)
         return Condition(f"{_COUNTRIES} WHERE {tallied.sql} UNION ALL {logged.sql}", (*tallied.params, *logged.params))
@@ -146,8 +146,7 @@ class Population:
         """Whether a sample has enough of the `likely` matches, and whatever index is used has far more to look at."""
         if likely * SAMPLE / size < 1.25 * ENOUGH or size <= SAMPLE:
             return False
-        parts = zip(self._wanted.conditions, self._columns, strict=True)
-        found = [expected(self._connection, condition) for condition, spoken in parts if spoken]
+        found = [expected(self._connection, condition) for condition, spoken in self._parts if spoken]
         return bool(found) and min(found) > DEAR
 
     def _all(self, wanted: Sequence[LiteralString], most: float = math.inf) -> Rows:
@@ -179,8 +178,7 @@ class Population:
     def _likely(self) -> float:
         """How many endpoints match, by the planner; what it does not know is that ports and services go together."""
         planned = expected(self._connection, all_of(self._wanted.conditions))
-        parts = zip(self._wanted.conditions, self._columns, strict=True)
-        together = [condition for condition, spoken in parts if spoken and spoken <= _OF_SERVICES]
+        together = [condition for condition, spoken in self._parts if spoken and spoken <= _OF_SERVICES]
         if len(together) < 2:
             return planned
         held = all_of(together)

@@ -198,8 +198,8 @@ def _country(value: Text) -> Condition:
 def _cloud(value: Text) -> Condition:
     """A provider, or a provider and one of its regions or services."""
     provider, slash, inside = value.text.partition("/")
-    if not slash:  # providers are stored in lower case
-        return _named("t.cloud")(value) if value.prefix else Condition("(t.cloud = lower(%s))", (provider,))
+    if not slash:  # in lower case, in the query as in the table
+        return _named("t.cloud")(value) if value.prefix else Condition("(t.cloud = %s)", (provider,))
     part = Text(inside, value.prefix)
     names = any_of([_named("t.cloud_region")(part), _named("t.cloud_service")(part)])
     return all_of([Condition("t.cloud = %s", (provider,)), names])
