@@ -19,13 +19,17 @@ SELF: Final = frozenset({"self:read", "self:write"})
 
 _READ = SELF | frozenset(
     {"coverage:read", "hosts:read", "observations:read", "plan:read", "search:read", "status:read", "workflows:read"}
-    | {"feeds:read"}
+    | {"feeds:read", "findings:read", "vulns:read"}
 )
-_USER = _READ | {"keys:read", "provenance:read"}
+_USER = _READ | {"findings:write", "keys:read", "provenance:read"}
 _CONTRIBUTOR = _USER | {"observations:write", "keys:rotate"}
 _MODULE = SELF | frozenset({"keys:rotate", "observations:read", "observations:write", "status:read", "workflows:read"})
-_STEERING = frozenset({"feeds:write", "workflows:write"})
-_AUTOMATION = _MODULE | _STEERING | {"feeds:read", "hosts:read", "metrics:read", "plan:read", "search:read"}
+_STEERING = frozenset({"feeds:write", "findings:write", "workflows:write"})
+_AUTOMATION = (
+    _MODULE
+    | _STEERING
+    | {"feeds:read", "findings:read", "hosts:read", "metrics:read", "plan:read", "search:read", "vulns:read"}
+)
 
 _ADMIN = frozenset(
     {"audit:read", "blocks:read", "blocks:write", "exclusions:read", "exclusions:write"}

@@ -246,10 +246,13 @@ CREATE TABLE service (
     tunnel     text NOT NULL,
     cpe        text[] NOT NULL, -- as the tool said
     first_seen timestamptz NOT NULL DEFAULT now(),
-    cpe23      text[] NOT NULL DEFAULT '{}' -- what intel/enrich/cpe.py makes of all of it
+    cpe23      text[] NOT NULL DEFAULT '{}', -- what intel/enrich/cpe.py makes of all of it
+    software   uuid -- what it is (table software); NULL: not looked at yet
 );
 CREATE INDEX service_name ON service (lower(name));
 CREATE INDEX service_cpe23 ON service USING gin (cpe23);
+CREATE INDEX service_software ON service (software) WHERE software IS NOT NULL;
+CREATE INDEX service_unnamed ON service (id) WHERE software IS NULL;
 
 CREATE TABLE banner (
     id         uuid PRIMARY KEY,
@@ -481,6 +484,192 @@ CREATE TABLE name_sighting (
 );
 CREATE INDEX name_sighting_name ON name_sighting (name, seen_at);
 CREATE INDEX name_sighting_observation ON name_sighting (observation);
+
+-- Known weaknesses ----------------------------------------------------------------------------------------------------
+
+-- One row a CVE: what questions filter and sort by. Narrow, because a day's EPSS changes most of it.
+CREATE TABLE vuln (
+    num             int4 GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    cve             text COLLATE "C" NOT NULL UNIQUE,
+    sort            int8 NOT NULL, -- year * 10^9 + number: 2024-10000 comes after 2024-9999
+    status          text NOT NULL DEFAULT '', -- model/vulns.py Status
+    severity        text NOT NULL DEFAULT '',
+    cvss            real, -- of the newest version that any source gives
+    cvss_version    text NOT NULL DEFAULT '',
+    epss            real, -- 0..1, as the table epss
+    epss_percentile real,
+    kev             date, -- in CISA's catalogue since
+    ransomware      boolean NOT NULL DEFAULT false,
+    exploitation    text NOT NULL DEFAULT '', -- by CISA's SSVC: none, poc, active
+    risk            real NOT NULL DEFAULT 0, -- 0..100, of intel/priority.py
+    published       timestamptz,
+    modified        timestamptz,
+    configured      text NOT NULL DEFAULT '', -- the source that says what is affected
+    changed         timestamptz NOT NULL -- when we last learned something new of it
+) WITH (fillfactor = 80);
+CREATE UNIQUE INDEX vuln_sort ON vuln (sort);
+CREATE INDEX vuln_risk ON vuln (risk DESC, num);
+CREATE INDEX vuln_cvss ON vuln (cvss);
+CREATE INDEX vuln_epss ON vuln (epss);
+CREATE INDEX vuln_kev ON vuln (kev) WHERE kev IS NOT NULL;
+CREATE INDEX vuln_published ON vuln (published);
+CREATE INDEX vuln_changed ON vuln (changed);
+
+-- `details` is JSON of model/vulns.py Vuln without what has a column.
+CREATE TABLE vuln_text (
+    num         int4 PRIMARY KEY REFERENCES vuln ON DELETE CASCADE,
+    title       text NOT NULL,
+    description text NOT NULL,
+    details     text NOT NULL,
+    words       tsvector NOT NULL GENERATED ALWAYS AS (
+                  setweight(to_tsvector('english', title), 'A') || to_tsvector('english', description)) STORED
+);
+CREATE INDEX vuln_text_words ON vuln_text USING gin (words);
+
+-- What each source says, as it came: `body` is packed model/vulns.py VulnRecord, `digest` its SHA-256.
+CREATE TABLE vuln_record (
+    num      int4 NOT NULL REFERENCES vuln ON DELETE CASCADE,
+    source   text NOT NULL,
+    digest   bytea NOT NULL,
+    modified timestamptz,
+    taken    timestamptz NOT NULL,
+    body     bytea NOT NULL,
+    PRIMARY KEY (num, source)
+);
+
+-- Products by the names that feeds use; `word` is the name as intel/correlate looks it up, `family` the id of the one
+-- product that stands for all names of the same software.
+CREATE TABLE product (
+    id      int4 GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    part    text COLLATE "C" NOT NULL,
+    vendor  text COLLATE "C" NOT NULL,
+    product text COLLATE "C" NOT NULL,
+    word    text COLLATE "C" NOT NULL,
+    vulns   int4 NOT NULL DEFAULT 0,
+    family  int4 NOT NULL,
+    UNIQUE (product, vendor, part)
+);
+CREATE INDEX product_word ON product (word);
+CREATE INDEX product_family ON product (family);
+
+-- What each CVE says of each product: packed model/vulns.py Rule.configurations.
+CREATE TABLE vuln_rule (
+    product int4 NOT NULL REFERENCES product,
+    num     int4 NOT NULL REFERENCES vuln ON DELETE CASCADE,
+    body    bytea NOT NULL,
+    PRIMARY KEY (product, num)
+);
+CREATE INDEX vuln_rule_num ON vuln_rule (num);
+
+-- What the catalogue and the scores say, also of CVEs that no source has told of yet.
+CREATE TABLE kev (
+    cve   text COLLATE "C" PRIMARY KEY,
+    added date NOT NULL,
+    entry text NOT NULL
+);
+
+CREATE TABLE epss (
+    cve        text COLLATE "C" PRIMARY KEY,
+    score      real NOT NULL,
+    percentile real
+);
+
+-- The feeds of weaknesses: one row a feed. `since` is the newest change that was taken, for those that tell changes;
+-- `running` the workflow that is at it.
+CREATE TABLE vuln_source (
+    name     text PRIMARY KEY,
+    kind     text NOT NULL,
+    source   text NOT NULL,
+    version  text NOT NULL DEFAULT '',
+    built    timestamptz,
+    sha256   bytea,
+    size     int8 NOT NULL DEFAULT 0,
+    records  int8 NOT NULL DEFAULT 0,
+    updated  timestamptz,
+    taken_by text NOT NULL DEFAULT '',
+    checked  timestamptz NOT NULL,
+    error    text NOT NULL DEFAULT '',
+    etag     text NOT NULL DEFAULT '',
+    modified text NOT NULL DEFAULT '',
+    since    timestamptz,
+    running  text NOT NULL DEFAULT ''
+);
+
+-- What services are, and which weaknesses they have --------------------------------------------------------------------
+
+-- What distinct services are: JSON of model/findings.py Software. `matched` NULL: its weaknesses are not known yet.
+CREATE TABLE software (
+    id      uuid PRIMARY KEY,
+    body    text NOT NULL,
+    matched timestamptz
+);
+CREATE INDEX software_pending ON software (id) WHERE matched IS NULL;
+
+CREATE TABLE software_product (
+    product  int4 NOT NULL REFERENCES product,
+    software uuid NOT NULL REFERENCES software ON DELETE CASCADE,
+    PRIMARY KEY (product, software)
+);
+CREATE INDEX software_product_software ON software_product (software);
+
+-- AFFECTED_BY (model/findings.py Affected): once a software, never once a host. `since` is when we learned of it, `until`
+-- when a source took it back.
+CREATE TABLE affected (
+    software   uuid NOT NULL REFERENCES software ON DELETE CASCADE,
+    vuln       int4 NOT NULL REFERENCES vuln,
+    since      timestamptz NOT NULL,
+    until      timestamptz,
+    product    int4 NOT NULL,
+    cpe        text NOT NULL,
+    criterion  text NOT NULL,
+    range      text NOT NULL,
+    source     text NOT NULL,
+    confidence real NOT NULL,
+    patched    text NOT NULL DEFAULT '',
+    requires   text[] NOT NULL DEFAULT '{}',
+    PRIMARY KEY (software, vuln, since)
+);
+CREATE INDEX affected_vuln ON affected (vuln, software) WHERE until IS NULL;
+CREATE INDEX affected_since ON affected (since);
+CREATE INDEX affected_until ON affected (until) WHERE until IS NOT NULL;
+
+-- CVEs whose rules changed and that services were not held against since.
+CREATE TABLE vuln_news (
+    num int4 PRIMARY KEY REFERENCES vuln ON DELETE CASCADE,
+    at  timestamptz NOT NULL
+);
+
+-- By which matcher the findings were made, and when products were last put into families: one row.
+CREATE TABLE correlation (
+    one     boolean PRIMARY KEY DEFAULT true CHECK (one),
+    matcher int4 NOT NULL,
+    learned timestamptz
+);
+
+-- What people or VEX documents decided. It holds for the endpoint, the host (no port) or every host (no ip), where `cpe`
+-- is told only for that software. Rows stay, so that they can be held against the provenance chain.
+CREATE TABLE triage (
+    id            uuid PRIMARY KEY,
+    cve           text COLLATE "C" NOT NULL,
+    ip            inet,
+    port          int4,
+    protocol      int2,
+    cpe           text NOT NULL DEFAULT '',
+    status        text NOT NULL CHECK (status IN
+                    ('accepted', 'false_positive', 'not_affected', 'fixed', 'investigating', 'affected')),
+    justification text NOT NULL DEFAULT '',
+    note          text NOT NULL DEFAULT '',
+    origin        text NOT NULL DEFAULT '',
+    until         timestamptz,
+    at            timestamptz NOT NULL,
+    by            text NOT NULL,
+    removed       timestamptz,
+    removed_by    text NOT NULL DEFAULT '',
+    CHECK ((port IS NULL) = (protocol IS NULL)),
+    CHECK (ip IS NOT NULL OR port IS NULL)
+);
+CREATE INDEX triage_cve ON triage (cve) WHERE removed IS NULL;
+CREATE INDEX triage_ip ON triage (ip) WHERE removed IS NULL AND ip IS NOT NULL;
 
 -- Tallies: how many open endpoints and hosts there are, kept with the data (store/tallies.py) -------------------------
 
