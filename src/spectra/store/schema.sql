@@ -160,6 +160,35 @@ CREATE INDEX provenance_subject ON provenance (subject);
 -- What is no submission: few among many.
 CREATE INDEX provenance_act ON provenance (seq) WHERE NOT starts_with(kind, 'observation.');
 
+-- Free and Pro --------------------------------------------------------------------------------------------------------
+
+-- What an admin decided of an account (until then, or for ever), and whether its owner wants to be on the leaderboard.
+-- Rows stay, so that they can be held against the provenance chain.
+CREATE TABLE tier (
+    name    text PRIMARY KEY REFERENCES contributor,
+    hand    text NOT NULL DEFAULT 'auto' CHECK (hand IN ('pro', 'free', 'auto')),
+    until   timestamptz,
+    listed  boolean NOT NULL DEFAULT true,
+    changed timestamptz NOT NULL,
+    by      text NOT NULL
+);
+
+-- How many endpoints an observation made fresh: one row each that did, written with its outcome, which tells it too.
+CREATE TABLE ledger (
+    observation bigint PRIMARY KEY REFERENCES observation,
+    fresh       int4 NOT NULL CHECK (fresh > 0)
+);
+
+-- Its sums by the day (UTC) of receipt, kept in the same transaction: a standing is asked for with every answer.
+CREATE TABLE ledger_day (
+    contributor  text NOT NULL REFERENCES contributor,
+    day          date NOT NULL,
+    observations int4 NOT NULL,
+    fresh        int8 NOT NULL,
+    PRIMARY KEY (contributor, day)
+) WITH (fillfactor = 70);
+CREATE INDEX ledger_day_day ON ledger_day (day);
+
 -- Limits, blocks, and what is never scanned ---------------------------------------------------------------------------
 
 -- Token buckets, one row an account and kind of request. A row whose time has passed says what no row says: it is full.
