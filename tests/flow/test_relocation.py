@@ -11,8 +11,7 @@ import psycopg
 import pytest
 
 from spectra.errors import SpectraError
-from spectra.flow import audit
-from spectra.flow import workflows as engine
+from spectra.flow import audit, jobs
 from spectra.flow.feeds import Feeds
 from spectra.flow.relocation import Relocation
 from spectra.flow.submission import Ingest
@@ -266,7 +265,7 @@ def test_an_engine_that_ends_leaves_the_rest_to_the_next(
             begun = first.relocate()
             eventually(lambda: first.get(begun.workflow_id).done == BATCH)
             ended = pool.submit(first.stop)
-            eventually(engine._stopping.is_set)
+            eventually(jobs.stopping.is_set)
         ended.result(60)
     assert lying(town.database)[HOSTS[9]] == (None, {None})
     second = Workflows(town, relocation)

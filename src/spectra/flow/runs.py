@@ -80,6 +80,5 @@ def time_of(epoch_ms: int | None) -> datetime:
 
 
 def _observation_of(workflow_id: str) -> str:
-    if workflow_id.startswith(RELOCATION):
-        return ""
-    return workflow_id.removesuffix("-graph").removesuffix("-enrich")
+    of = workflow_id.removesuffix("-graph").removesuffix("-enrich")
+    return "" if "-" in of else of  # an observation's id is hexadecimal; a job's tells in front what it is

@@ -11,12 +11,11 @@ killed between accepting and starting loses nothing, and runs workflows again th
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import logging
 import threading
 import uuid
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from functools import partial
 from typing import Any, Final
@@ -35,6 +34,7 @@ from dbos import (
 from spectra.errors import NotFound, SpectraError, Unavailable
 from spectra.flow import runs
 from spectra.flow.assets import Asset, pack, unpack
+from spectra.flow.jobs import Job, Stopped, noted, retryable, running, stopping
 from spectra.flow.relocation import Relocation
 from spectra.flow.submission import Ingest, Written, failed, once_more_on_conflict, settled_entry
 from spectra.ingest.parsers import ParseError
@@ -42,7 +42,7 @@ from spectra.model.envelope import Payload
 from spectra.model.facts import HostFacts
 from spectra.model.feeds import Relocating
 from spectra.model.records import WorkflowRecord, WorkflowStep
-from spectra.store import observations
+from spectra.store import ledger, observations
 from spectra.store.database import Connection
 from spectra.store.observations import Outcome, Pending
 from spectra.store.provenance import Entry, commit
@@ -82,26 +82,6 @@ _current: Ingest | None = None
 _relocation: Relocation | None = None
 
 
-_stopping = threading.Event()
-
-
-class _Stopped(BaseException):
-    """The engine ends. No `Exception`, which would end the workflow for good: the next start goes on with it."""
-
-
-# What this process is running: the engine's own record says so of everything that it ever began.
-_running: set[str] = set()
-
-
-@contextlib.contextmanager
-def _noted(workflow_id: str) -> Generator[None]:
-    _running.add(workflow_id)
-    try:
-        yield
-    finally:
-        _running.discard(workflow_id)
-
-
 def _ingest() -> Ingest:
     if _current is None:
         raise AssertionError("a workflow ran before the engine was started")
@@ -114,14 +94,10 @@ def _relocating() -> Relocation:
     return _relocation
 
 
-def _retryable(error: BaseException) -> bool:
-    return isinstance(error, SpectraError) and error.retryable
-
-
 @DBOS.workflow(name="wf.scan")
 def scan(observation_id: str) -> str:
     """Normalise one accepted submission and have it written; returns the observation's final status."""
-    with _noted(observation_id):
+    with noted(observation_id):
         assets = _normalise(observation_id)
         if not assets["blob"]:
             return assets["status"]
@@ -134,27 +110,27 @@ def scan(observation_id: str) -> str:
 @DBOS.workflow(name="wf.enrich")
 def enrich(observation_id: str, assets: dict[str, Any]) -> dict[str, Any]:
     """Add the facts of its hosts to one asset set; returns the set with them."""
-    with _noted(_enrich_id(observation_id)):
+    with noted(_enrich_id(observation_id)):
         return _enrich(observation_id, assets)
 
 
 @DBOS.workflow(name="wf.graph")
 def graph(observation_id: str, assets: dict[str, Any]) -> str:
     """Write one asset set into the graph; returns the observation's final status."""
-    with _noted(_graph_id(observation_id)):
+    with noted(_graph_id(observation_id)):
         return _upsert(observation_id, assets)
 
 
 @DBOS.workflow(name="wf.relocate")
 def relocate() -> str:
     """Look up again every host that rests on older feeds, then name the services; what ended midway goes on there."""
-    with _noted(DBOS.workflow_id or ""):
+    with noted(DBOS.workflow_id or ""):
         _plan_relocation()
         for _ in range(_PASSES):  # hosts may come in meanwhile by a coordinator that has not heard of the newest feeds
             after, found = "", 0
             while (step := _move_hosts(after))["done"]:
-                if _stopping.is_set():
-                    raise _Stopped
+                if stopping.is_set():
+                    raise Stopped
                 after, found = step["after"], found + step["done"]
             if not found:
                 break
@@ -181,7 +157,7 @@ def _children(observation_id: str) -> tuple[str, str]:
     retries_allowed=True,
     max_attempts=_STEP_TRIES,
     interval_seconds=0.5,
-    should_retry=_retryable,
+    should_retry=retryable,
 )
 def _normalise(observation_id: str) -> dict[str, Any]:
     """Parse the raw output into an asset set; a submission that cannot be read is settled as failed, and why."""
@@ -205,7 +181,7 @@ def _normalise(observation_id: str) -> dict[str, Any]:
     retries_allowed=True,
     max_attempts=_STEP_TRIES,
     interval_seconds=0.5,
-    should_retry=_retryable,
+    should_retry=retryable,
 )
 def _enrich(observation_id: str, assets: dict[str, Any]) -> dict[str, Any]:
     """Write a second asset set with facts in it, unless nothing is known of its hosts."""
@@ -232,7 +208,7 @@ def _enrich(observation_id: str, assets: dict[str, Any]) -> dict[str, Any]:
     retries_allowed=True,
     max_attempts=_STEP_TRIES,
     interval_seconds=0.5,
-    should_retry=_retryable,
+    should_retry=retryable,
 )
 def _upsert(observation_id: str, assets: dict[str, Any]) -> str:
     """Write the graph and settle the submission in one transaction; a second run finds it settled and does nothing."""
@@ -247,7 +223,8 @@ def _upsert(observation_id: str, assets: dict[str, Any]) -> str:
         written = ingest.write(connection, pending.seq, unpack(ingest.blobs.get(blob)), alone=alone)
         done = outcome._replace(counts=msgspec.structs.replace(written.counts, problems=assets["problems"]))
         observations.settle(connection, pending.seq, done)
-        return written, [settled_entry(observation_id, done, written.digest, ingest.clock())]
+        ledger.count(connection, pending.seq, written.fresh)
+        return written, [settled_entry(observation_id, done, written.digest, ingest.clock(), written.fresh)]
 
     written = once_more_on_conflict(lambda alone: commit(ingest.database, partial(work, alone=alone)))
     if written:
@@ -257,18 +234,18 @@ def _upsert(observation_id: str, assets: dict[str, Any]) -> str:
     return observations.get(ingest.database, observation_id).status
 
 
-@DBOS.step(name="count hosts", retries_allowed=True, max_attempts=_RELOCATION_TRIES, should_retry=_retryable)
+@DBOS.step(name="count hosts", retries_allowed=True, max_attempts=_RELOCATION_TRIES, should_retry=retryable)
 def _plan_relocation() -> dict[str, int]:
     """How many hosts there are to look up again."""
     return {"total": _relocating().behind()}
 
 
-@DBOS.step(name=_HOSTS_STEP, retries_allowed=True, max_attempts=_RELOCATION_TRIES, should_retry=_retryable)
+@DBOS.step(name=_HOSTS_STEP, retries_allowed=True, max_attempts=_RELOCATION_TRIES, should_retry=retryable)
 def _move_hosts(after: str) -> dict[str, Any]:
     return _relocating().hosts(after)._asdict()
 
 
-@DBOS.step(name="name services", retries_allowed=True, max_attempts=_RELOCATION_TRIES, should_retry=_retryable)
+@DBOS.step(name="name services", retries_allowed=True, max_attempts=_RELOCATION_TRIES, should_retry=retryable)
 def _name_services(after: str) -> dict[str, Any]:
     return _relocating().services(after)._asdict()
 
@@ -294,9 +271,18 @@ def _settle_failed(ingest: Ingest, observation_id: str, error: SpectraError) -> 
 class Workflows:
     """The workflow engine of this process: at most one, because DBOS is one per process."""
 
-    def __init__(self, ingest: Ingest, relocation: Relocation | None = None, *, concurrency: int = CONCURRENCY) -> None:
+    def __init__(
+        self,
+        ingest: Ingest,
+        relocation: Relocation | None = None,
+        *,
+        jobs: Sequence[Job] = (),
+        concurrency: int = CONCURRENCY,
+    ) -> None:
         self._ingest = ingest
         self._relocation = relocation
+        self._jobs = tuple(jobs)
+        self._names = [*_NAMES, *(name for job in self._jobs for name in job.names)]
         self._concurrency = concurrency
         self._stop = threading.Event()
         self._sweeper = threading.Thread(target=self._sweep_forever, name="sweep", daemon=True)
@@ -305,7 +291,9 @@ class Workflows:
         """Start the engine; it recovers what an earlier process left unfinished."""
         global _current, _relocation
         _current, _relocation = self._ingest, self._relocation
-        _stopping.clear()
+        for job in self._jobs:
+            job.enter()
+        stopping.clear()
         # Its log tells each start of a queue; ours tells what matters. The pickle serializer would execute what the
         # database holds, so JSON is used.
         config = DBOSConfig(
@@ -324,18 +312,19 @@ class Workflows:
             DBOS.register_queue(
                 queue, worker_concurrency=self._concurrency, polling_interval_sec=0.1, on_conflict="always_update"
             )
-        DBOS.register_queue(
-            RELOCATION_QUEUE, worker_concurrency=1, polling_interval_sec=0.5, on_conflict="always_update"
-        )
+        for queue in (RELOCATION_QUEUE, *(job.queue for job in self._jobs)):
+            DBOS.register_queue(queue, worker_concurrency=1, polling_interval_sec=0.5, on_conflict="always_update")
         self._sweeper.start()
 
     def stop(self) -> None:
         """Let running steps end for a moment, then stop; what is left is recovered by the next start."""
         global _current, _relocation  # noqa: PLW0603
         self._stop.set()
-        _stopping.set()
+        stopping.set()
         self._sweeper.join(timeout=10)
         DBOS.destroy(workflow_completion_timeout_sec=5)
+        for job in self._jobs:
+            job.leave()
         _current = _relocation = None
 
     def enqueue(self, observation_id: str) -> None:
@@ -362,6 +351,9 @@ class Workflows:
             raise NotFound(f"There is no workflow {workflow_id[:80]}.", hint="`spectra workflows list` shows all.")
         if found[0].name == "wf.relocate":
             return runs.relocation(found[0], DBOS.list_workflow_steps(workflow_id), _HOSTS_STEP)
+        for job in self._jobs:
+            if found[0].name in job.names:
+                return job.told(found[0], DBOS.list_workflow_steps(workflow_id))
         return runs.record(found[0], _steps(workflow_id))
 
     def newest(self, *, limit: int = 100, status: str = "") -> list[WorkflowRecord]:
@@ -371,30 +363,43 @@ class Workflows:
         wanted = [name for name, ours in runs.STATUS.items() if ours == status] or None
         found: list[WorkflowRecord] = []
         for offset in itertools.count(0, limit):
-            page = _list(status=wanted, limit=limit, offset=offset)
+            page = self._list(status=wanted, limit=limit, offset=offset)
             found += [r for r in page if status in ("", r.status)]
             if len(page) < limit or len(found) >= limit:
                 return found[:limit]
         raise AssertionError
 
+    def _list(self, **wanted: Any) -> list[WorkflowRecord]:
+        found = DBOS.list_workflows(sort_desc=True, name=self._names, load_input=False, **wanted)
+        return [self._told(workflow) for workflow in found]
+
+    def _told(self, workflow: WorkflowStatus) -> WorkflowRecord:
+        """Without its steps; what is under way tells how far it is by them."""
+        for job in self._jobs:
+            if workflow.name in job.names:
+                under_way = workflow.status == "PENDING"
+                steps = DBOS.list_workflow_steps(workflow.workflow_id) if under_way else ()
+                return msgspec.structs.replace(job.told(workflow, steps), steps=())
+        return runs.record(workflow, ())
+
     def _newest_failed(self, limit: int) -> list[WorkflowRecord]:
         """Those that ended by an error, and those that ended well by finding that nothing can be read."""
         told = observations.failed_workflows(self._ingest.database, limit)
-        found = {r.workflow_id: r for r in _list(status=_FAILED, limit=limit)}
+        found = {r.workflow_id: r for r in self._list(status=_FAILED, limit=limit)}
         if told:
-            found |= {r.workflow_id: r for r in _list(workflow_ids=told) if r.status == "failed"}
+            found |= {r.workflow_id: r for r in self._list(workflow_ids=told) if r.status == "failed"}
         return sorted(found.values(), key=lambda r: r.created, reverse=True)[:limit]
 
     def sweep(self) -> int:
-        """Start, or run again, the workflows of accepted submissions that have none running, and a relocation that lost
-        its thread; returns how many.
+        """Start, or run again, the workflows of accepted submissions that have none running, and a job that lost its
+        thread; returns how many.
         """
         now = self._ingest.clock()
         left = [p for p in observations.pending(self._ingest.database) if now - p.received > _GRACE]
         ids = [i for p in left for i in (p.observation_id, *_children(p.observation_id))]
         listed = DBOS.list_workflows(workflow_ids=ids, load_input=False) if ids else []
         found = {w.workflow_id: w for w in listed}
-        return sum(self._revive(p, found) for p in left) + self._revive_relocation()
+        return sum(self._revive(p, found) for p in left) + self._revive_jobs()
 
     def _revive(self, pending: Pending, found: dict[str, WorkflowStatus]) -> bool:
         status = found.get(pending.observation_id)
@@ -421,20 +426,28 @@ class Workflows:
         self.enqueue(status.workflow_id)
         return True
 
-    def _revive_relocation(self) -> int:
+    def _revive_jobs(self) -> int:
+        kinds = [("wf.relocate", RELOCATION_QUEUE, _RELOCATION_LOST)]
+        kinds += [(name, job.queue, job.lost_after) for job in self._jobs for name in job.names]
+        return sum(self._revive_silent(*kind) for kind in kinds)
+
+    def _revive_silent(self, name: str, queue: str, after: timedelta) -> int:
         lost = 0
-        for workflow in DBOS.list_workflows(name="wf.relocate", status="PENDING", load_input=False):
+        for workflow in DBOS.list_workflows(name=name, status="PENDING", load_input=False):
+            if workflow.workflow_id in running:
+                continue
             heard = [
-                runs.time_of(step["completed_at_epoch_ms"]) for step in DBOS.list_workflow_steps(workflow.workflow_id)
+                runs.time_of(step["completed_at_epoch_ms"])
+                for step in DBOS.list_workflow_steps(workflow.workflow_id, load_output=False)
             ]
             alive = max([runs.time_of(workflow.updated_at), *heard])
-            if workflow.workflow_id not in _running and self._ingest.clock() - alive > _RELOCATION_LOST:
-                DBOS.resume_workflow(workflow.workflow_id, queue_name=RELOCATION_QUEUE)
+            if self._ingest.clock() - alive > after:
+                DBOS.resume_workflow(workflow.workflow_id, queue_name=queue)
                 lost += 1
         return lost
 
     def _is_lost(self, workflow: WorkflowStatus) -> bool:
-        if workflow.status != "PENDING" or workflow.workflow_id in _running:
+        if workflow.status != "PENDING" or workflow.workflow_id in running:
             return False
         return self._ingest.clock() - runs.time_of(workflow.updated_at) > _LOST
 
@@ -470,11 +483,6 @@ def _is_passing(error: object) -> bool:
 def _pause(attempts: int) -> timedelta:
     """How long to wait before running a workflow again that was run `attempts` times before."""
     return min(_FIRST_PAUSE * 2 ** min(attempts, 30), _LONGEST_PAUSE)
-
-
-def _list(**wanted: Any) -> list[WorkflowRecord]:
-    found = DBOS.list_workflows(sort_desc=True, name=_NAMES, load_input=False, **wanted)
-    return [runs.record(workflow, ()) for workflow in found]
 
 
 def _steps(workflow_id: str) -> tuple[WorkflowStep, ...]:

@@ -1,0 +1,65 @@
+"""What all durable workflows share, without the engine: whether it is ending, what this process runs, what may pass.
+
+A `Job` is the kind of workflow that goes over the whole store in the background; `flow.workflows` runs any of them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Generator, Mapping, Sequence
+from datetime import timedelta
+from typing import Any, Final, Protocol
+
+from spectra.errors import SpectraError
+from spectra.flow.runs import Run
+from spectra.model.records import WorkflowRecord
+
+stopping: Final = threading.Event()
+"""Set while the engine ends: a workflow raises `Stopped` between two of its steps."""
+
+running: Final[set[str]] = set()
+"""The workflows of this process: the engine's own record says of everything it ever began that it is running."""
+
+
+class Stopped(BaseException):
+    """The engine ends. No `Exception`, which would end the workflow for good: the next start goes on with it."""
+
+
+@contextlib.contextmanager
+def noted(workflow_id: str) -> Generator[None]:
+    """While the block runs, this process is at the workflow."""
+    running.add(workflow_id)
+    try:
+        yield
+    finally:
+        running.discard(workflow_id)
+
+
+def retryable(error: BaseException) -> bool:
+    """Whether a step that ended so is to be tried again."""
+    return isinstance(error, SpectraError) and error.retryable
+
+
+class Job(Protocol):
+    """Workflows of one kind, one at a time in their `queue`.
+
+    `names` are the workflows' names. One that was not heard of for `lost_after` (longer than any of its steps takes)
+    is run again from where it was.
+    """
+
+    names: tuple[str, ...]
+    queue: str
+    lost_after: timedelta
+
+    def enter(self) -> None:
+        """The engine is about to start: what workflow functions find by name works on this from now on."""
+        ...
+
+    def leave(self) -> None:
+        """The engine has ended."""
+        ...
+
+    def told(self, run: Run, steps: Sequence[Mapping[str, Any]]) -> WorkflowRecord:
+        """A workflow with how far it is; `steps` as the engine tells them, none where only the outcome is asked for."""
+        ...
