@@ -175,7 +175,7 @@ CREATE TABLE tier (
 
 -- How many endpoints an observation made fresh: one row each that did, written with its outcome, which tells it too.
 CREATE TABLE ledger (
-    observation bigint PRIMARY KEY REFERENCES observation,
+    observation bigint PRIMARY KEY,
     fresh       int4 NOT NULL CHECK (fresh > 0)
 );
 
@@ -276,12 +276,14 @@ CREATE TABLE service (
     cpe        text[] NOT NULL, -- as the tool said
     first_seen timestamptz NOT NULL DEFAULT now(),
     cpe23      text[] NOT NULL DEFAULT '{}', -- what intel/enrich/cpe.py makes of all of it
-    software   uuid -- what it is (table software); NULL: not looked at yet
+    software   int4, -- what it is (table software); NULL: not looked at yet
+    words      text[] -- the product words by which that was found out
 );
 CREATE INDEX service_name ON service (lower(name));
 CREATE INDEX service_cpe23 ON service USING gin (cpe23);
 CREATE INDEX service_software ON service (software) WHERE software IS NOT NULL;
 CREATE INDEX service_unnamed ON service (id) WHERE software IS NULL;
+CREATE INDEX service_words ON service USING gin (words) WHERE software IS NOT NULL;
 
 CREATE TABLE banner (
     id         uuid PRIMARY KEY,
@@ -626,41 +628,64 @@ CREATE TABLE vuln_source (
 
 -- What services are, and which weaknesses they have --------------------------------------------------------------------
 
--- What distinct services are: JSON of model/findings.py Software. `matched` NULL: its weaknesses are not known yet.
+-- What distinct services are: JSON of model/findings.py Software; `product` is that of its first name, so that what is
+-- alike can be matched together. `pending`: its weaknesses have to be looked for, 0 for the first time, 1 again.
 CREATE TABLE software (
-    id      uuid PRIMARY KEY,
-    body    text NOT NULL,
-    matched timestamptz
+    id          int4 GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    fingerprint uuid NOT NULL UNIQUE,
+    body        text NOT NULL,
+    product     int4 NOT NULL DEFAULT 0,
+    pending     int2 DEFAULT 0,
+    matched     timestamptz
 );
-CREATE INDEX software_pending ON software (id) WHERE matched IS NULL;
+CREATE INDEX software_pending ON software (pending, product, id) WHERE pending IS NOT NULL;
 
 CREATE TABLE software_product (
     product  int4 NOT NULL REFERENCES product,
-    software uuid NOT NULL REFERENCES software ON DELETE CASCADE,
+    software int4 NOT NULL REFERENCES software ON DELETE CASCADE,
     PRIMARY KEY (product, software)
 );
 CREATE INDEX software_product_software ON software_product (software);
 
+-- What the products of each word that services were named by said then: digest of their ids and counts.
+CREATE TABLE service_word (
+    word text COLLATE "C" PRIMARY KEY,
+    said text NOT NULL
+);
+
+-- Why: shared by all software and CVEs that it holds for. The id is the hash of the rest.
+CREATE TABLE reason (
+    id        int8 PRIMARY KEY,
+    product   int4 NOT NULL,
+    criterion text NOT NULL,
+    range     text NOT NULL,
+    source    text NOT NULL,
+    requires  text[] NOT NULL DEFAULT '{}'
+);
+
 -- AFFECTED_BY (model/findings.py Affected): once a software, never once a host. `since` is when we learned of it, `until`
--- when a source took it back.
+-- when a source took it back; `identity` which of the software's names matched, from 0. Millions of rows with one writer:
+-- narrow, and without foreign keys.
 CREATE TABLE affected (
-    software   uuid NOT NULL REFERENCES software ON DELETE CASCADE,
-    vuln       int4 NOT NULL REFERENCES vuln,
+    software   int4 NOT NULL,
+    vuln       int4 NOT NULL,
     since      timestamptz NOT NULL,
     until      timestamptz,
-    product    int4 NOT NULL,
-    cpe        text NOT NULL,
-    criterion  text NOT NULL,
-    range      text NOT NULL,
-    source     text NOT NULL,
+    reason     int8 NOT NULL,
     confidence real NOT NULL,
-    patched    text NOT NULL DEFAULT '',
-    requires   text[] NOT NULL DEFAULT '{}',
-    PRIMARY KEY (software, vuln, since)
-);
+    identity   int2 NOT NULL,
+    patched    text NOT NULL DEFAULT ''
+) WITH (fillfactor = 90);
+CREATE UNIQUE INDEX affected_open ON affected (software, vuln) WHERE until IS NULL;
 CREATE INDEX affected_vuln ON affected (vuln, software) WHERE until IS NULL;
+CREATE INDEX affected_past ON affected (software, vuln) WHERE until IS NOT NULL;
 CREATE INDEX affected_since ON affected (since);
 CREATE INDEX affected_until ON affected (until) WHERE until IS NOT NULL;
+
+CREATE VIEW affected_by AS
+SELECT a.software, a.vuln, a.since, a.until, r.product, a.identity, r.criterion, r.range, r.source, a.confidence,
+       a.patched, r.requires
+FROM affected a JOIN reason r ON r.id = a.reason;
 
 -- CVEs whose rules changed and that services were not held against since.
 CREATE TABLE vuln_news (
@@ -668,11 +693,14 @@ CREATE TABLE vuln_news (
     at  timestamptz NOT NULL
 );
 
--- By which matcher the findings were made, and when products were last put into families: one row.
+-- One row: by which matcher the findings were made; when products were last put into families; how often rules that
+-- somebody may hold in memory went out of date; and up to which service all are being named again, if they are.
 CREATE TABLE correlation (
     one     boolean PRIMARY KEY DEFAULT true CHECK (one),
     matcher int4 NOT NULL,
-    learned timestamptz
+    learned timestamptz,
+    rules   int8 NOT NULL DEFAULT 0,
+    walk    uuid
 );
 
 -- What people or VEX documents decided. It holds for the endpoint, the host (no port) or every host (no ip), where `cpe`
