@@ -1,9 +1,9 @@
 """Walking the provenance chain: every hash, every signature, every blob, and on request the whole graph.
 
-The plain walk shows that no entry, no submission's row, no contributor, key or token, no block, no do-not-scan entry,
-no feed and no blob was changed, added or removed. The deep walk also reads the log and holds it against its digests,
-folds the graph again from it and recomputes every content address: an edited sighting, endpoint, name, service, banner
-or certificate is named.
+The plain walk shows that no entry, no submission's row and what it counts for, no contributor, key, token or tier, no
+block, no do-not-scan entry, no feed and no blob was changed, added or removed. The deep walk also reads the log and
+holds it against its digests, folds the graph again from it and recomputes every content address: an edited sighting,
+endpoint, name, service, banner or certificate is named.
 
 What it cannot show is that the newest entries were removed together with all they tell of: compare the head with one
 kept elsewhere for that.
@@ -19,7 +19,7 @@ from spectra.identity import dsse, payload
 from spectra.identity.errors import IdentityError
 from spectra.identity.keys import PublicKey
 from spectra.model.records import ChainReport
-from spectra.store import accounts, audit, blocks, do_not_scan, feeds, keys, token_keys
+from spectra.store import accounts, audit, blocks, do_not_scan, feeds, keys, ledger, tiers, token_keys
 from spectra.store.audit import Stored
 from spectra.store.blobs import BlobStore
 from spectra.store.database import Database
@@ -27,7 +27,17 @@ from spectra.store.provenance import GENESIS, Link, links
 
 Progress = Callable[[int, int], None]
 _BATCH: Final = 200
-_RECORDED: Final = ("key.", "credential.", "account.", "role.", "token-key.", "block.", "do_not_scan.", "feed.")
+_RECORDED: Final = (
+    "key.",
+    "credential.",
+    "account.",
+    "role.",
+    "token-key.",
+    "block.",
+    "do_not_scan.",
+    "feed.",
+    "tier.",
+)
 """Kinds of entry whose newest says what the row of its subject is."""
 _UNRECORDED: Final = ("session.",)
 """Kinds of entry that tell of an act which leaves no row of its own."""
@@ -93,6 +103,8 @@ class _Walk:
                 raise broken
         for name in strangers:
             raise _Broken(f"contributor {name} is stored, but the chain does not know it")
+        if wrong := ledger.altered(self._database):
+            raise _Broken(f"{wrong} was changed after it was written")
         if not self._deep:
             return
         for altered in _ALTERED:
@@ -160,13 +172,14 @@ class _Walk:
                 yield _Broken("the log has rows of an observation that is not settled", seq, observation_id)
 
     def _altered_identities(self) -> Iterator[_Broken]:
-        rooms = (keys, accounts, token_keys, blocks, do_not_scan, feeds)
+        rooms = (keys, accounts, token_keys, blocks, do_not_scan, feeds, tiers)
         rows = {subject: detail for room in rooms for subject, detail in room.details(self._database).items()}
         now = {subject: audit.plain(detail) for subject, detail in rows.items()}
         for subject in sorted(now.keys() | self._identities.keys()):
             seq, told = self._identities.get(subject, (None, None))
             if told != now.get(subject):
-                reason = f"key, token, block, do-not-scan entry or feed {subject[:16]} is not what the chain says it is"
+                what = "key, token, tier, block, do-not-scan entry or feed"
+                reason = f"{what} {subject[:16]} is not what the chain says it is"
                 yield _Broken(reason, seq, subject, observation=False)
 
 

@@ -23,9 +23,10 @@ from spectra.ingest.gate import Policy, Rejected
 from spectra.ingest.output import open_output
 from spectra.ingest.parsers import Context, ParseError, parse
 from spectra.model.envelope import Counts, Payload, Problem, Receipt, canonical, sha256_hex
+from spectra.model.lifetimes import Lifetimes
 from spectra.model.observation import HostSeen, NameSeen, ScanFacts, Silent
 from spectra.model.records import KeyRecord
-from spectra.store import keys, observations
+from spectra.store import keys, ledger, observations
 from spectra.store.blobs import BlobStore
 from spectra.store.content import Known, NameCpe, no_cpe
 from spectra.store.database import Connection, Database
@@ -119,10 +120,11 @@ class Normaliser:
 
 
 class Written(NamedTuple):
-    """What `Ingest.write` wrote: counts, and the digest of the log's rows."""
+    """What `Ingest.write` wrote: counts, the digest of the log's rows, and how many endpoints it made fresh."""
 
     counts: Counts
     digest: str
+    fresh: int
     remember: Callable[[], None]
 
 
@@ -140,7 +142,9 @@ class Ingest:
         clock: Callable[[], datetime],
         facts: Source | None = None,
         cpe: NameCpe = no_cpe,
+        lifetimes: Lifetimes | None = None,
     ) -> None:
+        self._lifetimes = lifetimes
         self._facts = facts or NoFacts()
         self._cpe = cpe
         self.database = database
@@ -201,10 +205,13 @@ class Ingest:
 
         `alone` as `once_more_on_conflict` says.
         """
-        writer = GraphWriter(self.database, connection, self._known, seq, alone=alone, cpe=self._cpe)
+        writer = GraphWriter(
+            self.database, connection, self._known, seq, alone=alone, cpe=self._cpe, lifetimes=self._lifetimes
+        )
         for asset in assets:
             writer.add(asset)
-        return Written(*writer.finish(), writer.remember)
+        counts, digest = writer.finish()
+        return Written(counts, digest, writer.fresh, writer.remember)
 
     def close(self) -> None:
         """Wait for blobs on their way to disk."""
@@ -226,9 +233,10 @@ class Ingest:
             )
             observations.settle(connection, seq, outcome)
             blob.result()
+            ledger.count(connection, seq, written.fresh)
             entries = [
                 _accepted_entry(accepted, trust),
-                settled_entry(accepted.observation_id, outcome, written.digest, verified.received),
+                settled_entry(accepted.observation_id, outcome, written.digest, verified.received, written.fresh),
             ]
             return (_receipt(accepted, outcome), written), entries
 
@@ -281,9 +289,12 @@ def failed(error: SpectraError) -> Outcome:
     return Outcome("failed", counts=Counts(problems=1), problems=(problem,), error=f"{error.reason}: {error}")
 
 
-def settled_entry(observation_id: str, outcome: Outcome, digest: str, at: datetime) -> Entry:
-    """What provenance keeps of the content: everything that `observations.settle` writes, and the log's digest."""
-    detail = {
+def settled_entry(observation_id: str, outcome: Outcome, digest: str, at: datetime, fresh: int = 0) -> Entry:
+    """What provenance keeps of the content: everything that `observations.settle` writes, the log's digest, and what
+    the ledger counts, if anything.
+    """
+    counted = {"fresh": fresh} if fresh else {}
+    detail = counted | {
         "observation_id": observation_id,
         "status": outcome.status,
         "format": outcome.format,

@@ -18,7 +18,7 @@ Hand = Literal["pro", "free", "auto"]
 Why = Literal["admin", "everyone", "granted", "withheld", "own", "earned", "not_earned"]
 
 OUTSIDE: Final = frozenset({"contributor", "module"})
-"""Roles of who submits from outside. Whoever has another role was let in by an admin and is of the node's own people."""
+"""Roles of who submits from outside. Whoever has another one is of the node's own people: an admin gave it to them."""
 
 
 class Policy(NamedTuple):
@@ -48,6 +48,14 @@ class Given(NamedTuple):
     def in_force(self, now: datetime) -> Hand:
         """What holds at `now`."""
         return "auto" if self.until is not None and self.until <= now else self.hand
+
+
+class Member(NamedTuple):
+    """An account, as far as its tier depends on it."""
+
+    name: str
+    role: str
+    given: Given = Given()
 
 
 class Day(NamedTuple):
@@ -97,23 +105,21 @@ class Leaderboard(msgspec.Struct, frozen=True):
     next_cursor: str = ""
 
 
-def decided(role: str, given: Given, policy: Policy, now: datetime) -> tuple[Tier, Why] | None:
+def decided(member: Member, policy: Policy, now: datetime) -> tuple[Tier, Why] | None:
     """Tier and reason where they do not depend on what was contributed, else None."""
-    if role == "admin":
+    if member.role == "admin":
         return "pro", "admin"
     if policy.mode == "everyone":
         return "pro", "everyone"
-    hand = given.in_force(now)
+    hand = member.given.in_force(now)
     if hand != "auto":
         return hand, "granted" if hand == "pro" else "withheld"
-    if policy.mode == "own" and role not in OUTSIDE:
+    if policy.mode == "own" and member.role not in OUTSIDE:
         return "pro", "own"
     return None
 
 
-def standing(
-    account: str, role: str, given: Given, days: Iterable[Day], policy: Policy, now: datetime
-) -> Standing:
+def standing(member: Member, days: Iterable[Day], policy: Policy, now: datetime) -> Standing:
     """Where the account stands that contributed this (any order, at most one entry a day)."""
     today = now.astimezone(UTC).date()
     known = list(days)
@@ -121,11 +127,13 @@ def standing(
     recent = {day: count for day, count in counted.items() if day >= policy.first_day(today)}
     window = sum(recent.values())
     earned = window >= policy.threshold
-    tier, why = decided(role, given, policy, now) or (("pro", "earned") if earned else ("free", "not_earned"))
-    until = given.until if why in ("granted", "withheld") else lapses(recent, policy) if why == "earned" else None
+    tier, why = decided(member, policy, now) or (("pro", "earned") if earned else ("free", "not_earned"))
+    until = (
+        member.given.until if why in ("granted", "withheld") else lapses(recent, policy) if why == "earned" else None
+    )
     return Standing(
-        account=account,
-        role=role,
+        account=member.name,
+        role=member.role,
         tier=tier,
         why=why,
         until=until,
@@ -136,7 +144,7 @@ def standing(
         threshold=policy.threshold,
         window_days=policy.window_days,
         daily_cap=policy.daily_cap,
-        listed=given.listed,
+        listed=member.given.listed,
     )
 
 

@@ -61,8 +61,9 @@ def observations(database: Database, ids: Sequence[str]) -> dict[str, Stored]:
         rows = connection.execute(
             """SELECT o.seq, encode(o.observation_id, 'hex'), o.header, o.contributor, o.keyid, o.signature, o.received,
                       o.trust, encode(o.output_sha256, 'hex'), o.blob_sha256, o.status, o.format, o.facts, o.counts,
-                      o.problems, o.error, k.public_key, o.nonce, o.scan_id, o.scan_type, o.workflow_id
-               FROM observation o JOIN key k ON k.keyid = o.keyid WHERE o.observation_id = ANY(%s)""",
+                      o.problems, o.error, k.public_key, o.nonce, o.scan_id, o.scan_type, o.workflow_id, l.fresh
+               FROM observation o JOIN key k ON k.keyid = o.keyid LEFT JOIN ledger l ON l.observation = o.seq
+               WHERE o.observation_id = ANY(%s)""",
             [[bytes.fromhex(i) for i in ids if _HEX.fullmatch(i)]],
         ).fetchall()
     return {row[1]: _stored(row) for row in rows}
@@ -70,7 +71,7 @@ def observations(database: Database, ids: Sequence[str]) -> dict[str, Stored]:
 
 def _stored(row: tuple[Any, ...]) -> Stored:
     seq, observation_id, header, contributor, keyid, signature, received, trust, output, blob, *others = row
-    status, form, facts, counts, problems, error, public_key, nonce, scan_id, scan_type, workflow = others
+    status, form, facts, counts, problems, error, public_key, nonce, scan_id, scan_type, workflow, fresh = others
     copies = (nonce, scan_id, scan_type, contributor, output)
     accepted: dict[str, Any] = {
         "observation_id": observation_id,
@@ -93,6 +94,7 @@ def _stored(row: tuple[Any, ...]) -> Stored:
         "problems": sha256_hex(canonical(problems)),
         "error": error,
     }
+    outcome |= {"fresh": fresh} if fresh else {}
     return Stored(seq, plain(accepted), plain(outcome), header, blob, public_key, signature)
 
 

@@ -21,10 +21,12 @@ import msgspec
 
 from spectra.model.envelope import Counts
 from spectra.model.facts import HostFacts
+from spectra.model.lifetimes import Lifetimes
 from spectra.model.observation import EndpointSeen, Evidence, HostSeen, NameSeen, Silent, Swept
 from spectra.store import history
 from spectra.store.content import Content, Known, NameCpe, no_cpe
-from spectra.store.database import Connection, Database
+from spectra.store.database import Connection, Database, one
+from spectra.store.freshness import Freshness
 from spectra.store.rows import (
     Digest,
     EndpointRow,
@@ -82,7 +84,7 @@ FROM json_to_recordset(%s::json) AS r (ip inet, seen_at timestamptz, rest text, 
 
 _LOOKS = """
 json_to_recordset(%s::json) AS r (ip inet, port int4, protocol int2, state "char", at timestamptz,
-  service uuid, certificate uuid, banner uuid, place uuid)"""
+  service uuid, certificate uuid, banner uuid, place uuid, life int4)"""
 
 # How far this observation is trusted, and by whom it is: the same for all its looks.
 _TRUST = "%s::real AS trust, %s::text AS sole, %s::bool AS untrusted"
@@ -98,20 +100,21 @@ UPDATE endpoint e SET place = h.place FROM host h
 WHERE h.ip = e.ip AND e.ip = ANY(%s::inet[]) AND e.place IS DISTINCT FROM h.place"""
 
 # One step of timeline.step for endpoints of known hosts: `stepped` pairs each stored version with what it becomes.
+# Answers how many became fresh (store/freshness.py).
 _STEP_ENDPOINTS = f"""
 WITH said_by AS (SELECT {_TRUST}, %s::text AS by, %s::interval AS hold),
 look AS MATERIALIZED (SELECT * FROM {_LOOKS}),
 swept AS MATERIALIZED (
   SELECT * FROM json_to_recordset(%s::json) AS r (ip inet, at timestamptz, rest "char") WHERE rest IS NOT NULL),
 said AS (
-  SELECT ip, port, protocol, state, at, service, certificate, banner FROM look
+  SELECT ip, port, protocol, state, at, service, certificate, banner, life FROM look
   UNION ALL
-  SELECT e.ip, e.port, e.protocol, s.rest, s.at, NULL, NULL, NULL
+  SELECT e.ip, e.port, e.protocol, s.rest, s.at, NULL, NULL, NULL, NULL
   FROM swept s JOIN endpoint e ON e.ip = s.ip
   WHERE (e.protocol::int4 << 16 | e.port) <@ %s::int4multirange
     AND NOT EXISTS (SELECT FROM look l WHERE (l.ip, l.port, l.protocol) = (e.ip, e.port, e.protocol))),
 stepped AS MATERIALIZED (
-  SELECT e.ip, e.port, e.protocol, s.at, s.state AS new_state, s.banner AS new_banner,
+  SELECT e.ip, e.port, e.protocol, s.at, s.state AS new_state, s.banner AS new_banner, s.life, e.last_seen,
          e.state, e.service, e.certificate, e.banner, e.since, e.confirmed, e.trust, e.sole, e.doubt,
          CASE WHEN s.state = 'o' AND e.state = 'o' THEN coalesce(s.service, e.service) ELSE s.service END
            AS new_service,
@@ -144,14 +147,20 @@ updated AS (
     sole = CASE WHEN j.fresh OR j.sole = b.sole THEN b.sole ELSE '' END,
     doubt = '',
     untrusted = e.untrusted OR b.untrusted
-  FROM judged j, said_by b WHERE (e.ip, e.port, e.protocol) = (j.ip, j.port, j.protocol) AND NOT j.held)
-INSERT INTO endpoint (ip, port, protocol, state, service, certificate, banner, since, confirmed, first_seen, last_seen,
-  place, trust, sole, untrusted)
-SELECT ip, port, protocol, state, service, certificate, banner, at, at, at, at,
-  (SELECT h.place FROM host h WHERE h.ip = l.ip), b.trust, b.sole, b.untrusted
-FROM look l, said_by b
-WHERE state = 'o'
-  AND NOT EXISTS (SELECT FROM endpoint e WHERE (e.ip, e.port, e.protocol) = (l.ip, l.port, l.protocol))"""
+  FROM judged j, said_by b WHERE (e.ip, e.port, e.protocol) = (j.ip, j.port, j.protocol) AND NOT j.held),
+unknown AS MATERIALIZED (
+  SELECT * FROM look l WHERE state = 'o'
+    AND NOT EXISTS (SELECT FROM endpoint e WHERE (e.ip, e.port, e.protocol) = (l.ip, l.port, l.protocol))),
+added AS (
+  INSERT INTO endpoint (ip, port, protocol, state, service, certificate, banner, since, confirmed, first_seen,
+    last_seen, place, trust, sole, untrusted)
+  SELECT ip, port, protocol, state, service, certificate, banner, at, at, at, at,
+    (SELECT h.place FROM host h WHERE h.ip = u.ip), b.trust, b.sole, b.untrusted
+  FROM unknown u, said_by b)
+SELECT (SELECT count(*) FROM unknown, said_by b WHERE life > 0 AND NOT b.untrusted)
+  + (SELECT count(*) FROM judged j, said_by b WHERE j.life > 0 AND NOT j.held
+       AND j.at - j.last_seen >= make_interval(secs => j.life)
+       AND (NOT b.untrusted OR NOT j.fresh AND j.sole <> b.sole))"""
 
 _HOSTNAMES = """
 INSERT INTO hostname AS h (ip, name, kind, first_seen, last_seen)
@@ -215,14 +224,20 @@ class GraphWriter:
         *,
         alone: bool = False,
         cpe: NameCpe = no_cpe,
+        lifetimes: Lifetimes | None = None,
     ) -> None:
         lock = "pg_advisory_xact_lock" if alone else "pg_advisory_xact_lock_shared"
         connection.execute(f"SELECT {lock}(%s)", [LOCK])
         self._database = database
         self._connection = connection
         self._observation = observation
-        row = connection.execute("SELECT trust, contributor FROM observation WHERE seq = %s", [observation]).fetchone()
-        self._trust, self._by = row or (1.0, "")
+        row = connection.execute(
+            "SELECT trust, contributor, received FROM observation WHERE seq = %s", [observation]
+        ).fetchone()
+        self._trust, self._by, received = row or (1.0, "", None)
+        self._freshness = Freshness(lifetimes, received)
+        self.fresh = 0
+        """How many endpoints became fresh so far."""
         untrusted = self._trust < TRUSTED
         self._said_by = (self._trust, self._by if untrusted else "", untrusted)
         self._content = Content(known, cpe)
@@ -303,7 +318,8 @@ class GraphWriter:
         self._hosts[ip] = HostRow(
             ip, at, host.os, host.mac, host.vendor if host.mac else "", rest, place, facts and facts.feeds
         )
-        rows = self._endpoints[ip] = [self._endpoint(ip, at, e, place) for e in host.endpoints]
+        age_s = self._freshness.age_s(at)
+        rows = self._endpoints[ip] = [self._endpoint(ip, at, e, place, age_s) for e in host.endpoints]
         if len(rows) > 1 and len({(r.port, r.protocol) for r in rows}) < len(rows):
             rows = self._endpoints[ip] = _distinct(rows)
         row = SightingRow(
@@ -325,7 +341,7 @@ class GraphWriter:
         self._n_endpoints += len(rows)
         self._rows += len(rows)
 
-    def _endpoint(self, ip: str, at: datetime, seen: EndpointSeen, place: str | None) -> EndpointRow:
+    def _endpoint(self, ip: str, at: datetime, seen: EndpointSeen, place: str | None, age_s: float) -> EndpointRow:
         content = self._content
         return EndpointRow(
             ip,
@@ -337,6 +353,7 @@ class GraphWriter:
             content.certificate(seen.certificate) if seen.certificate else None,
             content.banner(seen.banner) if seen.banner else None,
             place,
+            self._freshness.life(seen.service.name if seen.service else "", age_s) if seen.state == "open" else 0,
         )
 
     def _extra(self, host: HostSeen) -> str:
@@ -398,13 +415,12 @@ class GraphWriter:
         opened = [e for ip in new for e in self._endpoints[ip] if e.state == OPEN]
         if opened:
             self._connection.execute(_NEW_ENDPOINTS, [*self._said_by, encode(opened).decode()])
+            self.fresh += 0 if self._said_by[2] else sum(e.life > 0 for e in opened)
         if newer:
             looks = [e for ip in newer for e in self._endpoints[ip]]
             hosts = [self._hosts[ip] for ip in newer if self._hosts[ip].rest]
-            self._connection.execute(
-                _STEP_ENDPOINTS,
-                [*self._said_by, self._by, HOLD, encode(looks).decode(), encode(hosts).decode(), self._multirange()],
-            )
+            words = [*self._said_by, self._by, HOLD, encode(looks).decode(), encode(hosts).decode()]
+            self.fresh += one(self._connection.execute(_STEP_ENDPOINTS, [*words, self._multirange()]))[0]
         if late:
             self._note_swept()  # the log is read back: what this observation swept has to be in it
             looks = [e for ip in late for e in self._endpoints[ip]]

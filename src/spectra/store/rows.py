@@ -38,7 +38,7 @@ class HostRow(msgspec.Struct, omit_defaults=True):
 
 
 class EndpointRow(msgspec.Struct, omit_defaults=True):
-    """One endpoint of a batch; ids are 32 hex digits."""
+    """One endpoint of a batch; ids are 32 hex digits. `life`: seconds it stays fresh, 0 if this does not make it so."""
 
     ip: str
     port: int
@@ -49,6 +49,7 @@ class EndpointRow(msgspec.Struct, omit_defaults=True):
     certificate: str | None = None
     banner: str | None = None
     place: str | None = None
+    life: int = 0
 
 
 class HostnameRow(msgspec.Struct):

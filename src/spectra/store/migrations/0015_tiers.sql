@@ -10,7 +10,7 @@ CREATE TABLE tier (
 );
 
 CREATE TABLE ledger (
-    observation bigint PRIMARY KEY REFERENCES observation,
+    observation bigint PRIMARY KEY,
     fresh       int4 NOT NULL CHECK (fresh > 0)
 );
 
