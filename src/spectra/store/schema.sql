@@ -546,27 +546,33 @@ CREATE INDEX vuln_kev ON vuln (kev) WHERE kev IS NOT NULL;
 CREATE INDEX vuln_published ON vuln (published);
 CREATE INDEX vuln_changed ON vuln (changed);
 
--- `details` is JSON of model/vulns.py Vuln without what has a column.
+-- `details` is JSON of what else model/vulns.py Vuln holds; its configurations are in the record of the source `configured`.
 CREATE TABLE vuln_text (
     num         int4 PRIMARY KEY REFERENCES vuln ON DELETE CASCADE,
     title       text NOT NULL,
     description text NOT NULL,
     details     text NOT NULL,
+    weaknesses  text[] NOT NULL DEFAULT '{}', -- CWE ids
     words       tsvector NOT NULL GENERATED ALWAYS AS (
                   setweight(to_tsvector('english', title), 'A') || to_tsvector('english', description)) STORED
 );
 CREATE INDEX vuln_text_words ON vuln_text USING gin (words);
+CREATE INDEX vuln_text_weaknesses ON vuln_text USING gin (weaknesses);
 
--- What each source says, as it came: `body` is packed model/vulns.py VulnRecord, `digest` its SHA-256.
+-- What each source says, as it came: `body` is packed (store/packing.py) model/vulns.py VulnRecord, `digest` the SHA-256
+-- of that in MessagePack. `configured` says whether it tells what is affected, `scored` whether it has a CVSS score.
 CREATE TABLE vuln_record (
-    num      int4 NOT NULL REFERENCES vuln ON DELETE CASCADE,
-    source   text NOT NULL,
-    digest   bytea NOT NULL,
-    modified timestamptz,
-    taken    timestamptz NOT NULL,
-    body     bytea NOT NULL,
+    num        int4 NOT NULL REFERENCES vuln ON DELETE CASCADE,
+    source     text NOT NULL,
+    digest     bytea NOT NULL,
+    modified   timestamptz,
+    taken      timestamptz NOT NULL,
+    configured boolean NOT NULL,
+    scored     boolean NOT NULL,
+    body       bytea STORAGE EXTERNAL NOT NULL,
     PRIMARY KEY (num, source)
 );
+CREATE INDEX vuln_record_source ON vuln_record (source, num) INCLUDE (configured, scored);
 
 -- Products by the names that feeds use; `word` is the name as intel/correlate looks it up, `family` the id of the one
 -- product that stands for all names of the same software.
@@ -583,11 +589,11 @@ CREATE TABLE product (
 CREATE INDEX product_word ON product (word);
 CREATE INDEX product_family ON product (family);
 
--- What each CVE says of each product: packed model/vulns.py Rule.configurations.
+-- What each CVE says of each product: packed (store/packing.py) model/vulns.py Rule.configurations.
 CREATE TABLE vuln_rule (
     product int4 NOT NULL REFERENCES product,
     num     int4 NOT NULL REFERENCES vuln ON DELETE CASCADE,
-    body    bytea NOT NULL,
+    body    bytea STORAGE EXTERNAL NOT NULL,
     PRIMARY KEY (product, num)
 );
 CREATE INDEX vuln_rule_num ON vuln_rule (num);
@@ -606,7 +612,8 @@ CREATE TABLE epss (
 );
 
 -- The feeds of weaknesses: one row a feed. `since` is the newest change that was taken, for those that tell changes;
--- `running` the workflow that is at it.
+-- `running` the workflow that is at it, `lease` until when one coordinator has it to itself to begin one. `problems` is
+-- JSON of the records that could not be read: how many, and the first of them.
 CREATE TABLE vuln_source (
     name     text PRIMARY KEY,
     kind     text NOT NULL,
@@ -616,6 +623,7 @@ CREATE TABLE vuln_source (
     sha256   bytea,
     size     int8 NOT NULL DEFAULT 0,
     records  int8 NOT NULL DEFAULT 0,
+    problems text NOT NULL DEFAULT '{}',
     updated  timestamptz,
     taken_by text NOT NULL DEFAULT '',
     checked  timestamptz NOT NULL,
@@ -623,7 +631,8 @@ CREATE TABLE vuln_source (
     etag     text NOT NULL DEFAULT '',
     modified text NOT NULL DEFAULT '',
     since    timestamptz,
-    running  text NOT NULL DEFAULT ''
+    running  text NOT NULL DEFAULT '',
+    lease    timestamptz
 );
 
 -- What services are, and which weaknesses they have --------------------------------------------------------------------

@@ -32,20 +32,25 @@ CREATE TABLE vuln_text (
     title       text NOT NULL,
     description text NOT NULL,
     details     text NOT NULL,
+    weaknesses  text[] NOT NULL DEFAULT '{}', -- CWE ids
     words       tsvector NOT NULL GENERATED ALWAYS AS (
                   setweight(to_tsvector('english', title), 'A') || to_tsvector('english', description)) STORED
 );
 CREATE INDEX vuln_text_words ON vuln_text USING gin (words);
+CREATE INDEX vuln_text_weaknesses ON vuln_text USING gin (weaknesses);
 
 CREATE TABLE vuln_record (
-    num      int4 NOT NULL REFERENCES vuln ON DELETE CASCADE,
-    source   text NOT NULL,
-    digest   bytea NOT NULL,
-    modified timestamptz,
-    taken    timestamptz NOT NULL,
-    body     bytea NOT NULL,
+    num        int4 NOT NULL REFERENCES vuln ON DELETE CASCADE,
+    source     text NOT NULL,
+    digest     bytea NOT NULL,
+    modified   timestamptz,
+    taken      timestamptz NOT NULL,
+    configured boolean NOT NULL,
+    scored     boolean NOT NULL,
+    body       bytea STORAGE EXTERNAL NOT NULL,
     PRIMARY KEY (num, source)
 );
+CREATE INDEX vuln_record_source ON vuln_record (source, num) INCLUDE (configured, scored);
 
 CREATE TABLE product (
     id      int4 GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -63,7 +68,7 @@ CREATE INDEX product_family ON product (family);
 CREATE TABLE vuln_rule (
     product int4 NOT NULL REFERENCES product,
     num     int4 NOT NULL REFERENCES vuln ON DELETE CASCADE,
-    body    bytea NOT NULL,
+    body    bytea STORAGE EXTERNAL NOT NULL,
     PRIMARY KEY (product, num)
 );
 CREATE INDEX vuln_rule_num ON vuln_rule (num);
@@ -89,6 +94,7 @@ CREATE TABLE vuln_source (
     sha256   bytea,
     size     int8 NOT NULL DEFAULT 0,
     records  int8 NOT NULL DEFAULT 0,
+    problems text NOT NULL DEFAULT '{}',
     updated  timestamptz,
     taken_by text NOT NULL DEFAULT '',
     checked  timestamptz NOT NULL,
@@ -96,5 +102,6 @@ CREATE TABLE vuln_source (
     etag     text NOT NULL DEFAULT '',
     modified text NOT NULL DEFAULT '',
     since    timestamptz,
-    running  text NOT NULL DEFAULT ''
+    running  text NOT NULL DEFAULT '',
+    lease    timestamptz
 );
