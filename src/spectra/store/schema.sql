@@ -688,6 +688,7 @@ CREATE TABLE affected (
 CREATE UNIQUE INDEX affected_open ON affected (software, vuln) WHERE until IS NULL;
 CREATE INDEX affected_vuln ON affected (vuln, software) WHERE until IS NULL;
 CREATE INDEX affected_past ON affected (software, vuln) WHERE until IS NOT NULL;
+CREATE INDEX affected_past_vuln ON affected (vuln) WHERE until IS NOT NULL;
 CREATE INDEX affected_since ON affected (since);
 CREATE INDEX affected_until ON affected (until) WHERE until IS NOT NULL;
 
@@ -698,7 +699,7 @@ FROM affected a JOIN reason r ON r.id = a.reason;
 
 -- CVEs whose rules changed and that services were not held against since.
 CREATE TABLE vuln_news (
-    num int4 PRIMARY KEY REFERENCES vuln ON DELETE CASCADE,
+    num int4 PRIMARY KEY,
     at  timestamptz NOT NULL
 );
 
@@ -736,6 +737,40 @@ CREATE TABLE triage (
 );
 CREATE INDEX triage_cve ON triage (cve) WHERE removed IS NULL;
 CREATE INDEX triage_ip ON triage (ip) WHERE removed IS NULL AND ip IS NOT NULL;
+
+-- Vectors of what is said of weaknesses --------------------------------------------------------------------------------
+
+-- What makes vectors of texts (intel/embed, or a service). At most one is `ready` and answers, at most one is `filling` to
+-- take its place. `place` is the host of a service, `blob` the SHA-256 of what was learned from `texts` texts; all changes
+-- of weaknesses until `seen` are in its vectors. `done` of `total` texts have one.
+CREATE TABLE embedder (
+    id      int4 GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    kind    text NOT NULL CHECK (kind IN ('hashed', 'learned', 'service')),
+    model   text NOT NULL,
+    place   text NOT NULL DEFAULT '',
+    dims    int4 NOT NULL CHECK (dims BETWEEN 1 AND 4000),
+    blob    bytea,
+    texts   int4 NOT NULL DEFAULT 0,
+    state   text NOT NULL CHECK (state IN ('filling', 'ready', 'retired')),
+    total   int4 NOT NULL DEFAULT 0,
+    done    int4 NOT NULL DEFAULT 0,
+    indexed boolean NOT NULL DEFAULT false, -- whether there is an index `vuln_vector_ID` (store/vectors.py)
+    seen    timestamptz,
+    created timestamptz NOT NULL,
+    ready   timestamptz
+);
+CREATE UNIQUE INDEX embedder_filling ON embedder ((true)) WHERE state = 'filling';
+CREATE UNIQUE INDEX embedder_ready ON embedder ((true)) WHERE state = 'ready';
+
+-- `digest` is that of the text (intel/embed/texts.py). Each embedder that has many vectors has an HNSW index of its own,
+-- made when it is filled and dropped with its vectors.
+CREATE TABLE vuln_vector (
+    embedder  int4 NOT NULL REFERENCES embedder,
+    num       int4 NOT NULL REFERENCES vuln ON DELETE CASCADE,
+    digest    bytea NOT NULL,
+    embedding halfvec STORAGE EXTERNAL NOT NULL,
+    PRIMARY KEY (num, embedder)
+);
 
 -- Tallies: how many open endpoints and hosts there are, kept with the data (store/tallies.py) -------------------------
 
