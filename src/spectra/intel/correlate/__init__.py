@@ -4,3 +4,28 @@
 hold, `sentence` why, in words. `families` says which products are one software under several names. `MATCHER` changes
 whenever any of them decides otherwise than before, so that stored findings are made anew.
 """
+
+from typing import Final
+
+from spectra.intel.correlate.families import families
+from spectra.intel.correlate.identify import identify, products_of
+from spectra.intel.correlate.match import match
+from spectra.intel.correlate.names import Known, Names, NoNames, word
+from spectra.intel.correlate.reasons import sentence
+from spectra.intel.correlate.rules import rules_of
+
+MATCHER: Final = 1
+
+__all__ = [
+    "MATCHER",
+    "Known",
+    "Names",
+    "NoNames",
+    "families",
+    "identify",
+    "match",
+    "products_of",
+    "rules_of",
+    "sentence",
+    "word",
+]

@@ -1,0 +1,216 @@
+"""Products that are one software under several names: sold, renamed, or never agreed upon.
+
+Two sources, neither enough alone. What is known (`_KNOWN`) is a small table of products that changed hands or names.
+What is learned comes from the names themselves: a vendor called like its product (`nginx:nginx`, `squid:squid`,
+`proftpd_project:proftpd`) is what the NVD writes for a project before it finds out who makes it; it is the same
+software as that of the one maker whose product of that name most CVEs are about. Lines that share a name are one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from spectra.intel.correlate.names import word
+from spectra.model.vulns import Product
+
+_TEXT: Final = r"""
+apache:http_server apache:apache_http_server apache:apache apache:httpd
+f5:nginx nginx:nginx igor_sysoev:nginx
+openbsd:openssh openssh:openssh
+microsoft:internet_information_services microsoft:internet_information_server microsoft:iis
+apache:tomcat apache:jakarta_tomcat apache_software_foundation:tomcat
+eclipse:jetty mortbay:jetty mortbay_jetty:jetty jetty:jetty jetty:jetty_http_server
+squid-cache:squid squid:squid squid:squid_web_proxy squid:squid_web_proxy_cache
+squid-cache:squid national_science_foundation:squid_web_proxy_cache
+oracle:mysql mysql:mysql sun:mysql oracle:mysql_server
+mariadb:mariadb mariadb:mariadb_server
+redis:redis redislabs:redis
+vmware:spring_framework pivotal_software:spring_framework springsource:spring_framework pivotal:spring_framework
+vmware:spring_framework vmware:springsource_spring_framework
+vmware:spring_boot pivotal_software:spring_boot
+vmware:spring_security pivotal_software:spring_security vmware:springsource_spring_security
+vmware:rabbitmq pivotal_software:rabbitmq pivotal:rabbitmq
+electronjs:electron atom:electron electron:electron
+proftpd:proftpd proftpd_project:proftpd
+x.org:xorg-server x.org:x_server x:x_server x:x.org-xserver x.org:x.org-xserver x.org:xserver xfree86:xfree86
+x.org:xorg-server xfree86_project:xfree86 xfree86_project:x11r6 x.org:x.org x.org:x11 x:x11 x:x.org_x11
+dropbear_ssh_project:dropbear_ssh matt_johnston:dropbear_ssh_server dropbear_ssh:dropbear_ssh
+dropbear_ssh_project:dropbear_ssh dropbear:dropbear_ssh_server
+isc:bind isc:bind_9
+isc:dhcp isc:dhcpd isc:dhcp_server
+exim:exim university_of_cambridge:exim
+vsftpd_project:vsftpd beasts:vsftpd vsftpd:vsftpd
+postfix:postfix wietse_venema:postfix
+sendmail:sendmail eric_allman:sendmail proofpoint:sendmail
+haxx:curl curl:curl daniel_stenberg:curl curl_project:curl
+haxx:libcurl curl:libcurl libcurl:libcurl
+elastic:elasticsearch elasticsearch:elasticsearch elasticsearch:elasticsearch_server
+elastic:kibana elasticsearch:kibana elasticsearch:kibana_server
+elastic:logstash elasticsearch:logstash
+digium:asterisk asterisk:asterisk sangoma:asterisk digium:certified_asterisk
+nlnetlabs:unbound unbound:unbound
+nlnetlabs:nsd nlnet_labs:nsd
+memcached:memcached memcachedb:memcached
+varnish_cache_project:varnish_cache varnish-software:varnish_cache varnish-cache:varnish_cache varnish-cache:varnish
+varnish_cache_project:varnish_cache varnish.projects.linpro:varnish varnish-software:varnish
+busybox:busybox rob_landley:busybox
+apple:cups easy_software_products:cups cups:cups
+jenkins:jenkins cloudbees:jenkins jenkins-ci:jenkins
+wireshark:wireshark ethereal_group:ethereal ethereal:ethereal
+oracle:weblogic_server bea:weblogic_server bea_systems:weblogic_server oracle:weblogic_portal
+adobe:coldfusion macromedia:coldfusion allaire:coldfusion
+uvnc:ultravnc ultravnc:ultravnc ultravnc:repeater
+realvnc:realvnc vnc:realvnc realvnc:vnc
+matomo:matomo piwik:piwik
+openstack:glance openstack:image_registry_and_delivery_service_\(glance\)
+openstack:nova openstack:compute_\(nova\) openstack:compute
+openstack:keystone openstack:identity_\(keystone\)
+openstack:swift openstack:object_storage_\(swift\)
+openstack:neutron openstack:networking_\(neutron\)
+openstack:cinder openstack:block_storage_\(cinder\)
+openstack:horizon openstack:dashboard_\(horizon\)
+dovecot:dovecot timo_sirainen:dovecot open-xchange:dovecot dovecot:imap_server
+php:php php_group:php
+lighttpd:lighttpd jan_kneschke:lighttpd
+pureftpd:pure-ftpd pure-ftpd:pure-ftpd
+cyrus:imap cyrusimap:cyrus_imap cmu:cyrus_imap_server carnegie_mellon_university:cyrus_imap_server cyrus:cyrus-imapd
+openldap:openldap openldap_project:openldap
+samba:samba samba_project:samba
+samba:rsync rsync_project:rsync andrew_tridgell:rsync rsync:rsync
+ntp:ntp ntp:ntpd
+tuxfamily:chrony chrony:chrony chrony_project:chrony
+eclipse:mosquitto mosquitto:mosquitto eclipse:mosquitto_mqtt
+prosody:prosody prosody:prosody_im
+openvpn:openvpn openvpn:openvpn_community
+strongswan:strongswan strongswan:strong_swan
+libreswan:libreswan libreswan_project:libreswan
+zimbra:collaboration synacor:zimbra_collaboration_suite zimbra:zimbra_collaboration_suite zimbra:collaboration_suite
+zimbra:collaboration synacor:zimbra_collaboration
+litespeedtech:litespeed_web_server litespeed_technologies:litespeed_web_server litespeedtech:openlitespeed
+acme:thttpd acme_labs:thttpd thttpd:thttpd sourceforge:thttpd
+acme:mini_httpd acme_labs:mini_httpd
+embedthis:goahead goahead_software:goahead_webserver goahead:goahead_webserver embedthis:goahead_webserver
+cesanta:mongoose mongoose:mongoose cesanta:mongoose_embedded_web_server_library valenok:mongoose
+allegrosoft:rompager allegro_software:rompager
+filezilla-project:filezilla_server filezilla:filezilla_server
+solarwinds:serv-u serv-u:serv-u rhinosoft:serv-u_file_server solarwinds:serv-u_file_server
+solarwinds:serv-u solarwinds:serv-u_ftp_server serv-u:serv-u_ftp_server
+altn:mdaemon alt-n:mdaemon mdaemon:mdaemon
+postgresql:postgresql postgresql_global_development_group:postgresql
+h2database:h2 h2:h2
+gitea:gitea go-gitea:gitea
+lfprojects:mlflow mlflow:mlflow
+hashicorp:vault hashicorp:vault_enterprise
+traefik:traefik containous:traefik
+envoyproxy:envoy envoyproxy_project:envoy
+kubernetes:kubernetes google:kubernetes
+etcd:etcd redhat:etcd coreos:etcd etcd-io:etcd
+docker:docker docker:engine mobyproject:moby
+phpmyadmin:phpmyadmin phpmyadmin_project:phpmyadmin
+openssl:openssl openssl_project:openssl
+gnu:gnutls gnutls:gnutls
+libssh:libssh libssh_project:libssh
+libssh2:libssh2 libssh2_project:libssh2
+net-snmp:net-snmp net-snmp_project:net-snmp sourceforge:net-snmp
+cisco:adaptive_security_appliance_software cisco:adaptive_security_appliance
+pulsesecure:pulse_connect_secure ivanti:connect_secure pulsesecure:connect_secure juniper:pulse_connect_secure
+citrix:netscaler_application_delivery_controller citrix:application_delivery_controller citrix:netscaler_adc
+fortinet:fortios fortinet:forti_os
+paloaltonetworks:pan-os palo_alto_networks:pan-os
+vmware:vcenter_server vmware:vcenter
+vmware:esxi vmware:vsphere_esxi
+"""
+
+
+def _known() -> list[list[tuple[str, str]]]:
+    return [
+        [(vendor, product) for vendor, _, product in (name.partition(":") for name in line.split())]
+        for line in _TEXT.split("\n")
+        if line
+    ]
+
+
+_KNOWN: Final = _known()
+_SUFFIX: Final = re.compile(r"(?:_?project|_group|_team|_foundation|[._-]?org)$")
+_JS: Final = re.compile(r"(?:[._-]?js)$")
+_LEAD: Final = 3  # times as many CVEs as any other maker: the one that is meant
+_SHORT: Final = 4  # letters; shorter names are shared by many
+
+
+def families(counts: Mapping[Product, int]) -> dict[Product, Product]:
+    """From each product that is another name of something to the one product that stands for all of them.
+
+    `counts` says how many CVEs are about each product that there is. Products that stand for themselves are left out.
+    """
+    groups = _Groups()
+    by_name: dict[tuple[str, str], list[Product]] = defaultdict(list)
+    spelled: dict[tuple[str, str], list[Product]] = defaultdict(list)
+    for product in counts:
+        spelled[product.vendor, product.product].append(product)
+        if product.part == "a":
+            by_name[product.part, word(_JS.sub("", product.product))].append(product)
+    for names in _KNOWN:
+        for part in ("a", "o"):
+            groups.unite(p for name in names for p in spelled.get(name, ()) if p.part == part)
+    for (_, name), products in by_name.items():
+        if len(name) >= _SHORT and len(products) > 1:
+            _unite_makers(groups, name, products, counts)
+    return groups.heads(counts)
+
+
+def _unite_makers(groups: _Groups, name: str, products: Iterable[Product], counts: Mapping[Product, int]) -> None:
+    """Of products of one name: those whose vendor is called like the product, and the maker they belong to."""
+    makers: dict[bool, list[Product]] = {True: [], False: []}
+    others: list[Product] = []
+    for product in products:
+        vendor = _SUFFIX.sub("", product.vendor)
+        script = bool(_JS.search(vendor) or _JS.search(product.product))
+        if word(_JS.sub("", vendor)) == name:
+            makers[script].append(product)  # libraries for JavaScript are not what they talk to
+        else:
+            others.append(product)
+    groups.unite(makers[True])
+    groups.unite(makers[False])
+    own = [p for p in makers[False] if not _SUFFIX.search(p.vendor)]
+    if not own or not others:
+        return
+    ranked = sorted(others, key=lambda p: counts[p], reverse=True)
+    first, second = counts[ranked[0]], counts[ranked[1]] if len(ranked) > 1 else 0
+    if first > sum(counts[p] for p in own) and first >= _LEAD * second:
+        groups.unite([*own, ranked[0]])
+
+
+class _Groups:
+    """Disjoint sets of products."""
+
+    def __init__(self) -> None:
+        self._parent: dict[Product, Product] = {}
+
+    def unite(self, products: Iterable[Product]) -> None:
+        """Make one set of the sets that `products` are in."""
+        first: Product | None = None
+        for product in products:
+            root = self._root(product)
+            if first is None:
+                first = root
+            elif root != first:
+                self._parent[root] = first
+
+    def _root(self, product: Product) -> Product:
+        while (above := self._parent.setdefault(product, product)) != product:
+            self._parent[product] = product = self._parent[above]
+        return product
+
+    def heads(self, counts: Mapping[Product, int]) -> dict[Product, Product]:
+        """Each member of a set to the one most CVEs are about, which itself is left out."""
+        members: dict[Product, list[Product]] = defaultdict(list)
+        for product in self._parent:
+            members[self._root(product)].append(product)
+        heads: dict[Product, Product] = {}
+        for group in members.values():
+            head = min(group, key=lambda p: (-counts.get(p, 0), p))
+            heads.update((p, head) for p in group if p != head)
+        return heads
