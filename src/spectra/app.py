@@ -37,6 +37,7 @@ from spectra.identity.tokens import LocalCredential
 from spectra.ingest.gate import Policy
 from spectra.intel.enrich.cpe import cpe23
 from spectra.model.lifetimes import Lifetimes
+from spectra.model.tiers import Policy as TierPolicy
 from spectra.settings import LimitsSettings, Settings
 from spectra.store import keys
 from spectra.store.blobs import BlobStore
@@ -138,6 +139,7 @@ def _services(
     settings: Settings, database: Database, server: PostgresServer | None, *, with_workflows: bool
 ) -> Generator[Services]:
     gate, buckets = settings.gate, Buckets(database)
+    lifetimes = Lifetimes(settings.freshness.services, settings.freshness.default_s)
     per_minute = settings.ingest_per_minute
     blobs = BlobStore.from_settings(settings.blobs, settings.data_dir)
     feeds = _feeds(settings, database, blobs)
@@ -155,6 +157,7 @@ def _services(
         clock=now,
         facts=feeds,
         cpe=cpe23,
+        lifetimes=lifetimes,
     )
     workflows = Workflows(ingest, Relocation(database, feeds, cpe23))
     with ExitStack() as stack:
@@ -183,7 +186,8 @@ def _services(
             issuer=Issuer(database, settings.auth, settings.data_dir, clock=now),
             database_kind="embedded" if server else "server",
             database_restarts=lambda: server.restarts if server else 0,
-            lifetimes=Lifetimes(settings.freshness.services, settings.freshness.default_s),
+            lifetimes=lifetimes,
+            tiers=TierPolicy(**settings.tiers.model_dump()),
             keeping=Keeping(settings.freshness.plan_days, settings.freshness.plans_per_account),
             limits=Limits(buckets, _rates(settings.limits)),
             networks=FeedNetworks(feeds.locator),

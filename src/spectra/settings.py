@@ -126,6 +126,21 @@ class FreshnessSettings(_Section):
     plans_per_account: int = Field(default=1000, ge=1, description="Plans kept of one account; the oldest makes room.")
 
 
+class TierSettings(_Section):
+    """Who is Pro, which vulnerability answers belong to. Admins always are, and whoever an admin makes Pro."""
+
+    mode: Literal["own", "earned", "everyone"] = Field(
+        default="own",
+        description="`own`: the accounts of this node's people, which is every role but contributor and module, and who"
+        " earns it; `earned`: only who earns it; `everyone`.",
+    )
+    threshold: int = Field(
+        default=1000, ge=1, description="Endpoints made fresh within the window that make an account Pro."
+    )
+    window_days: int = Field(default=30, ge=1, le=3650, description="How many days (UTC) count, today among them.")
+    daily_cap: int = Field(default=500, ge=0, description="Most that counts of one account's day; 0: no bound.")
+
+
 class FeedSettings(_Section):
     """The feeds that say where hosts are."""
 
@@ -215,6 +230,7 @@ class Settings(BaseSettings):
     gate: GateSettings = GateSettings()
     limits: LimitsSettings = LimitsSettings()
     freshness: FreshnessSettings = FreshnessSettings()
+    tiers: TierSettings = TierSettings()
     feeds: FeedSettings = FeedSettings()
     scan: ScanSettings = ScanSettings()
     auth: AuthSettings = AuthSettings()

@@ -16,7 +16,7 @@ from spectra.api.issuing import TOKEN_PATH, Issuer
 from spectra.identity import jwts
 from spectra.identity.keys import SigningKey
 from spectra.settings import AuthSettings
-from spectra.store import accounts, audit, token_keys
+from spectra.store import accounts, audit, tiers, token_keys
 from spectra.store.provenance import links
 from tests.api.node import Account, Node
 
@@ -103,9 +103,10 @@ def bearing(
 
 
 def on_record(node: Node) -> bool:
-    """Whether every account, role and token key is what the chain says. (Other tests tamper with this database.)"""
+    """Whether every account, role, tier and token key is what the chain says. (Other tests tamper with this database.)"""
     newest = {link.subject: link.detail() for link in links(node.services.database)}
-    rows = accounts.details(node.services.database) | token_keys.details(node.services.database)
+    rooms = (accounts, tiers, token_keys)
+    rows = {subject: told for room in rooms for subject, told in room.details(node.services.database).items()}
     return all(newest.get(subject) == audit.plain(detail) for subject, detail in rows.items())
 
 

@@ -42,6 +42,9 @@ PLAIN = (
     "block",
     "do_not_scan",
     "do_not_scan_request",
+    "tier",
+    "ledger",
+    "ledger_day",
 )
 DEEP = (
     "service",
@@ -87,6 +90,7 @@ OTHER: dict[str, str] = {
     "smallint": "{0} + 1",
     "real": "{0} / 2",
     "boolean": "NOT {0}",
+    "date": "{0} + 1",
     "uuid": "'00000000-0000-0000-0000-000000000001'",
     "inet": "{0} + 64",
     "cidr": "set_masklen({0}, masklen({0}) - 1)::cidr",
@@ -99,6 +103,7 @@ OTHER: dict[str, str] = {
 }
 SPECIAL = {
     "observation.status": "'failed'",
+    "tier.hand": "CASE hand WHEN 'free' THEN 'pro' ELSE 'free' END",
     "do_not_scan_request.status": "CASE status WHEN 'approved' THEN 'pending' ELSE 'approved' END",
 }
 
@@ -197,6 +202,9 @@ ADDED = {
         VALUES (gen_random_uuid(), '203.0.113.0/24', 'x', now(), 'admin')""",
     "do_not_scan_request": """INSERT INTO do_not_scan_request (id, net, contact, reason, source, received, status)
         VALUES (gen_random_uuid(), '203.0.113.0/24', 'x', 'x', '192.0.2.0/24', now(), 'approved')""",
+    "tier": "INSERT INTO tier (name, hand, changed, by) VALUES ('bob', 'pro', now(), 'admin')",
+    "ledger": "INSERT INTO ledger VALUES (12345, 1000)",
+    "ledger_day": "INSERT INTO ledger_day VALUES ('bob', '2027-01-01', 1, 1000)",
     "service": """INSERT INTO service (id, name, product, version, extra, os, device, tunnel, cpe)
         VALUES (gen_random_uuid(), 'x', '', '', '', '', '', '', '{}')""",
     "banner": "INSERT INTO banner (id, text, title) VALUES (gen_random_uuid(), 'x', '')",

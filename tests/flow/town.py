@@ -14,7 +14,7 @@ from psycopg import sql
 
 from spectra.flow.submission import Ingest
 from spectra.ingest.parsers import ParseError
-from spectra.store import accounts, blocks, do_not_scan, keys, token_keys
+from spectra.store import accounts, blocks, do_not_scan, keys, tiers, token_keys
 from spectra.store.accounts import Act
 from spectra.store.blobs import BlobStore
 from spectra.store.database import Connection, Database, one
@@ -94,6 +94,8 @@ def let_in_all(database: Database, now: datetime) -> None:
     for kid in ("a", "b"):
         token_keys.add(database, kid, kid.encode() * 32, expires=now + HOUR, now=now)
     token_keys.revoke(database, "b", now)
+    tiers.give(database, "carol", "pro", now + HOUR, act)
+    tiers.show(database, "alice", False, act)
 
 
 def submit_all(ingest: Ingest, who: Contributor, clock: Clock) -> None:

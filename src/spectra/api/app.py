@@ -40,6 +40,7 @@ from spectra.api.routes import (
     plan,
     provenance,
     search,
+    tiers,
     workflows,
 )
 from spectra.api.services import Services
@@ -68,6 +69,7 @@ ROUTERS: Final = (
     keys.router,
     oauth.router,
     accounts.router,
+    tiers.router,
     provenance.router,
     audit.router,
     blocks.router,

@@ -18,6 +18,7 @@ from fastapi.routing import APIRoute
 
 from spectra.api.answers import a_problem, components
 from spectra.api.auth import ENVELOPE, SIGN_IN, scope_of
+from spectra.api.tiers import needs_pro
 from spectra.identity.roles import PUBLIC
 
 _REFERENCE: Final = re.compile(r'"\$ref":"#/components/schemas/([^"]+)"')
@@ -41,6 +42,8 @@ def _build(app: FastAPI, routers: Sequence[APIRouter]) -> dict[str, Any]:
             for method in route.methods or ():
                 operation = document["paths"][route.path_format][method.lower()]
                 _declare(operation, scope_of(list(route.dependencies)), writes=method not in ("GET", "HEAD"))
+                if needs_pro(list(route.dependencies)):
+                    operation["responses"].setdefault("402", a_problem())
     schemas = components()
     document["components"] = {
         "schemas": {name: schemas[name] for name in sorted(_referenced(document["paths"], schemas))},

@@ -45,6 +45,7 @@ _BY_REASON: Final[dict[str, int]] = {
     "block_exists": 409,
     "request_decided": 409,
     "busy": 503,
+    "pro_required": 402,
     "feed_corrupt": 422,
     "feed_unknown": 422,
     "feed_unreadable": 422,
@@ -73,6 +74,12 @@ class Forbidden(SpectraError):
     """The caller may not do this; `reason` is `unauthenticated` or `forbidden`."""
 
     reason = "forbidden"
+
+
+class ProRequired(SpectraError):
+    """This belongs to Pro, and the caller is Free."""
+
+    reason = "pro_required"
 
 
 class Busy(Unavailable):

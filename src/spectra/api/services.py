@@ -15,6 +15,8 @@ from spectra.flow.submission import Ingest
 from spectra.flow.workflows import Workflows
 from spectra.model.lifetimes import Lifetimes
 from spectra.model.limits import Network
+from spectra.model.tiers import POLICY
+from spectra.model.tiers import Policy as TierPolicy
 from spectra.store.blobs import BlobStore
 from spectra.store.database import Database
 from spectra.store.plans import KEEPING, Keeping
@@ -41,6 +43,7 @@ class Services:
     metrics: Metrics = field(default_factory=Metrics)
     lifetimes: Lifetimes = field(default_factory=Lifetimes)
     keeping: Keeping = KEEPING
+    tiers: TierPolicy = POLICY
     limits: Limits = field(default_factory=Limits)
     networks: Networks = field(default_factory=NoNetworks)
     trusted_proxies: tuple[Network, ...] = ()

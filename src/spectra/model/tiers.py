@@ -38,6 +38,10 @@ class Policy(NamedTuple):
         return today - timedelta(days=self.window_days - 1)
 
 
+POLICY: Final = Policy()
+"""The rule where the settings say nothing else."""
+
+
 class Given(NamedTuple):
     """What an admin decided of an account, and whether its owner wants to be on the leaderboard."""
 

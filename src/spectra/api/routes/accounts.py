@@ -160,7 +160,7 @@ def own_password(
 )
 def one(services: ServicesDep, account: str) -> Response:
     """Its role, trust and status."""
-    return answer(accounts.get(services.database, _plain(account)))
+    return answer(accounts.get(services.database, plain(account)))
 
 
 @router.patch(
@@ -179,8 +179,8 @@ def change(
 ) -> Response:
     """Role and trust hold from the next request and submission on. Disabling ends its sessions and its signatures."""
     caller, act = _of(request, services)
-    name = _plain(account)
-    _require_over(services, caller, name)
+    name = plain(account)
+    require_over(services, caller, name)
     if wish.role is not None:
         _require_grantable(services, caller, wish.role)
     if name == caller.contributor and (wish.disabled or wish.role not in (None, caller.role)):
@@ -207,8 +207,8 @@ def password(
 ) -> Response:
     """Every session of the account ends."""
     caller, act = _of(request, services)
-    name = _plain(account)
-    _require_over(services, caller, name)
+    name = plain(account)
+    require_over(services, caller, name)
     stored = _hashed(services, name, wish.password) if wish.password is not None else ""
     return answer(accounts.set_password(services.database, name, stored, act))
 
@@ -267,7 +267,8 @@ def remove_role(request: Request, services: ServicesDep, role: str) -> Response:
     return answer(RoleRecord(role, held, False))
 
 
-def _plain(name: str) -> str:
+def plain(name: str) -> str:
+    """A name from a path; raises `NotFound` for what can be none."""
     if len(name) > 200 or not name.isprintable():
         raise NotFound("There is no such account.", reason="unknown_account")
     return name
@@ -301,7 +302,7 @@ def _require_grantable(services: Services, caller: Caller, role: str) -> None:
     require_held(caller, require_role(services, role))
 
 
-def _require_over(services: Services, caller: Caller, name: str) -> None:
+def require_over(services: Services, caller: Caller, name: str) -> None:
     """Raises unless the caller holds all that the account `name` does."""
     known = accounts.sign_in(services.database, name)
     if known is None:

@@ -11,6 +11,7 @@ from spectra.api.answers import answer, described
 from spectra.api.auth import ServicesDep, scope
 from spectra.api.limits import limited
 from spectra.api.selectors import query_of
+from spectra.api.tiers import pro_fields
 from spectra.model.facets import Count, Stats
 from spectra.store import counts, stats
 
@@ -22,7 +23,7 @@ _OWN: Final = {"q", "exact"}
 @router.get(
     "/v0/count",
     summary="How many endpoints match",
-    dependencies=[scope("search:read"), limited("search")],
+    dependencies=[scope("search:read"), limited("search"), pro_fields()],
     responses=described(Count, 400, 401, 403, 429),
     response_class=Response,
 )

@@ -11,6 +11,7 @@ from starlette.responses import Response
 from spectra.api.answers import answer, described
 from spectra.api.auth import ServicesDep, scope
 from spectra.api.selectors import query_of
+from spectra.api.tiers import pro_fields
 from spectra.model import query as queries
 from spectra.model.plans import Coverage
 from spectra.model.values import Numbers
@@ -26,7 +27,7 @@ MAX_SYSTEMS: Final = 50
 @router.get(
     "/v0/coverage",
     summary="How fresh a selection is, and its gaps",
-    dependencies=[scope("coverage:read")],
+    dependencies=[scope("coverage:read"), pro_fields()],
     responses=described(Coverage, 400, 401, 403),
     response_class=Response,
 )

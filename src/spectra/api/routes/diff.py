@@ -11,6 +11,7 @@ from starlette.responses import Response
 from spectra.api.answers import answer, described
 from spectra.api.auth import ServicesDep, scope
 from spectra.api.selectors import query_of
+from spectra.api.tiers import pro_fields
 from spectra.errors import BadRequest
 from spectra.model import times
 from spectra.model.diffs import DiffPage
@@ -27,7 +28,7 @@ _HINT: Final = "Write 7d, yesterday, 2026-03-01T12:00:00Z, or two scan ids."
 @router.get(
     "/v0/diff",
     summary="What is new, gone or changed between two moments or two scans",
-    dependencies=[scope("hosts:read")],
+    dependencies=[scope("hosts:read"), pro_fields()],
     responses=described(DiffPage, 400, 401, 403, 404),
     response_class=Response,
 )

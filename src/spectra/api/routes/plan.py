@@ -14,6 +14,7 @@ from spectra.api.answers import answer, described
 from spectra.api.auth import ServicesDep, caller_of, scope
 from spectra.api.bodies import described_body, json_body
 from spectra.api.limits import limited
+from spectra.api.tiers import pro_fields, require_fields
 from spectra.errors import BadRequest
 from spectra.intel.enrich.ports import label
 from spectra.model import query as queries
@@ -32,7 +33,7 @@ _NUMERIC: Final = re.compile(r"[0-9,\s<>=-]*", re.ASCII)
     "/v0/plan",
     summary="Plan what to look at again",
     status_code=201,
-    dependencies=[scope("plan:read"), limited("plan")],
+    dependencies=[scope("plan:read"), limited("plan"), pro_fields()],
     responses=described(Plan, 400, 401, 403, 408, 413, 429, status=201),
     openapi_extra=described_body(PlanRequest),
     response_class=Response,
@@ -42,7 +43,9 @@ def make(request: Request, services: ServicesDep, wanted: Annotated[PlanRequest,
     at = services.clock()
     ages = Ages(at, services.lifetimes, parse_age(wanted.min_age) if wanted.min_age else None)
     selectors = wanted.selectors
-    asked = Asked(caller_of(request).contributor, selectors, question(selectors, at), ages)
+    query = question(selectors, at)
+    require_fields(request, (term.field for term in query.terms))
+    asked = Asked(caller_of(request).contributor, selectors, query, ages)
     return answer(plans.create(services.database, asked, limit=wanted.limit, keeping=services.keeping), 201)
 
 
@@ -62,11 +65,12 @@ def newest(request: Request, services: ServicesDep, limit: Annotated[int, Query(
 @router.get(
     "/v0/plan/{plan_id}",
     summary="A plan and the targets it still has",
-    dependencies=[scope("plan:read")],
+    dependencies=[scope("plan:read"), pro_fields()],
     responses=described(Plan, 400, 401, 403, 404),
     response_class=Response,
 )
 def one(
+    request: Request,
     services: ServicesDep,
     plan_id: str,
     cursor: Annotated[str, Query(description="`next_cursor` of the page before")] = "",
@@ -75,6 +79,7 @@ def one(
     """What was rescanned since the plan was made is gone from it. Who knows its id may work it off."""
     found = plans.find(services.database, plan_id, services.clock())
     query = question(found[0].selectors, found[0].at)
+    require_fields(request, (term.field for term in query.terms))
     return answer(plans.targets(services.database, found, query, cursor=cursor, limit=limit))
 
 

@@ -11,6 +11,7 @@ from spectra.api.answers import answer, described
 from spectra.api.auth import ServicesDep, scope
 from spectra.api.limits import limited
 from spectra.api.selectors import query_of
+from spectra.api.tiers import pro_fields, require_fields
 from spectra.model.facets import read_facets
 from spectra.model.records import SearchPage
 from spectra.store import facets as counting
@@ -25,7 +26,7 @@ _OWN: Final = {"q", "sort", "cursor", "limit", "facets", "total", "exact"}
 @router.get(
     "/v0/search",
     summary="Find endpoints",
-    dependencies=[scope("search:read"), limited("search")],
+    dependencies=[scope("search:read"), limited("search"), pro_fields()],
     responses=described(SearchPage, 400, 401, 403, 429),
     response_class=Response,
 )
@@ -48,6 +49,7 @@ def find(
     Facets count endpoints. Where very many match and no tally knows them, they are estimated from a sample, and say so.
     """
     parsed, asked = query_of(request, q, services.clock(), _OWN), read_facets(facets)
+    require_fields(request, (facet.name for facet in asked))
     if not limit:
         counted = counting.answer(services.database, parsed, asked, exact=exact)
         return answer(SearchPage((), total=counted.total, facets=counted.facets))
