@@ -187,6 +187,17 @@ class Population:
         return planned * max(found / max(expected(self._connection, held), 1), 1.0)
 
 
+def services_of(wanted: Filter) -> Condition | None:
+    """Rows `service` with every service that can have endpoints that satisfy `wanted`, by the tallies alone.
+
+    None where nothing is asked that they know of.
+    """
+    parts = [c for c in wanted.conditions if (spoken := set(_COLUMN.findall(c.sql)) - {"state"})
+             and spoken <= _OF_SERVICES]  # fmt: skip
+    held = all_of(parts)
+    return Condition(f"{_SERVICES} WHERE {held.sql}", held.params) if parts else None
+
+
 def _listed(columns: LiteralString) -> LiteralString:
     return f"{columns}, " if columns else ""
 

@@ -1,0 +1,203 @@
+"""What is asked of open findings, as conditions: on CVEs (`v`), on what is affected (`a`), on endpoints (`e`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import Annotated, Final, Literal, NamedTuple
+from uuid import UUID
+
+import msgspec
+from msgspec import Meta
+
+from spectra.model.findinglife import FRESH, State
+from spectra.model.findingrecords import SETTLED, Level
+from spectra.model.findings import LIKELY, SURE
+from spectra.model.query import Query
+from spectra.store import triage
+from spectra.store.conditions import Condition, Filter, all_of, any_of
+from spectra.store.database import Connection
+from spectra.store.findings import Candidate, Judge, cpe_of, software
+from spectra.store.lookups import expected
+from spectra.store.populations import services_of
+
+NARROW: Final = 20_000
+"""Endpoints up to which a question is turned into the services of those that satisfy it."""
+
+Triaged = Literal["all", "only", "none"]
+
+
+class Filters(NamedTuple):
+    """What findings have to be, all of it; what is empty or None asks nothing.
+
+    `query` is about their endpoints. `states` without `closed`; `since`: opened or known since then; `min_priority` is
+    of the score shown. `triaged`: also what is settled (`all`), nothing else (`only`), or nothing of it.
+    """
+
+    query: Query = Query(())
+    cves: tuple[str, ...] = ()
+    severities: tuple[str, ...] = ()
+    min_cvss: float | None = None
+    min_epss: float | None = None
+    min_priority: float | None = None
+    kev: bool | None = None
+    states: tuple[State, ...] = ()
+    since: datetime | None = None
+    patched: bool | None = None
+    levels: tuple[Level, ...] = ()
+    triaged: Triaged = "none"
+
+
+class Place(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Where a page ended: the run (value of its order, CVE, confidence, software, service) and the endpoint in it.
+
+    In the order `opened` the endpoint comes first (`since`), and the run says which of its findings was the last;
+    `vuln` -1: all of them.
+    """
+
+    sort: str
+    value: float | None
+    vuln: int
+    confidence: float
+    software: int
+    service: UUID | None
+    ip: str
+    port: Annotated[int, Meta(ge=-1, le=65535)]
+    protocol: Annotated[int, Meta(ge=0, le=255)]
+    since: Annotated[datetime, Meta(tz=True)] | None = None
+
+
+class Run(NamedTuple):
+    """A CVE and a service that has it, in the columns of `store.findingruns`."""
+
+    vuln: int
+    cve: str
+    value: float | None
+    risk: float
+    confidence: float
+    patched: str
+    software: int
+    identity: int
+    since: datetime
+    service: UUID
+    retold: bool
+
+
+class Step(NamedTuple):
+    """Something met on the way: where that is, and the finding there; None: nothing that is wanted."""
+
+    place: Place
+    candidate: Candidate | None
+
+
+class Asked:
+    """The conditions of a question: on CVEs (`v`), on what is affected (`a`), on endpoints (`e`)."""
+
+    def __init__(self, connection: Connection, filters: Filters, wanted: Filter, judge: Judge, now: datetime) -> None:
+        self.connection = connection
+        self.filters = filters
+        self.judge = judge
+        self.now = now
+        self.endpoints = all_of([Condition("e.state = 'o'"), *wanted.conditions])
+        self.of_pairs = all_of([*_of_vulns(filters), *_of_affected(filters)])
+        self.services = self._services(wanted) if filters.query.terms else None
+        self.recent = _recent(filters, now)
+        self.reopened = set(filters.states) == {"reopened"}
+
+    @property
+    def narrow(self) -> bool:
+        """Whether few endpoints satisfy the question."""
+        return expected(self.connection, self.endpoints) <= NARROW
+
+    def of_runs(self) -> Condition:
+        """The conditions on runs: on `v`, `a` and the service `s`."""
+        held = [self.of_pairs]
+        if self.services is not None:
+            held.append(Condition("s.id = ANY(%s::uuid[])", (self.services,)))
+        if self.recent is not None and (begun := self._begun(self.recent)) is not None:
+            held.append(Condition("(a.since >= %s OR s.id = ANY(%s::uuid[]))", (self.recent, begun)))
+        return all_of(held)
+
+    def _begun(self, since: datetime) -> list[UUID] | None:
+        """The services of the endpoints whose version began since then; None: too many to tell."""
+        begun = Condition("e.state = 'o' AND e.since >= %s", (since,))
+        if expected(self.connection, begun) > NARROW:
+            return None
+        return self._listed(of_endpoints(begun))
+
+    def _services(self, wanted: Filter) -> list[UUID] | None:
+        """The services that may have an endpoint that is wanted; None: too many to tell."""
+        if self.narrow:
+            return self._listed(of_endpoints(self.endpoints))
+        tallied = services_of(wanted)
+        return None if tallied is None else self._listed(tallied)
+
+    def _listed(self, relation: Condition) -> list[UUID]:
+        rows = self.connection.execute(
+            f"SELECT DISTINCT m.service FROM ({relation.sql}) m WHERE m.service IS NOT NULL", relation.params
+        )
+        return [row[0] for row in rows]
+
+    def skipped(self, runs: Sequence[Run]) -> list[bool]:
+        """Of which runs no finding can be wanted, by their priority or what was decided for everywhere."""
+        least, triaged = self.filters.min_priority, self.filters.triaged
+        answers = [False] * len(runs)
+        if least is not None:
+            scores = (max(self._score(run, exposed=seen) for seen in (True, False)) for run in runs)
+            answers = [score < least for score in scores]
+        if triaged == "all":
+            return answers
+        touched = triage.touched(self.connection, sorted({run.cve for run in runs}), self.now)
+        if triaged == "only":
+            return [no or run.cve not in touched for no, run in zip(answers, runs, strict=True)]
+        # Decided for everywhere alone: the same for each endpoint of the run.
+        asked = [run for run in runs if touched.get(run.cve) is False]
+        names = software(self.connection, {run.software for run in asked}) if asked else {}
+        about = [
+            triage.Finding(run.cve, None, 0, "tcp", cpe_of(names.get(run.software), run.identity)) for run in asked
+        ]
+        decisions = dict(zip(asked, triage.held(self.connection, about, self.now), strict=True))
+        settled = {run for run, decision in decisions.items() if decision and decision.status in SETTLED}
+        return [no or run in settled for no, run in zip(answers, runs, strict=True)]
+
+    def _score(self, run: Run, *, exposed: bool) -> float:
+        return self.judge.priority(run.risk, run.confidence, exposed, run.patched).score
+
+
+def of_endpoints(held: Condition) -> Condition:
+    """The services of the endpoints that satisfy a condition."""
+    return Condition(f"SELECT e.service FROM endpoint e WHERE {held.sql}", held.params)
+
+
+def _recent(filters: Filters, now: datetime) -> datetime | None:
+    """The moment since which a finding has to be opened or known, by `since` and the states; None: whenever."""
+    fresh = now - FRESH - timedelta(seconds=1) if set(filters.states) == {"new"} else None
+    return max((t for t in (filters.since, fresh) if t), default=None)
+
+
+def _of_vulns(filters: Filters) -> Iterator[Condition]:
+    yield Condition("v.status <> 'rejected'")
+    if filters.cves:
+        yield Condition("v.cve = ANY(%s::text[])", (list(filters.cves),))
+    if filters.severities:
+        yield Condition("v.severity = ANY(%s::text[])", (list(filters.severities),))
+    if filters.min_cvss is not None:
+        yield Condition("v.cvss >= %s::real", (filters.min_cvss,))
+    if filters.min_epss is not None:
+        yield Condition("v.epss >= %s::real", (filters.min_epss,))
+    if filters.kev is not None:
+        yield Condition("v.kev IS NOT NULL" if filters.kev else "v.kev IS NULL")
+
+
+_CONFIDENCE: Final[dict[Level, Condition]] = {
+    "confirmed": Condition("a.confidence >= %s::real", (SURE,)),
+    "likely": Condition("(a.confidence >= %s::real AND a.confidence < %s::real)", (LIKELY, SURE)),
+    "possible": Condition("a.confidence < %s::real", (LIKELY,)),
+}
+
+
+def _of_affected(filters: Filters) -> Iterator[Condition]:
+    if filters.patched is not None:
+        yield Condition("a.patched <> ''" if filters.patched else "a.patched = ''")
+    if filters.levels:
+        yield any_of([_CONFIDENCE[level] for level in filters.levels])
