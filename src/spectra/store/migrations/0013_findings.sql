@@ -50,6 +50,7 @@ CREATE TABLE affected (
 CREATE UNIQUE INDEX affected_open ON affected (software, vuln) WHERE until IS NULL;
 CREATE INDEX affected_vuln ON affected (vuln, software) WHERE until IS NULL;
 CREATE INDEX affected_past ON affected (software, vuln) WHERE until IS NOT NULL;
+CREATE INDEX affected_past_vuln ON affected (vuln) WHERE until IS NOT NULL;
 CREATE INDEX affected_since ON affected (since);
 CREATE INDEX affected_until ON affected (until) WHERE until IS NOT NULL;
 
@@ -59,7 +60,7 @@ SELECT a.software, a.vuln, a.since, a.until, r.product, a.identity, r.criterion,
 FROM affected a JOIN reason r ON r.id = a.reason;
 
 CREATE TABLE vuln_news (
-    num int4 PRIMARY KEY REFERENCES vuln ON DELETE CASCADE,
+    num int4 PRIMARY KEY,
     at  timestamptz NOT NULL
 );
 
