@@ -103,7 +103,7 @@ def bearing(
 
 
 def on_record(node: Node) -> bool:
-    """Whether every account, role, tier and token key is what the chain says. (Other tests tamper with this database.)"""
+    """Whether every account, role, tier and token key is what the chain says. (Other tests tamper with the rest.)"""
     newest = {link.subject: link.detail() for link in links(node.services.database)}
     rooms = (accounts, tiers, token_keys)
     rows = {subject: told for room in rooms for subject, told in room.details(node.services.database).items()}

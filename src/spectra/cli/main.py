@@ -39,6 +39,7 @@ from spectra.cli import (
     scopes,
     search,
     stats,
+    tiers,
     workflows,
 )
 from spectra.cli.help import COLLECT, EXIT_CODES, LOOK, NODE, TRUST, examples
@@ -97,6 +98,8 @@ def _register() -> None:
         ("diff", diff.diff, LOOK, diff.DIFF_EXAMPLES, search.QueryCommand),
         ("export", export.export, LOOK, export.EXPORT_EXAMPLES, search.QueryCommand),
         ("coverage", coverage.coverage, LOOK, coverage.COVERAGE_EXAMPLES, search.QueryCommand),
+        ("account", tiers.account, TRUST, tiers.ACCOUNT_EXAMPLES, Command),
+        ("leaderboard", tiers.leaderboard, TRUST, tiers.LEADERBOARD_EXAMPLES, Command),
     )
     for name, function, panel, epilog, kind in single:
         app.command(name, cls=kind, rich_help_panel=panel, epilog=epilog)(function)
@@ -117,6 +120,7 @@ def _register() -> None:
         ("config", configs.config, NODE),
     )
     requests.add_to(scopes.scope)
+    tiers.add_to(accounts.accounts)
     for name, group, panel in groups:
         app.add_typer(group, name=name, rich_help_panel=panel)
 
