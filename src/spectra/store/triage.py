@@ -56,7 +56,7 @@ def holding(finding: LiteralString, now: datetime, *, past: bool = False) -> Con
         AND (t.port IS NULL OR (t.port, t.protocol) = ({f}.port, {f}.protocol))
         AND (t.cpe = '' OR t.cpe = {f}.cpe OR NOT EXISTS (
           SELECT FROM unnest(string_to_array(t.cpe, ':'), string_to_array({f}.cpe, ':')) AS part (asked, has)
-          WHERE part.asked <> '*' AND part.asked <> coalesce(part.has, '*')))
+          WHERE part.asked <> '*' AND part.asked IS DISTINCT FROM part.has))
       ORDER BY t.port IS NULL, t.ip IS NULL, t.cpe = '', t.at DESC, t.id LIMIT 1"""
     return Condition(statement, stands.params)
 
