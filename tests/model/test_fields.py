@@ -36,6 +36,9 @@ def test_operators_follow_from_the_kind_of_value() -> None:
     assert FIELDS["scan"].operators == ("-", ",")
     assert FIELDS["product"].operators == ("-", ",", "*", "/regex/")
     assert FIELDS["port"].operators == ("-", ",", ">", ">=", "<", "<=", "low-high")
+    assert FIELDS["vuln"].operators == ("-", ",", "*")
+    assert FIELDS["cvss"].operators == FIELDS["epss"].operators == ("-", ",", ">", ">=", "<", "<=", "low-high")
+    assert FIELDS["kev"].operators == FIELDS["has"].operators == ("-", ",")
     assert FIELDS["cert.expires"].operators == ("-", ",", ">", ">=", "<", "<=", "from..to")
 
 
@@ -66,6 +69,9 @@ def test_the_api_tells_all_of_it() -> None:
         ("network", "net"),
         ("provider", "cloud"),
         ("lastseen", "last_seen"),
+        ("vulnerability", "vuln"),
+        ("sevrity", "severity"),
+        ("exploited", "kev"),
         ("zzzzzz", ""),
     ],
 )

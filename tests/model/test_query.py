@@ -24,6 +24,7 @@ from spectra.model.query import (
     Ports,
     Query,
     Regex,
+    Scores,
     Term,
     Text,
     Times,
@@ -163,6 +164,22 @@ def test_nothing_asked_is_a_query_without_terms(text: str) -> None:
         ("cert.expired:true", Times(None, NOW)),
         ("cert.expired:no", Times(NOW, None)),
         ("first_seen:24h", Times(NOW - timedelta(hours=24), None)),
+        ("vuln:CVE-2024-6387", Text("CVE-2024-6387")),
+        ("cve:2024-6387", Text("CVE-2024-6387")),
+        ("vuln:cve-2024-*", Text("CVE-2024-", prefix=True)),
+        ("vuln:*", Text("", prefix=True)),
+        ("CVE-2024-6387", Text("CVE-2024-6387")),
+        ("cvss:>8", Scores(8, None, beyond=True)),
+        ("cvss:<=8.5", Scores(None, 8.5)),
+        ("cvss:7-8.9", Scores(7, 8.9)),
+        ("cvss:9.8", Scores(9.8, 9.8)),
+        ("cvss:>=10", Scores(10, None)),
+        ("epss:>.5", Scores(0.5, None, beyond=True)),
+        ("epss:<0.00001", Scores(None, 0.00001, beyond=True)),
+        ("kev:true", Text("true")),
+        ("kev:No", Text("false")),
+        ("severity:CRITICAL", Text("critical")),
+        ("has:finding", Text("finding")),
         ("last_seen:2026-01-31", Times(datetime(2026, 1, 31, tzinfo=UTC), datetime(2026, 2, 1, tzinfo=UTC))),
     ],
 )
@@ -276,6 +293,24 @@ def test_filters_of_a_url_are_further_terms() -> None:
         ("x issuer:y", 3, 'Did you mean "cert.issuer:"?'),
         ("provider:aws", 1, 'Did you mean "cloud:"?'),
         ("cert.expired:maybe", 14, "none of true, false"),
+        ("cvss:high", 6, "Write severity:high"),
+        ("cvss:>11", 6, "above the highest score, 10"),
+        ("cvss:1e1", 6, "neither a score nor a range"),
+        ("cvss:٩", 6, "neither a score nor a range"),
+        ("cvss:>10", 6, "is empty"),
+        ("cvss:9-7", 6, "Write 7-9"),
+        ("epss:2", 6, "above the highest probability, 1"),
+        ("epss:50%", 6, "between 0 and 1"),
+        ("epss:<0", 6, "is empty"),
+        ("vuln:CVE-24-1", 6, "not a CVE id"),
+        ("vuln:CVE-2024-123", 6, "at least four digits"),
+        ("vuln:CVE-٢٠٢٤-6387", 6, "not a CVE id"),
+        ("vuln:openssh*", 6, "not a CVE id"),
+        ("severity:bad", 10, "none of critical, high, medium, low, none"),
+        ("severity:critcal", 10, 'Did you mean "critical"?'),
+        ("kev:maybe", 5, "none of true, false"),
+        ("has:findings", 5, 'Did you mean "finding"?'),
+        ("vulnerability:x", 1, 'Did you mean "vuln:"?'),
         ("scan:/x/", 6, "a regex cannot be asked here"),
         ("port:/x/", 6, "a regex cannot be asked here"),
         ("product:/nginx/i", 9, "leave the i out"),
@@ -394,6 +429,15 @@ def _numbers(draw: st.DrawFn) -> Numbers:
 
 
 @st.composite
+def _scores(draw: st.DrawFn, most: int) -> Scores:
+    number = st.integers(0, most * 10**9).map(lambda n: n / 10**9)
+    low, high = sorted(draw(st.tuples(number, number)))
+    beyond = draw(st.booleans())
+    one_sided = [Scores(low, None, beyond and low < most), Scores(None, high, beyond and high > 0)]
+    return draw(st.sampled_from([Scores(low, high), Scores(low, low), *one_sided]))
+
+
+@st.composite
 def _networks(draw: st.DrawFn) -> Network:
     address = draw(_addresses)
     net = ipaddress.ip_network((address, draw(st.integers(0, address.max_prefixlen))), strict=False)
@@ -424,6 +468,10 @@ _VALUES: dict[str, st.SearchStrategy[Value]] = {
     "serial": _hex(1, 40).filter(lambda digits: digits[0] != "0").map(Text),
     "time": _stretches(),
     "expiry": _stretches(),
+    "cve": st.from_regex(r"CVE-[0-9]{4}-[0-9]{4,9}", fullmatch=True).map(Text)
+    | st.sampled_from(["", "C", "CVE-", "CVE-20", "CVE-2024-", "CVE-2024-63"]).map(lambda start: Text(start, True)),
+    "score": _scores(10),
+    "probability": _scores(1),
     "words": st.builds(Text, _words),
     "text": st.builds(Text, _texts),
 }
@@ -460,6 +508,11 @@ def attempt(text: str, filters: dict[str, str]) -> Query | BadRequest:
 
 
 _PIECES = [
+    "cvss:",
+    "epss:",
+    "vuln:",
+    "CVE-2024-",
+    "7.5",
     "asn:",
     "country:",
     "cloud:",

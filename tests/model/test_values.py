@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from spectra.model.values import Moment, Network, Numbers, Ports, Regex, Text, Times, Value, format_value
+from spectra.model.values import Moment, Network, Numbers, Ports, Regex, Scores, Text, Times, Value, format_value
 
 AT = datetime(2026, 1, 31, tzinfo=UTC)
 ISO = "2026-01-31T00:00:00+00:00"
@@ -25,6 +25,12 @@ ISO = "2026-01-31T00:00:00+00:00"
         (Regex(r"a\\/"), r"/a\\\//"),
         (Ports(22, 22), "22"),
         (Numbers(1, 9), "1-9"),
+        (Scores(8, None, beyond=True), ">8"),
+        (Scores(None, 8.5), "<=8.5"),
+        (Scores(7, 8.9), "7-8.9"),
+        (Scores(0, 0), "0"),
+        (Scores(10, 10), "10"),
+        (Scores(0.00001, None), ">=0.00001"),
         (Network("10.0.0.0", "10.255.255.255"), "10.0.0.0/8"),
         (Network("::1", "::1"), "::1"),
         (Moment(AT), ISO),

@@ -11,7 +11,9 @@ from datetime import datetime, timedelta
 
 from spectra.model.facts import NOWHERE, HostFacts, Place
 from spectra.model.observation import Banner, Certificate, EndpointSeen, Hostname, HostSeen, Protocol, Service, State
-from spectra.model.query import WORDS, Moment, Network, Numbers, Ports, Query, Regex, Term, Text, Times, Value
+from spectra.model.fields import FINDINGS
+from spectra.model.query import WORDS, Moment, Network, Numbers, Ports, Query, Regex, Scores, Term, Text, Times, Value
+from tests.store.flaws import Flaw
 from tests.store.scribe import T0, Scribe
 
 DAY = timedelta(days=1)
@@ -75,7 +77,7 @@ class Host:
 
 @dataclass
 class Endpoint:
-    """One endpoint of it; `looks` are the scans and contributors that listed it."""
+    """One endpoint of it; `looks` are the scans and contributors that listed it, `findings` what it suffers from."""
 
     host: Host
     port: int
@@ -86,6 +88,7 @@ class Endpoint:
     last_seen: datetime
     state: State = "open"
     looks: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
+    findings: Sequence[Flaw] = ()
 
     @property
     def key(self) -> Key:
@@ -185,7 +188,10 @@ def _satisfies(e: Endpoint, query: Query) -> bool:
     seen_by = [t for t in query.terms if t.field in ("scan", "contributor") and not t.negated]
     if seen_by and not any(all(_looked(look, term) for term in seen_by) for look in e.looks):
         return False
-    others = [term for term in query.terms if term not in seen_by]
+    suffers = [t for t in query.terms if t.field in FINDINGS and not t.negated]
+    if suffers and not any(all(_is_flawed(flaw, term) for term in suffers) for flaw in e.findings):
+        return False
+    others = [term for term in query.terms if term not in seen_by and term not in suffers]
     return all(any(_holds(e, term.field, value) for value in term.values) != term.negated for term in others)
 
 
@@ -193,7 +199,25 @@ def _looked(look: tuple[str, str], term: Term) -> bool:
     return any(isinstance(v, Text) and v.text == look[term.field == "contributor"] for v in term.values)
 
 
+def _is_flawed(flaw: Flaw, term: Term) -> bool:
+    return any(_is_of(flaw, term.field, value) for value in term.values)
+
+
+def _is_of(flaw: Flaw, name: str, value: Value) -> bool:
+    if isinstance(value, Scores):
+        score = flaw.cvss if name == "cvss" else flaw.epss
+        ends = score is not None and value.beyond and score in (value.low, value.high)
+        low, high = (value.low or 0), (10.0 if value.high is None else value.high)
+        return score is not None and not ends and low <= score <= high
+    assert isinstance(value, Text)
+    if name == "vuln":
+        return flaw.cve.startswith(value.text) if value.prefix else flaw.cve == value.text
+    return {"severity": flaw.severity, "kev": str(flaw.kev).lower(), "has": "finding"}[name] == value.text
+
+
 def _holds(e: Endpoint, name: str, value: Value) -> bool:
+    if name in FINDINGS:
+        return any(_is_of(flaw, name, value) for flaw in e.findings)
     match value:
         case Network(first, last):
             low, ip, high = (ipaddress.ip_address(a) for a in (first, e.host.ip, last))
@@ -209,6 +233,8 @@ def _holds(e: Endpoint, name: str, value: Value) -> bool:
             return at is not None and (start is None or at >= start) and (end is None or at < end)
         case Regex(pattern):
             return any(re.search(pattern, text, re.IGNORECASE) for text in _SAID[name](e))
+        case Scores():
+            return False
         case Text():
             return _HOLDS[name](e, value.text.lower(), value)
 

@@ -46,6 +46,10 @@ FACETS: Final[dict[str, str]] = {
     "hostname": "The name of the host; a host may have several.",
     "cert.issuer": "The issuer of the certificate.",
     "cert.subject": "The subject of the certificate.",
+    "vuln": "A weakness of what runs there, by its CVE id; an endpoint counts for each that it has.",
+    "severity": "A severity of its weaknesses; it counts for each that one of them has.",
+    "cvss": "A whole CVSS score and what is above it, as `9-9.9`; it counts for each that one of them has.",
+    "kev": "Whether its weaknesses are known to be exploited: for `true` if one is, for `false` if one is not.",
     "last_seen": "When it was last seen open: a histogram by hour, day, week or month.",
     "first_seen": "When it was first seen open: a histogram by hour, day, week or month.",
 }

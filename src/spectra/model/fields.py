@@ -29,6 +29,9 @@ Kind = Literal[
     "expiry",
     "words",
     "text",
+    "cve",
+    "score",
+    "probability",
 ]
 
 NOT, ANY, PREFIX, REGEX, RANGE, SPAN = "-", ",", "*", "/regex/", "low-high", "from..to"
@@ -45,6 +48,9 @@ _OPERATORS: Final[dict[Kind, tuple[str, ...]]] = {
     "cpe": (PREFIX,),
     "mac": (PREFIX,),
     "sha256": (PREFIX,),
+    "cve": (PREFIX,),
+    "score": (*_COMPARISONS, RANGE),
+    "probability": (*_COMPARISONS, RANGE),
 }
 
 
@@ -143,11 +149,25 @@ FIELDS: Final[dict[str, Field]] = {
               sortable=True, facetable=True),
         Field("scan", "text", "A scan with this id looked at the endpoint.", "scan:weekly-17"),
         Field("contributor", "text", "This contributor looked at the endpoint.", "contributor:alice"),
+        Field("vuln", "cve", "What runs there has this weakness, by its CVE id or the start of one.",
+              "vuln:CVE-2024-6387", aliases=("cve",), facetable=True),
+        Field("severity", "choice", "It has a weakness of this severity.", "severity:critical,high",
+              ("critical", "high", "medium", "low", "none"), facetable=True),
+        Field("cvss", "score", "It has a weakness with this CVSS score, 0 to 10.", "cvss:>8", facetable=True),
+        Field("epss", "probability", "It has a weakness with this probability, 0 to 1, to be exploited within 30 days.",
+              "epss:>0.5"),
+        Field("kev", "flag", "It has a weakness that is known to be exploited (CISA KEV), or one that is not.",
+              "kev:true", ("true", "false"), facetable=True),
+        Field("has", "choice", "Something of this kind is known of it: a finding is a weakness of what runs there.",
+              "has:finding", ("finding",)),
     )
 }  # fmt: skip
 
 NAMES: Final[dict[str, Field]] = {name: field for field in FIELDS.values() for name in (field.name, *field.aliases)}
 """Every name that a field goes by."""
+
+FINDINGS: Final = ("vuln", "severity", "cvss", "epss", "kev", "has")
+"""Fields about weaknesses; what several terms that are not negated ask has to hold for one and the same of them."""
 
 # What other search engines, or habit, call it.
 _ELSEWHERE: Final[dict[str, str]] = {
@@ -169,6 +189,13 @@ _ELSEWHERE: Final[dict[str, str]] = {
     "fingerprint": "cert.sha256",
     "ssl": "cert.subject",
     "html": "title",
+    "vulns": "vuln",
+    "vulnerability": "vuln",
+    "weakness": "vuln",
+    "score": "cvss",
+    "probability": "epss",
+    "exploited": "kev",
+    "finding": "has",
 }
 
 

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple, NoReturn
 from spectra.errors import BadRequest
 from spectra.model import regex, times
 from spectra.model.fields import FIELDS, PROVIDERS, Kind, suggest
-from spectra.model.values import Moment, Network, Numbers, Ports, Regex, Text, Times, Value
+from spectra.model.values import DECIMALS, Moment, Network, Numbers, Ports, Regex, Scores, Text, Times, Value
 
 WORDS: Final = ""
 """The field of bare words and phrases."""
@@ -25,6 +25,11 @@ _CPE_START = re.compile(r"cpe:2\.3:|2\.3:|cpe:/|/", re.IGNORECASE)
 _CPE_PART = re.compile(r"(?:^|:)((?:[^:\\]|\\.)*)", re.DOTALL)
 _CPE_KINDS: Final = ("a", "h", "o", "*")
 _HEX = re.compile(r"[0-9a-f]+")
+_NUMBER: Final = rf"(\d{{1,3}}(?:\.\d{{0,{DECIMALS}}})?|\.\d{{1,{DECIMALS}}})"
+_SCORE_COMPARED = re.compile(rf"(>=|<=|>|<){_NUMBER}", re.ASCII)
+_SCORE_RANGE = re.compile(rf"{_NUMBER}(?:-{_NUMBER})?", re.ASCII)
+_CVE = re.compile(r"CVE-\d{4}-\d{4,9}", re.ASCII)
+_CVE_START = re.compile(r"(?:C|CV|CVE|CVE-\d{0,4}|CVE-\d{4}-\d{0,9})?", re.ASCII)
 
 # Common names of places and providers that are not the ones in use.
 _COUNTRIES: Final = {"UK": "GB", "EL": "GR", "USA": "US", "UAE": "AE"}
@@ -52,7 +57,7 @@ class Reader(NamedTuple):
         """The value that `raw` (quotes included) stands for."""
         body = raw[1:-1] if quoted else raw
         kind = self.kind
-        if kind in ("pattern", "name", "country", "cloud", "mac", "sha256", "asn"):
+        if kind in _STARRED:
             return self._starred(body, quoted=quoted)
         text = _UNESCAPE.sub(r"\1", body) if quoted else body
         if not text.strip():
@@ -160,6 +165,16 @@ def _asn(read: Reader, value: Text) -> Numbers:
     return Numbers(*_range(read, text, 1, MAX_ASN, ("an", "AS number")))
 
 
+def _cve(read: Reader, value: Text) -> Text:
+    """A CVE id in capitals; the year and number alone will do."""
+    text = value.text.upper()
+    text = f"CVE-{text}" if text[:1].isdigit() else text
+    if not (_CVE_START if value.prefix else _CVE).fullmatch(text):
+        hint = "An id has a year and at least four digits: vuln:CVE-2024-6387, vuln:CVE-2024-*"
+        read.refuse(f'"{value.text[:80]}" is not a CVE id', hint)
+    return Text(text, value.prefix)
+
+
 # Everything else ------------------------------------------------------------------------------------------------------
 
 
@@ -208,6 +223,36 @@ def _range(read: Reader, text: str, least: int, most: int, what: tuple[str, str]
     return low, high
 
 
+def _score(read: Reader, text: str) -> Scores:
+    if text.lower() in FIELDS["severity"].choices:
+        read.refuse(f'"{text}" is a severity', f"Write severity:{text.lower()}")
+    return _scores(read, text, 10, "score")
+
+
+def _probability(read: Reader, text: str) -> Scores:
+    return _scores(read, text, 1, "probability")
+
+
+def _scores(read: Reader, text: str, most: int, what: str) -> Scores:
+    """`5.5`, `5-9.9`, `>5`, `>=5`, `<5` or `<=5`, of numbers between 0 and `most`."""
+    between = f"A {what} is between 0 and {most}."
+    beyond = False
+    if compared := _SCORE_COMPARED.fullmatch(text):
+        bound, beyond = float(compared[2]), len(compared[1]) == 1
+        low, high = (bound, None) if compared[1][0] == ">" else (None, bound)
+    elif found := _SCORE_RANGE.fullmatch(text):
+        low, high = float(found[1]), float(found[2] or found[1])
+        if low > high:
+            read.refuse(f"the range {text} is empty", f"Write {found[2]}-{found[1]}.")
+    else:
+        read.refuse(f'"{text[:80]}" is neither a {what} nor a range of them', between)
+    if max(low or 0, high or 0) > most:
+        read.refuse(f"{text} is above the highest {what}, {most}", between)
+    if beyond and (low == most or high == 0):
+        read.refuse(f"the range {text} is empty", between)
+    return Scores(low, high, beyond)
+
+
 def _choice(read: Reader, text: str) -> Text:
     choices = FIELDS[read.name].choices
     if text.lower() not in choices:
@@ -216,11 +261,13 @@ def _choice(read: Reader, text: str) -> Text:
     return Text(text.lower())
 
 
-def _flag(read: Reader, text: str) -> Times:
-    """Whether it has expired is a question of the time at which that is asked."""
-    word = {"yes": "true", "no": "false", "1": "true", "0": "false"}.get(text.lower(), text)
+def _flag(read: Reader, text: str) -> Text | Times:
+    """Whether a certificate has expired is a question of the time at which that is asked."""
+    word = _choice(read, {"yes": "true", "no": "false", "1": "true", "0": "false"}.get(text.lower(), text))
+    if read.name != "cert.expired":
+        return word
     now = times.moment("now", read.now)
-    return Times(None, now) if _choice(read, word).text == "true" else Times(now, None)
+    return Times(None, now) if word.text == "true" else Times(now, None)
 
 
 def _hostname(read: Reader, text: str) -> Text:
@@ -298,11 +345,14 @@ _STARRED: Final[dict[Kind, Callable[[Reader, Text], Value]]] = {
     "mac": _mac,
     "sha256": _sha256,
     "asn": _asn,
+    "cve": _cve,
 }
 _READERS: Final[dict[Kind, Callable[[Reader, str], Value]]] = {
     "address": _address,
     "network": _network,
     "port": _ports,
+    "score": _score,
+    "probability": _probability,
     "choice": _choice,
     "flag": _flag,
     "cpe": _cpe,

@@ -124,7 +124,8 @@ class NameRecord(msgspec.Struct, frozen=True, omit_defaults=True):
 class Match(msgspec.Struct, frozen=True, omit_defaults=True):
     """One endpoint that a search found, as it is now. `banner` is cut to 200 characters.
 
-    `cpe` are the names that the tool gave, `cpe23` all that follow; `sole` as in `VersionRecord`.
+    `cpe` are the names that the tool gave, `cpe23` all that follow; `sole` as in `VersionRecord`. `findings` is how
+    many weaknesses of what runs there are not settled, `worst` the highest severity among them.
     """
 
     ip: str
@@ -148,6 +149,8 @@ class Match(msgspec.Struct, frozen=True, omit_defaults=True):
     cpe23: tuple[str, ...] = ()
     sole: str = ""
     place: Place | None = None
+    findings: int = 0
+    worst: str = ""
 
 
 class SearchPage(msgspec.Struct, frozen=True, omit_defaults=True):

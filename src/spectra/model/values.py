@@ -37,6 +37,16 @@ class Numbers(msgspec.Struct, frozen=True, tag=True):
     high: int
 
 
+class Scores(msgspec.Struct, frozen=True, tag=True):
+    """The numbers from `low` to `high`; None: without a bound on that side. `beyond`: the bound itself is not meant,
+    where there is only one.
+    """
+
+    low: float | None
+    high: float | None
+    beyond: bool = False
+
+
 class Network(msgspec.Struct, frozen=True, tag=True):
     """The addresses from `first` to `last`, both included, in `ipaddress` text form; one address for `ip:`."""
 
@@ -57,7 +67,10 @@ class Times(msgspec.Struct, frozen=True, tag=True):
     end: datetime | None
 
 
-Value = Text | Regex | Ports | Numbers | Network | Moment | Times
+Value = Text | Regex | Ports | Numbers | Scores | Network | Moment | Times
+
+DECIMALS: Final = 9
+"""Digits after the point of a score."""
 
 _SAFE_VALUE: Final = re.compile(r"[A-Za-z0-9_.:+-][A-Za-z0-9_.:/+-]*")
 _SAFE_STARS: Final = re.compile(r"[A-Za-z0-9_.:+*-]+")
@@ -70,12 +83,12 @@ def format_value(value: Value, *, bare: bool = False, stars: bool = False) -> st
     match value:
         case Ports(low, high) | Numbers(low, high):
             return f"{low}-{high}" if low < high else str(low)
+        case Scores():
+            return _scores(value)
         case Network(first, last):
             return first if first == last else _cidr(first, last)
-        case Moment(at):
-            return at.isoformat()
-        case Times():
-            return _times(value.start, value.end)
+        case Moment() | Times():
+            return value.at.isoformat() if isinstance(value, Moment) else _times(value.start, value.end)
         case Regex(pattern):
             return "/" + _SLASHES.sub(lambda found: found[1] or r"\/", pattern) + "/"
         case Text():
@@ -88,6 +101,18 @@ def _text(value: Text, safe: re.Pattern[str]) -> str:
     if not value.text or (safe.fullmatch(value.text) and value.text != "NOT"):
         return value.text + star
     return '"' + re.sub(r'(["\\*])', r"\\\1", value.text) + star + '"'
+
+
+def _scores(value: Scores) -> str:
+    low, high = (_decimal(bound) for bound in (value.low, value.high))
+    if low and high:
+        return low if low == high else f"{low}-{high}"
+    return f"{'>' if low else '<'}{'' if value.beyond else '='}{low or high}"
+
+
+def _decimal(number: float | None) -> str:
+    """Without an exponent and without what rounding adds; empty for None."""
+    return "" if number is None else f"{number:.{DECIMALS}f}".rstrip("0").rstrip(".")
 
 
 def _cidr(first: str, last: str) -> str:

@@ -20,7 +20,7 @@ import msgspec
 from spectra.model.facets import Asked, Facet, FacetValue, Total
 from spectra.model.query import Query
 from spectra.model.records import SearchPage
-from spectra.store import search
+from spectra.store import search, weaknesscounts
 from spectra.store.database import Connection, Database
 from spectra.store.filters import Condition, Filter, resolve
 from spectra.store.lookups import hurried
@@ -28,6 +28,7 @@ from spectra.store.populations import Population, Rows, everything
 from spectra.store.search import Paging
 from spectra.store.tallies import ENTRIES, snapshot
 from spectra.store.timeline import PROTOCOL_NAME
+from spectra.store.weaknesses import Decided
 
 
 class Answer(NamedTuple):
@@ -114,22 +115,26 @@ _VALUES: Final[dict[str, _Value]] = {
     "cert.issuer": _Value("certificate", "c.issuer", _CERTIFICATE),
     "cert.subject": _Value("certificate", "coalesce(nullif(c.subject_cn, ''), c.subject)", _CERTIFICATE),
     "hostname": _Value("ip", "h.name", _NAMES),
+    # Of the findings of the service; `weaknesscounts` has the rest.
+    **{name: _Value("service", value) for name, value in weaknesscounts.VALUES.items()},
     "last_seen": _Value("last_seen", 'to_char(g.key, \'YYYY-MM-DD"T"HH24:MI:SS"Z"\')'),
     "first_seen": _Value("first_seen", 'to_char(g.key, \'YYYY-MM-DD"T"HH24:MI:SS"Z"\')'),
 }
 _UNITS: Final[dict[str, LiteralString]] = {"hour": "hour", "day": "day", "week": "week", "month": "month"}
 
 
-def _grouped(asked: Asked, rows: Rows) -> LiteralString:
+def _grouped(asked: Asked, rows: Rows, decided: Decided | None) -> Condition:
     """Values `v` and how many endpoints `n` have them: grouped by id first, which there are few of."""
     value = _VALUES[asked.name]
     if rows.kinds:
-        return f"SELECT m.{value.kind}::text AS v, sum(m.n) AS n FROM m GROUP BY 1"
+        return Condition(f"SELECT m.{value.kind}::text AS v, sum(m.n) AS n FROM m GROUP BY 1")
     key: LiteralString = f"m.{value.key}"
     if asked.unit:
         key = f"date_trunc('{_UNITS[asked.unit]}', {key})"
     ids: LiteralString = f"SELECT {key} AS key, sum(m.n) AS n FROM m GROUP BY 1"
-    return f"SELECT {value.value} AS v, sum(g.n) AS n FROM ({ids}) g {value.join} GROUP BY 1"
+    if decided and asked.name in weaknesscounts.VALUES:
+        return weaknesscounts.grouped(asked.name, ids, decided)
+    return Condition(f"SELECT {value.value} AS v, sum(g.n) AS n FROM ({ids}) g {value.join} GROUP BY 1")
 
 
 def _ties(asked: Asked) -> LiteralString:
@@ -154,13 +159,13 @@ def _of_area(number: int, asked: Asked) -> list[Condition]:
     return [Condition(listed, (number, asked.top)), Condition(missing, (number,))]
 
 
-def _ranked(number: int, asked: Asked, grouped: LiteralString) -> Condition:
+def _ranked(number: int, asked: Asked, grouped: Condition) -> Condition:
     """The values to be listed, each with the sums over those that there are and over all. None is a value, the last."""
     order: LiteralString = "v DESC" if asked.unit else "n" if asked.rarest else "n DESC"
     return Condition(
         f"""(SELECT %s::int4 AS number, v, n, coalesce(sum(n) FILTER (WHERE v <> '') OVER (), 0), sum(n) OVER ()
-             FROM ({grouped}) v WHERE n > 0 ORDER BY coalesce(v, '') = '', {order}, {_ties(asked)} LIMIT %s)""",
-        (number, asked.top),
+             FROM ({grouped.sql}) v WHERE n > 0 ORDER BY coalesce(v, '') = '', {order}, {_ties(asked)} LIMIT %s)""",
+        (number, *grouped.params, asked.top),
     )
 
 
@@ -183,6 +188,7 @@ class _Answering:
     def __init__(self, connection: Connection, population: Population) -> None:
         self._connection = connection
         self._population = population
+        self._decided: Decided | None = None
 
     def answer(self, asked: Sequence[Asked], exact: bool) -> Answer:
         """The total and every facet, each from the first source that knows it."""
@@ -237,13 +243,20 @@ class _Answering:
     def _find(self, rows: Rows, asked: Sequence[Asked]) -> _Found:
         """One statement for the total of `rows` and all of these facets."""
         start = Condition(f"WITH m AS MATERIALIZED ({rows.sql.sql}) ", rows.sql.params)
-        parts = [Condition(_SUM), *(_ranked(i, one, _grouped(one, rows)) for i, one in enumerate(asked))]
+        decided = self._decisions(asked)
+        parts = [Condition(_SUM), *(_ranked(i, one, _grouped(one, rows, decided)) for i, one in enumerate(asked))]
         union: LiteralString = " UNION ALL ".join([part.sql for part in parts])
         found: dict[int, list[tuple[Any, ...]]] = {i: [] for i in range(_TOTAL, len(asked))}
         params = (*start.params, *(p for part in parts for p in part.params))
         for number, *row in self._connection.execute(start.sql + union, params):
             found[number].append(tuple(row))
         return _Found(found, int(found[_TOTAL][0][1] or 0))
+
+    def _decisions(self, asked: Sequence[Asked]) -> Decided | None:
+        """What was decided about findings, asked for once and only where a facet is about them."""
+        if self._decided is None and any(one.name in weaknesscounts.VALUES for one in asked):
+            self._decided = Decided.load(self._connection, Condition("true"))
+        return self._decided
 
     def _areas(self, asked: Sequence[Asked], total: int) -> dict[str, Facet]:
         parts = [part for i, one in enumerate(asked) for part in _of_area(i, one)]

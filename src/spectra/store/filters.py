@@ -11,7 +11,7 @@ from functools import partial
 from typing import Final, LiteralString
 
 from spectra.model.query import Moment, Network, Ports, Query, Term, Text, Times, Value
-from spectra.store import lookups
+from spectra.store import lookups, weaknesses
 from spectra.store.conditions import NOTHING, Condition, Filter, all_of, any_of, negation
 from spectra.store.database import Connection
 from spectra.store.lookups import FEW, Question, Table
@@ -19,6 +19,7 @@ from spectra.store.timeline import LETTER, OPEN, PROTOCOL_NUMBER
 from spectra.store.wording import (
     BANNER,
     CERTIFICATE,
+    FINDING,
     HOST,
     HOSTNAME,
     OS,
@@ -56,7 +57,13 @@ def _steps(connection: Connection, query: Query) -> list[Step]:
     questions = _questions(query)
     quick = [partial(lookups.answered, connection, question) for question in questions if not question.held.costly]
     slow = [partial(lookups.answered, connection, question) for question in questions if question.held.costly]
-    return [*quick, *_observations(connection, query), *_systems(connection, query), *slow]
+    return [
+        *quick,
+        *_weaknesses(connection, query),
+        *_observations(connection, query),
+        *_systems(connection, query),
+        *slow,
+    ]
 
 
 # The endpoint itself -------------------------------------------------------------------------------------------------
@@ -198,6 +205,21 @@ def _system(connection: Connection, asked: Condition, others: Sequence[Condition
         return lookups.either(connection, (host, service), others)
     answers = [lookups.answered(connection, question, others) for question in (host, service)]
     return Filter(tuple(condition for answer in answers for condition in answer.conditions))
+
+
+# What weaknesses it has ----------------------------------------------------------------------------------------------
+
+
+def _weaknesses(connection: Connection, query: Query) -> list[Step]:
+    """Terms that must hold are about one finding; each negated one says that there is none such."""
+    terms = [(term.negated, held(FINDING[term.field], term)) for term in query.terms if term.field in FINDING]
+    wanted = [asked for negated, asked in terms if not negated]
+    steps: list[Step] = [partial(_found, connection, all_of(wanted))] if wanted else []
+    return steps + [partial(_found, connection, asked, lacking=True) for negated, asked in terms if negated]
+
+
+def _found(connection: Connection, asked: Condition, others: Sequence[Condition], *, lacking: bool = False) -> Filter:
+    return weaknesses.answered(connection, asked, others, lacking=lacking)
 
 
 # Who looked ----------------------------------------------------------------------------------------------------------

@@ -43,20 +43,25 @@ HOSTNAME: Final = Table("hostname", "t.ip", "e.ip", "inet", nullable=False)
 
 
 class Question(NamedTuple):
-    """That the endpoint's row of a table satisfies `held`, or, if `lacking`, that it does not or there is none."""
+    """That the endpoint's row of a table satisfies `held`, or, if `lacking`, that it does not or there is none.
+
+    `listed`: asking it of each endpoint is so dear that up to `MANY` keys are worth listing.
+    """
 
     table: Table
     held: Condition
     lacking: bool = False
+    listed: bool = False
 
 
 def answered(connection: Connection, question: Question, others: Sequence[Condition]) -> Filter:
     """The filter of `question`; `others` are conditions on the same endpoints, `e`, that are known already."""
-    table, held, lacking = question
-    keys = _keys(connection, table, held, others)
+    table, held, lacking, listed = question
+    most = MANY if held.costly or listed else FEW
+    keys = _keys(connection, table, held, others, most)
     if not keys:
         return Filter() if lacking else NOTHING
-    if len(keys) > (MANY if held.costly else FEW):
+    if len(keys) > most:
         condition = _unlisted(table, held)
         return Filter((negation(condition) if lacking else condition,))
     if not lacking:
@@ -95,10 +100,10 @@ def spelled(connection: Connection, column: LiteralString, held: Condition) -> C
     return Condition(f"(t.{column} = ANY(%s::text[]) AND t.{column} <> '')", ([row[0] for row in rows],))
 
 
-def _keys(connection: Connection, table: Table, held: Condition, others: Sequence[Condition]) -> list[Any]:
-    """The keys of the rows that satisfy `held`, one more than are listed at most."""
+def _keys(connection: Connection, table: Table, held: Condition, others: Sequence[Condition], most: int) -> list[Any]:
+    """The keys of the rows that satisfy `held`, one more than `most` at most."""
     if not held.costly:
-        return _fetch(connection, table, held, FEW)
+        return _fetch(connection, table, held, most)
     rest = all_of(others)
     if others and expected(connection, rest) <= NARROW:
         among: LiteralString = f"{table.key} IN (SELECT {table.column} FROM endpoint e WHERE {rest.sql})"

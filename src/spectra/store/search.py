@@ -25,6 +25,7 @@ from spectra.store.details import places
 from spectra.store.filters import Condition, Filter, all_of, any_of, resolve
 from spectra.store.lookups import expected, hurried, total
 from spectra.store.timeline import PROTOCOL_NAME, STATE
+from spectra.store.weaknesscounts import Count, Spot, counts
 
 MAX_LIMIT: Final = 5000
 MAX_NAMES: Final = 50
@@ -104,10 +105,11 @@ def page(connection: Connection, wanted: Filter, paging: Paging) -> SearchPage:
     with hurried(connection, really=wanted.costly):
         rows = _rows(connection, wanted, _Walk(order, sort.startswith("-"), after, limit + 1))
     names = _hostnames(connection, sorted({row[0] for row in rows[:limit]}))
-    located = places(connection, (row[-1] for row in rows[:limit]))
+    located = places(connection, (row[-2] for row in rows[:limit]))
+    weak = counts(connection, [Spot(row[0], row[1], row[2], row[-1]) for row in rows[:limit]])
     more = len(rows) > limit
     return SearchPage(
-        tuple(_match(row, names.get(row[0], ()), located) for row in rows[:limit]),
+        tuple(_match(row, names.get(row[0], ()), located, found) for row, found in zip(rows, weak, strict=False)),
         next_cursor=_write_cursor(rows[limit - 1], sort) if more else "",
     )
 
@@ -130,7 +132,8 @@ _DETAILS: LiteralString = """
 SELECT host(k.ip), k.port, k.protocol, k.state, k.first_seen, k.last_seen, coalesce(s.name, ''),
        coalesce(s.product, ''), coalesce(s.version, ''), coalesce(s.extra, ''), coalesce(s.tunnel, ''),
        coalesce(b.title, ''), coalesce(left(b.text, 200), ''), coalesce(c.subject_cn, ''),
-       coalesce(s.os, ''), coalesce(s.device, ''), coalesce(s.cpe, '{}'), coalesce(s.cpe23, '{}'), k.sole, k.place
+       coalesce(s.os, ''), coalesce(s.device, ''), coalesce(s.cpe, '{}'), coalesce(s.cpe23, '{}'), k.sole, k.place,
+       s.software
 FROM k LEFT JOIN service s ON s.id = k.service LEFT JOIN banner b ON b.id = k.banner
   LEFT JOIN certificate c ON c.id = k.certificate"""
 _CASTS: Final[dict[str, LiteralString]] = {"ip": "::inet", "port": "::int4", "protocol": "::int2"}
@@ -262,13 +265,13 @@ def _hostnames(connection: Connection, ips: Sequence[str]) -> dict[str, tuple[st
     return {ip: tuple(names) for ip, names in found}
 
 
-def _match(row: tuple[Any, ...], names: tuple[str, ...], located: Mapping[UUID, Place]) -> Match:
-    ip, port, protocol, state, first_seen, last_seen, *texts, cpe, cpe23, sole, place = row
+def _match(row: tuple[Any, ...], names: tuple[str, ...], located: Mapping[UUID, Place], weak: Count) -> Match:
+    ip, port, protocol, state, first_seen, last_seen, *texts, cpe, cpe23, sole, place, _ = row
     said, (system, device) = texts[:-2], texts[-2:]
     return Match(
         ip, port, PROTOCOL_NAME[protocol], STATE[_letter(state)], first_seen, last_seen, *said,
         hostnames=names, os=system, device=device, cpe=tuple(cpe), cpe23=tuple(cpe23), sole=sole,
-        place=located.get(place),
+        place=located.get(place), findings=weak.findings, worst=weak.worst,
     )  # fmt: skip
 
 

@@ -1,4 +1,5 @@
-"""What the terms about services, banners, certificates, places and hosts say of one row `t` of those tables."""
+"""What the terms about services, banners, certificates, places and hosts say of one row `t` of those tables, and those
+about weaknesses of one row `v` of the CVEs."""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ from datetime import datetime
 from typing import Final, LiteralString, NamedTuple
 
 from spectra.model import regex
-from spectra.model.query import WORDS, Numbers, Regex, Term, Text, Times, Value
+from spectra.model.query import WORDS, Numbers, Regex, Scores, Term, Text, Times, Value
 from spectra.store.conditions import Condition, all_of, any_of
 
 
@@ -225,6 +226,45 @@ def _below(value: Text) -> Condition:
     return Condition("(reverse(t.name) = %s OR reverse(t.name) LIKE %s)", (turned, like(turned) + ".%"))
 
 
+# Weaknesses ----------------------------------------------------------------------------------------------------------
+
+
+def _cve(value: Text) -> Condition:
+    """Ids sort by their characters, so that those with one beginning are a range of the index."""
+    if value.prefix:
+        return Condition("(v.cve >= %s AND v.cve < %s)", (value.text, value.text + "~"))  # ~ is after all of them
+    return Condition("(v.cve = %s)", (value.text,))
+
+
+def _severity(value: Text) -> Condition:
+    return Condition("(v.severity = %s)", (value.text,))
+
+
+def _kev(value: Text) -> Condition:
+    return Condition("(v.kev IS NOT NULL)" if value.text == "true" else "(v.kev IS NULL)")
+
+
+def _is(value: Text) -> Condition:
+    """A finding is one whatever its CVE."""
+    return Condition("true")
+
+
+def _scored(column: LiteralString) -> Callable[[Value], Condition]:
+    """That a CVE has a score, and which; the column has single precision, so that the bounds have too."""
+
+    def make(value: Value) -> Condition:
+        if not isinstance(value, Scores):
+            return Condition("false")
+        ends: list[tuple[LiteralString, float | None]] = [
+            (" > %s::real" if value.beyond else " >= %s::real", value.low),
+            (" < %s::real" if value.beyond else " <= %s::real", value.high),
+        ]
+        given = [Condition(column + sign, (bound,)) for sign, bound in ends if bound is not None]
+        return all_of([Condition(f"{column} IS NOT NULL"), *given])
+
+    return make
+
+
 def like(text: str) -> str:
     """A LIKE pattern that only `text` itself matches."""
     return re.sub(r"([\\%_])", r"\\\1", text)
@@ -258,6 +298,16 @@ PLACE: Final[Mapping[str, Wording]] = {
 }
 HOST: Final[Mapping[str, Wording]] = {"mac": Wording(_of_text(_mac))}
 HOSTNAME: Final[Mapping[str, Wording]] = {"hostname": Wording(_of_text(_below), ("t.name",))}
+
+FINDING: Final[Mapping[str, Wording]] = {
+    "vuln": Wording(_of_text(_cve)),
+    "severity": Wording(_of_text(_severity)),
+    "cvss": Wording(_scored("v.cvss")),
+    "epss": Wording(_scored("v.epss")),
+    "kev": Wording(_of_text(_kev)),
+    "has": Wording(_of_text(_is)),
+}
+"""Of a CVE `v`."""
 
 OS: Final = Wording(_of_text(_phrase("t.os")), ("t.os",))
 """Of a service or a host."""
