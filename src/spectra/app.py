@@ -26,16 +26,25 @@ from spectra.engines import lifecycle
 from spectra.engines.lifecycle import RunState
 from spectra.engines.postgres import PostgresServer
 from spectra.errors import SetupError, SpectraError
+from spectra.flow.correlateflow import Correlations
+from spectra.flow.correlation import Correlation
+from spectra.flow.correlator import Correlator
 from spectra.flow.download import Bounds
 from spectra.flow.feeds import Feeds
+from spectra.flow.nvdapi import Api
 from spectra.flow.relocation import Relocation
 from spectra.flow.submission import Ingest
+from spectra.flow.vulnfeeds import VulnFeeds
+from spectra.flow.vulnflow import VulnJob
+from spectra.flow.vulnstage import Stage
+from spectra.flow.vulnsync import VulnSync, knowledge
 from spectra.flow.workflows import Workflows
 from spectra.identity import tokens
 from spectra.identity.keys import SigningKey
 from spectra.identity.tokens import LocalCredential
 from spectra.ingest.gate import Policy
 from spectra.intel.enrich.cpe import cpe23
+from spectra.intel.vulns import open_feed
 from spectra.model.lifetimes import Lifetimes
 from spectra.model.tiers import Policy as TierPolicy
 from spectra.settings import LimitsSettings, Settings
@@ -143,6 +152,8 @@ def _services(
     per_minute = settings.ingest_per_minute
     blobs = BlobStore.from_settings(settings.blobs, settings.data_dir)
     feeds = _feeds(settings, database, blobs)
+    correlation = Correlation(database)
+    correlator, correlations = Correlator(correlation), Correlations(correlation)
     ingest = Ingest(
         database,
         blobs,
@@ -158,8 +169,10 @@ def _services(
         facts=feeds,
         cpe=cpe23,
         lifetimes=lifetimes,
+        after_write=correlator.wake,
     )
-    workflows = Workflows(ingest, Relocation(database, feeds, cpe23))
+    vuln_feeds, vuln_job = _vuln_feeds(settings, database, blobs, after_sync=correlator.wake)
+    workflows = Workflows(ingest, Relocation(database, feeds, cpe23), jobs=(correlations, vuln_job))
     with ExitStack() as stack:
         stack.callback(ingest.close)
         feeds.start()
@@ -168,15 +181,21 @@ def _services(
             workflows.start()
             # Before the database goes away: its threads are loud when that happens to them.
             stack.callback(workflows.stop)
+            vuln_feeds.start()
+            stack.callback(vuln_feeds.stop)
             folder = Folder(database)
             folder.start()
             stack.callback(folder.stop)
+            correlator.start()
+            stack.callback(correlator.stop)
         yield Services(
             database=database,
             blobs=blobs,
             ingest=ingest,
             workflows=workflows,
             feeds=feeds,
+            vuln_feeds=vuln_feeds,
+            correlations=correlations,
             clock=now,
             started=now(),
             max_envelope_bytes=gate.max_envelope_bytes,
@@ -205,6 +224,30 @@ def _feeds(settings: Settings, database: Database, blobs: BlobStore) -> Feeds:
         bounds=Bounds(bounds.max_bytes, bounds.timeout_s, tuple(ip_network(text) for text in bounds.allow)),
         update_every=timedelta(seconds=bounds.update_every_s),
     )
+
+
+def _vuln_feeds(
+    settings: Settings, database: Database, blobs: BlobStore, *, after_sync: Callable[[], None]
+) -> tuple[VulnFeeds, VulnJob]:
+    vulns = settings.vulns
+    bounds = Bounds(vulns.max_bytes, vulns.timeout_s, tuple(ip_network(text) for text in settings.feeds.allow))
+    stage = Stage(settings.data_dir / "vulns", blobs)
+    stage.clean_up()
+    sync = VulnSync(
+        database,
+        stage,
+        knowledge(),
+        open_feed=open_feed,
+        clock=now,
+        bounds=bounds,
+        api=Api(bounds, vulns.nvd_api_key, pause_s=vulns.nvd_pause_s),
+        after_sync=after_sync,
+    )
+    update_every = timedelta(seconds=vulns.update_every_s)
+    feeds = VulnFeeds(
+        database, stage, open_feed=open_feed, clock=now, max_bytes=vulns.max_bytes, update_every=update_every
+    )
+    return feeds, VulnJob(sync)
 
 
 def _rates(limits: LimitsSettings) -> dict[str, Rate]:

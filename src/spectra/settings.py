@@ -160,6 +160,28 @@ class FeedSettings(_Section):
         return [str(ip_network(value)) for value in values]
 
 
+class VulnSettings(_Section):
+    """The feeds of weaknesses; `feeds.allow` holds for them, too."""
+
+    update_every_s: float = Field(
+        default=24 * 3600,
+        ge=0,
+        description="How often feeds of weaknesses that have a URL are fetched again; 0: only when asked.",
+    )
+    max_bytes: int = Field(
+        default=1024 * MIB, ge=1024, description="Largest feed of weaknesses that is fetched or taken, as sent."
+    )
+    timeout_s: float = Field(
+        default=900.0, gt=0, le=1200, description="Longest the download of a feed of weaknesses may take."
+    )
+    nvd_api_key: SecretStr | None = Field(
+        default=None, description="Key of the NVD's API, which then answers ten times as often."
+    )
+    nvd_pause_s: float | None = Field(
+        default=None, ge=0, description="Seconds between two requests to the NVD's API; unset: 6, with a key 0.6."
+    )
+
+
 class ScanSettings(_Section):
     """Scope law and defaults of scanners on this machine."""
 
@@ -232,6 +254,7 @@ class Settings(BaseSettings):
     freshness: FreshnessSettings = FreshnessSettings()
     tiers: TierSettings = TierSettings()
     feeds: FeedSettings = FeedSettings()
+    vulns: VulnSettings = VulnSettings()
     scan: ScanSettings = ScanSettings()
     auth: AuthSettings = AuthSettings()
     log: LogSettings = LogSettings()

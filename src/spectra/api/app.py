@@ -23,6 +23,7 @@ from spectra.api.routes import (
     accounts,
     audit,
     blocks,
+    correlate,
     counts,
     coverage,
     diff,
@@ -41,6 +42,8 @@ from spectra.api.routes import (
     provenance,
     search,
     tiers,
+    vuln_feeds,
+    vulns,
     workflows,
 )
 from spectra.api.services import Services
@@ -65,7 +68,10 @@ ROUTERS: Final = (
     coverage.router,
     diff.router,
     explain.router,
+    vulns.router,
     feeds.router,
+    vuln_feeds.router,
+    correlate.router,
     keys.router,
     oauth.router,
     accounts.router,

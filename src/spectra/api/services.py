@@ -10,8 +10,10 @@ from spectra.api.issuing import Issuer
 from spectra.api.metrics import Metrics
 from spectra.api.networks import Networks, NoNetworks
 from spectra.api.rates import Limits
+from spectra.flow.correlateflow import Correlations
 from spectra.flow.feeds import Feeds
 from spectra.flow.submission import Ingest
+from spectra.flow.vulnfeeds import VulnFeeds
 from spectra.flow.workflows import Workflows
 from spectra.model.lifetimes import Lifetimes
 from spectra.model.limits import Network
@@ -31,6 +33,8 @@ class Services:
     ingest: Ingest
     workflows: Workflows
     feeds: Feeds
+    vuln_feeds: VulnFeeds
+    correlations: Correlations
     clock: Callable[[], datetime]
     started: datetime
     max_envelope_bytes: int

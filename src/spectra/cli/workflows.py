@@ -24,6 +24,12 @@ if TYPE_CHECKING:
     from spectra.model.records import WorkflowRecord
 
 STYLES = {"done": "green", "failed": "red", "running": "cyan", "pending": "yellow"}
+# What a workflow goes over, and what it does: wf.vuln_correlate counts services and what they are.
+UNITS = {
+    "wf.relocate": ("host", "looking hosts up"),
+    "wf.vuln_correlate": ("service", "holding services against CVEs"),
+    "wf.vuln_sync": ("record", "taking records in"),
+}
 WATCH_EVERY_S = 0.5
 WATCH_AT_MOST_S = 3600.0
 
@@ -106,19 +112,19 @@ def _versions(client: Client, workflow_id: str, watch: bool) -> Iterator[Workflo
     note("Still running after an hour; look again later.")
 
 
-def follow(client: Client, workflow_id: str) -> WorkflowRecord | None:
-    """Draw how far a workflow that goes over all hosts is, until it ends; returns how it ended."""
+def follow(client: Client, workflow_id: str, name: str = "wf.relocate") -> WorkflowRecord | None:
+    """Draw how far a workflow that goes over everything is, until it ends; returns how it ended."""
     from spectra.cli.progress import bar
 
     record = None
-    with bar("looking hosts up") as progress:
+    with bar(UNITS[name][1]) as progress:
         for record in _versions(client, workflow_id, watch=True):
             progress.move(record.done, max(record.total, 1), _share(record))
     return record
 
 
 def _share(record: WorkflowRecord) -> str:
-    return f"{record.done:,} of {plural(record.total, 'host')}"
+    return f"{record.done:,} of {plural(record.total, UNITS.get(record.name, ('host', ''))[0])}"
 
 
 def _progress(record: WorkflowRecord, shown: int) -> int:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import ipaddress
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from http import HTTPStatus
 from typing import BinaryIO, Final, NamedTuple
@@ -25,6 +25,7 @@ _MAX_REDIRECTS: Final = 5
 _MAX_ADDRESSES: Final = 4  # of one name that are tried
 _TIMEOUT: Final = httpx.Timeout(connect=10.0, read=30.0, write=10.0, pool=10.0)
 _CHUNK: Final = 256 * 1024
+NONE: Final[Mapping[str, str]] = {}
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -32,10 +33,15 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 class FetchError(SpectraError):
     """A source that does not give its feed: away, refusing, too large, too slow, or not where it may be fetched from.
 
-    `reason` is `feed_fetch_failed`, `feed_too_large` or `feed_url_refused`.
+    `reason` is `feed_fetch_failed`, `feed_too_large` or `feed_url_refused`; `status` is what the server answered, 0
+    where it did not.
     """
 
     reason = "feed_fetch_failed"
+
+    def __init__(self, message: str, *, reason: str | None = None, hint: str = "", status: int = 0) -> None:
+        super().__init__(message, reason=reason, hint=hint)
+        self.status = status
 
 
 class Bounds(NamedTuple):
@@ -56,23 +62,28 @@ def fetch(
     *,
     known: Validators = Validators(),  # noqa: B008 - immutable
     stopped: Callable[[], bool] = lambda: False,
+    headers: Mapping[str, str] = NONE,
 ) -> Validators | None:
     """Write what `url` has into `to`; returns its validators, or None where the server says that `known` still holds.
 
-    Raises `FetchError`, or `BadRequest` for what is no such URL. `stopped` ends it early.
+    Raises `FetchError`, or `BadRequest` for what is no such URL. `stopped` ends it early. `headers` may be secret: they
+    do not travel along with a redirect.
     """
     deadline = time.monotonic() + bounds.timeout_s
     target = checked_url(url)
     with httpx.Client(trust_env=False, timeout=_TIMEOUT, follow_redirects=False) as client:
         for _ in range(_MAX_REDIRECTS + 1):
-            with closing(_answer(client, target, bounds, known)) as response:
+            with closing(_answer(client, target, bounds, known, headers)) as response:
                 if response.status_code == HTTPStatus.NOT_MODIFIED:
                     return None
                 if response.has_redirect_location:
-                    target = _next(target, response)
+                    target, headers = _next(target, response), NONE
                     continue
                 if response.status_code != HTTPStatus.OK:
-                    raise FetchError(f"{target.host} answered {response.status_code} {response.reason_phrase}.")
+                    raise FetchError(
+                        f"{target.host} answered {response.status_code} {response.reason_phrase}.",
+                        status=response.status_code,
+                    )
                 _save(response, to, bounds, deadline, stopped)
                 headers = response.headers
                 return Validators(headers.get("etag", "")[:500], headers.get("last-modified", "")[:100])
@@ -98,7 +109,9 @@ def _next(here: httpx.URL, response: httpx.Response) -> httpx.URL:
     return there
 
 
-def _answer(client: httpx.Client, url: httpx.URL, bounds: Bounds, known: Validators) -> httpx.Response:
+def _answer(
+    client: httpx.Client, url: httpx.URL, bounds: Bounds, known: Validators, headers: Mapping[str, str]
+) -> httpx.Response:
     """The beginning of the server's answer, from the first of its addresses that can be reached."""
     failure = FetchError(f"{url.host} has no address.")
     for address in _addresses(url, bounds.allow)[:_MAX_ADDRESSES]:
@@ -106,7 +119,7 @@ def _answer(client: httpx.Client, url: httpx.URL, bounds: Bounds, known: Validat
             "GET",
             # To the address that was checked: the name may mean another one a moment later.
             url.copy_with(host=address, username=None, password=None, fragment=None),
-            headers=_headers(url, known),
+            headers={**headers, **_headers(url, known)},
             extensions={"sni_hostname": _host(url)},  # the certificate has to be the name's
         )
         auth = httpx.BasicAuth(url.username, url.password) if url.username else None

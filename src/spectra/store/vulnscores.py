@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, LiteralString, NamedTuple
 
 import msgspec
 
@@ -78,10 +78,15 @@ def replace_epss(connection: Connection, told: Iterable[Epss]) -> int:
     return one(connection.execute("SELECT count(*) FROM epss"))[0]
 
 
-def held(connection: Connection) -> dict[str, int]:
-    """How many entries the catalogue has (`kev`), and of how many CVEs there is a score (`epss`)."""
-    kev, epss = one(connection.execute("SELECT (SELECT count(*) FROM kev), (SELECT count(*) FROM epss)"))
-    return {"kev": kev, "epss": epss}
+def replace(connection: Connection, kind: str, told: Iterable[Any]) -> int:
+    """`replace_kev` or `replace_epss`, as `kind` says."""
+    return replace_kev(connection, told) if kind == "kev" else replace_epss(connection, told)
+
+
+def count(connection: Connection, kind: str) -> int:
+    """How many entries the catalogue has, or how many scores there are."""
+    query: LiteralString = "SELECT count(*) FROM kev" if kind == "kev" else "SELECT count(*) FROM epss"
+    return one(connection.execute(query))[0]
 
 
 def rescore(database: Database, after: int, limit: int, risk: Risk, now: datetime) -> Rescored:
