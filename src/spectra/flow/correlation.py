@@ -139,8 +139,8 @@ class Correlation:
         steps: tuple[tuple[bool, Callable[[], Counts]], ...] = (
             (due.unnamed, self.name),
             (due.fresh, partial(self.match, fresh=True)),
-            (due.feeds and settled, self.learn),
             (due.news and (settled or due.overdue), self.follow),
+            (due.products and settled, self.learn),
             (due.walk is not None, self.walk),
             (due.again, self.match),
         )
@@ -212,6 +212,7 @@ class Correlation:
             if not nums:
                 return Counts()
             software.outdate(own.connection, secrets.randbits(62))
+            software.unlearn(own.connection)
             if many:
                 affected.touch(own.connection, nums)
                 return Counts(news=len(nums))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final, NamedTuple, Protocol, TypeVar
 
 import msgspec
@@ -143,7 +144,9 @@ class Ingest:
         facts: Source | None = None,
         cpe: NameCpe = no_cpe,
         lifetimes: Lifetimes | None = None,
+        after_write: Callable[[], None] = lambda: None,
     ) -> None:
+        self._after_write = after_write
         self._lifetimes = lifetimes
         self._facts = facts or NoFacts()
         self._cpe = cpe
@@ -211,7 +214,11 @@ class Ingest:
         for asset in assets:
             writer.add(asset)
         counts, digest = writer.finish()
-        return Written(counts, digest, writer.fresh, writer.remember)
+        return Written(counts, digest, writer.fresh, partial(self._written, writer))
+
+    def _written(self, writer: GraphWriter) -> None:
+        writer.remember()
+        self._after_write()
 
     def close(self) -> None:
         """Wait for blobs on their way to disk."""

@@ -77,15 +77,15 @@ FROM held JOIN told ON told.service = held.id WHERE s.id = held.id"""
 
 class Due(NamedTuple):
     """What there is to do: whether services have no name, software was never matched or has to be matched again, CVEs
-    have news, a feed told something since products were last put into families, a sync is under way, and the oldest
-    news are so old that they do not wait for its end; up to which service all are being named again; by which matcher.
+    have news, products changed since they were last put into families, a sync is under way, and news are so old that
+    they do not wait for its end; up to which service all are being named again; by which matcher.
     """
 
     unnamed: bool
     fresh: bool
     again: bool
     news: bool
-    feeds: bool
+    products: bool
     syncing: bool
     overdue: bool
     walk: UUID | None
@@ -97,7 +97,7 @@ SELECT EXISTS (SELECT FROM service WHERE software IS NULL),
        EXISTS (SELECT FROM software WHERE pending = 0),
        EXISTS (SELECT FROM software WHERE pending = 1),
        EXISTS (SELECT FROM vuln_news),
-       EXISTS (SELECT FROM vuln_source v WHERE v.updated > coalesce(c.learned, '-infinity')),
+       c.learned IS NULL OR EXISTS (SELECT FROM vuln_source v WHERE v.updated > c.learned),
        EXISTS (SELECT FROM vuln_source WHERE running <> ''),
        coalesce((SELECT at FROM vuln_news ORDER BY num LIMIT 1) < now() - interval '10 minutes', false),
        c.walk, coalesce(c.matcher, 0)
@@ -184,6 +184,11 @@ def again(connection: Connection) -> None:
 def outdate(connection: Connection, token: int) -> None:
     """Rules that were read before are not to be used again."""
     connection.execute("UPDATE correlation SET rules = %s", [token])
+
+
+def unlearn(connection: Connection) -> None:
+    """Products are named by other CVEs now, or there are others: families and words have to be looked at again."""
+    connection.execute("UPDATE correlation SET learned = NULL")
 
 
 def left(database: Database) -> int:
@@ -333,7 +338,7 @@ def product_ids(database: Database, connection: Connection, wanted: Mapping[Prod
             for p in missing:
                 writer.execute(_MAKE_PRODUCT, [p.part, p.vendor, p.product, wanted[p]])
         found |= _find(connection, missing)
-        connection.execute("UPDATE correlation SET learned = NULL")  # they may be of a family
+        unlearn(connection)  # they may be of a family
     return found
 
 
