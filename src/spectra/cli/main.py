@@ -21,6 +21,7 @@ from spectra.cli import (
     bench,
     blocks,
     configs,
+    correlate,
     coverage,
     diff,
     explain,
@@ -120,6 +121,7 @@ def _register() -> None:
         ("config", configs.config, NODE),
     )
     requests.add_to(scopes.scope)
+    correlate.add_to(feeds.feeds)
     tiers.add_to(accounts.accounts)
     for name, group, panel in groups:
         app.add_typer(group, name=name, rich_help_panel=panel)
