@@ -20,9 +20,9 @@ Status = Literal["", "awaiting", "deferred", "disputed", "rejected"]
 
 Severity = Literal["", "none", "low", "medium", "high", "critical"]
 
-SOURCES: Final = ("nvd", "cve", "overrides", "osv")
-"""Sources of records, the one that is believed first first: the NVD's configurations, the CNA's and CISA's `affected`,
-NVD-style configurations by others (Anchore's overrides), OSV."""
+SOURCES: Final = ("nvd", "overrides", "cve", "osv")
+"""Sources of records, the one that is believed first first: the NVD's configurations, NVD-style configurations by
+others (Anchore's overrides), the CNA's and CISA's `affected`, OSV."""
 
 
 class Metric(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -14,7 +14,7 @@ from typing import Final
 from spectra.model.findings import Distribution
 
 _WORDS: Final = (
-    ("ubuntu", re.compile(r"\bubuntu\b", re.IGNORECASE)),
+    ("ubuntu", re.compile(r"(?<![a-z])ubuntu(?![a-z])", re.IGNORECASE)),
     ("raspbian", re.compile(r"\braspbian\b", re.IGNORECASE)),
     ("debian", re.compile(r"\bdebian\b|\+deb\d|~bpo\d|[-+~.]deb\d+u\d", re.IGNORECASE)),
     ("centos", re.compile(r"\bcentos\b", re.IGNORECASE)),

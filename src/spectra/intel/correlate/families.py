@@ -17,8 +17,8 @@ from spectra.intel.correlate.names import word
 from spectra.model.vulns import Product
 
 _TEXT: Final = r"""
-apache:http_server apache:apache_http_server apache:apache apache:httpd
-f5:nginx nginx:nginx igor_sysoev:nginx
+apache:http_server apache:apache_http_server apache:apache apache:httpd apache:apache_webserver
+f5:nginx nginx:nginx igor_sysoev:nginx f5:nginx_open_source
 openbsd:openssh openssh:openssh
 microsoft:internet_information_services microsoft:internet_information_server microsoft:iis
 apache:tomcat apache:jakarta_tomcat apache_software_foundation:tomcat
@@ -45,8 +45,7 @@ exim:exim university_of_cambridge:exim
 vsftpd_project:vsftpd beasts:vsftpd vsftpd:vsftpd
 postfix:postfix wietse_venema:postfix
 sendmail:sendmail eric_allman:sendmail proofpoint:sendmail
-haxx:curl curl:curl daniel_stenberg:curl curl_project:curl
-haxx:libcurl curl:libcurl libcurl:libcurl
+haxx:curl curl:curl daniel_stenberg:curl curl_project:curl haxx:libcurl curl:libcurl libcurl:libcurl
 elastic:elasticsearch elasticsearch:elasticsearch elasticsearch:elasticsearch_server
 elastic:kibana elasticsearch:kibana elasticsearch:kibana_server
 elastic:logstash elasticsearch:logstash

@@ -197,10 +197,12 @@ def _chosen(known: Sequence[Known], maker: str) -> tuple[Product, float] | None:
         return (made[0].product, _MAKER_TOO) if made else None
     if not ranked:
         return None
-    first, rest = ranked[0], sum(k.vulns for k in ranked[1:])
-    if first.vulns >= _LEAD * rest:
+    first = ranked[0]
+    own = sum(k.vulns for k in ranked if k is first or 0 != k.family == first.family)
+    rest = sum(k.vulns for k in ranked) - own
+    if own >= _LEAD * rest:
         return first.product, _LEARNED
-    return first.product, max(_WEAK, round(_LEARNED * first.vulns / (first.vulns + rest), 2))
+    return first.product, max(_WEAK, round(_LEARNED * own / (own + rest), 2))
 
 
 def _is_maker(vendor: str, words: str) -> bool:
@@ -213,7 +215,7 @@ def _is_maker(vendor: str, words: str) -> bool:
 def _components(service: Service, names: Names) -> Iterator[Identity]:
     """`(CentOS) OpenSSL/1.0.2k-fips PHP/5.4.16` names two more products; only those that are known for sure."""
     found: list[tuple[str, str]] = _COMPONENT.findall(service.extra)
-    learned = names.named([word(product) for product, _ in found if by_text(product, "") is None]) if found else {}
+    learned = names.named([word(product) for product, _ in found if by_text(product, "") is None])
     for product, version in found:
         name = by_text(product, version)
         if name is None:

@@ -14,10 +14,11 @@ _OTHER = re.compile(r"[^a-z0-9+]+")
 
 
 class Known(msgspec.Struct, frozen=True):
-    """A product that feeds name, and how many CVEs do."""
+    """A product that feeds name, and how many CVEs do; equal numbers but 0 of `family` are one software."""
 
     product: Product
     vulns: int
+    family: int = 0
 
 
 class Names(Protocol):

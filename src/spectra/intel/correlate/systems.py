@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 from spectra.intel.correlate.rules import name_of
@@ -10,21 +11,27 @@ from spectra.model.findings import Software
 from spectra.model.observation import Service
 
 _LINUX: Final = {
-    ("debian", "debian_linux"): "debian", ("canonical", "ubuntu_linux"): "ubuntu",
-    ("redhat", "enterprise_linux"): "rhel",
-    ("redhat", "linux"): "rhel", ("centos", "centos"): "centos", ("fedoraproject", "fedora"): "fedora",
-    ("opensuse", "opensuse"): "suse", ("opensuse", "leap"): "suse", ("suse", "linux_enterprise_server"): "suse",
-    ("suse", "suse_linux"): "suse", ("amazon", "linux"): "amazon", ("alpinelinux", "alpine_linux"): "alpine",
-    ("oracle", "linux"): "oracle", ("gentoo", "linux"): "gentoo", ("linux", "linux_kernel"): "", ("linux", "linux"): "",
+    "debian:debian_linux": "debian", "canonical:ubuntu_linux": "ubuntu", "ubuntu:linux": "ubuntu",
+    "redhat:enterprise_linux": "rhel", "redhat:linux": "rhel", "centos:centos": "centos",
+    "fedoraproject:fedora": "fedora", "opensuse:": "suse", "suse:": "suse", "novell:suse": "suse",
+    "amazon:linux": "amazon", "alpinelinux:": "alpine", "oracle:linux": "oracle", "gentoo:linux": "gentoo",
+    "mandriva:linux": "mandriva", "mandrakesoft:": "mandriva", "linux:linux": "",
 }  # fmt: skip
-"""Names of Linux systems, and the distribution each is of."""
+"""How the names of Linux systems begin, and the distribution each is of."""
+
+
+@lru_cache(maxsize=1 << 12)
+def _linux(vendor: str, product: str) -> str | None:
+    """The distribution of a name, "" for the kernel alone; None for what is no Linux."""
+    name = f"{vendor}:{product}"
+    return next((of for start, of in _LINUX.items() if name.startswith(start)), None)
 
 
 def kernel(name: Cpe) -> str:
     """The kind of system a name is of: `linux`, `windows`, or for any other its product; "" for what is no system."""
     if name.part != "o":
         return ""
-    if (name.vendor, name.product) in _LINUX:
+    if _linux(name.vendor, name.product) is not None:
         return "linux"
     if name.vendor == "microsoft" and name.product.startswith("windows"):
         return "windows"
@@ -34,6 +41,10 @@ def kernel(name: Cpe) -> str:
 
 
 _GENERAL: Final = frozenset({"linux", "windows", "macos", "freebsd", "openbsd", "netbsd", "sunos", "solaris"})
+
+
+# What is built from another's sources is affected as that is.
+_REBUILDS: Final = {"centos": "rhel", "rocky": "rhel", "alma": "rhel", "raspbian": "debian"}
 
 
 def contradicts(software: Software, wanted: Cpe) -> bool:
@@ -48,8 +59,8 @@ def contradicts(software: Software, wanted: Cpe) -> bool:
     if kind in _GENERAL and kinds & _GENERAL and kind not in kinds:
         return True
     if kind == "linux" and software.distribution is not None:
-        of = _LINUX[wanted.vendor, wanted.product]
-        return bool(of) and of != software.distribution.name
+        of = _linux(wanted.vendor, wanted.product)
+        return bool(of) and of != _REBUILDS.get(software.distribution.name, software.distribution.name)
     return False
 
 

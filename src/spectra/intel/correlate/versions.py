@@ -18,6 +18,7 @@ Key = tuple[tuple[int, int, str], ...]
 """A version taken apart; keys compare as their versions do."""
 
 _MAX: Final = 200  # characters that are read
+_LEADING_V: Final = re.compile(r"^\s*v(?=\d)")
 _TOKEN: Final = re.compile(r"\d+|[a-z]+")
 _BEFORE: Final = {
     "dev": 0, "snapshot": 0, "nightly": 0, "git": 0, "svn": 0, "cvs": 0,
@@ -39,8 +40,8 @@ _ZERO: Final = (_NUMBER, 0, "")
 @lru_cache(maxsize=1 << 16)
 def key(version: str) -> Key:
     """`version` taken apart; an empty key where it holds neither a number nor a word."""
-    text = version[:_MAX].lower().lstrip("v ").partition("+")[0] if version[:1] in "vV" else version[:_MAX].lower()
-    text = text.replace("\\", "")
+    text = version[:_MAX].lower().replace("\\", "").partition("+")[0]  # semver's build says nothing of the order
+    text = _LEADING_V.sub("", text)
     text = _PATCH_BUILD.sub(r"\1.\2.\3.\4", text)
     tokens: list[str] = _TOKEN.findall(text)
     parts: list[tuple[int, int, str]] = []
@@ -55,7 +56,7 @@ def key(version: str) -> Key:
             parts.append((_WORD, _BEFORE[token], ""))
         else:
             parts.append((_LETTER, 0, _AFTER.get(token, token)))
-    while parts and parts[-1] == _ZERO:
+    while len(parts) > 1 and parts[-1] == _ZERO:
         parts.pop()
     return tuple(parts)
 
