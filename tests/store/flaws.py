@@ -1,4 +1,4 @@
-"""Weaknesses of services, written by SQL, and a naive model of which findings an endpoint has after what was decided."""
+"""Weaknesses of services, written by SQL, and a naive model of the findings that are left after what was decided."""
 
 from __future__ import annotations
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from spectra.model.facts import NOWHERE, HostFacts, Place
-from spectra.model.observation import Banner, Certificate, EndpointSeen, Hostname, HostSeen, Protocol, Service, State
 from spectra.model.fields import FINDINGS
+from spectra.model.observation import Banner, Certificate, EndpointSeen, Hostname, HostSeen, Protocol, Service, State
 from spectra.model.query import WORDS, Moment, Network, Numbers, Ports, Query, Regex, Scores, Term, Text, Times, Value
 from tests.store.flaws import Flaw
 from tests.store.scribe import T0, Scribe
