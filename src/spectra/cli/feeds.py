@@ -1,4 +1,4 @@
-"""`spectra feeds`: the files that say where hosts are."""
+"""`spectra feeds`: the files that say where hosts are, and the state of all feeds."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from spectra.cli import vulnfeeds
 from spectra.cli.help import JsonOption, examples
 from spectra.cli.ids import short
 from spectra.cli.local import Machine
-from spectra.cli.output import Column, Target, emit, json_line, note, plural
+from spectra.cli.output import Column, Format, Target, emit, json_line, note, plural
 from spectra.cli.pages import Command, Group
 from spectra.cli.problems import ApiError
 from spectra.cli.safe import safe
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from spectra.model.feeds import FeedChange, FeedPage, FeedRecord
 
 feeds = typer.Typer(
-    cls=Group, help="The feeds that say where hosts are: cities and countries, networks and their owners, clouds."
+    cls=Group, help="The feeds that say where hosts are and which weaknesses there are, and what rests on them."
 )
 
 _BINARY = "application/octet-stream"
@@ -154,16 +155,30 @@ def update(
 
 
 def status(context: typer.Context, *, json: JsonOption = False) -> None:
-    """Show every feed: its age, version and networks, how many hosts rest on another one, and what went wrong."""
+    """Show every feed: its age and version, what rests on it or what it covers, and what went wrong.
+
+    First those that say where hosts are, then those that tell of weaknesses.
+    """
     from spectra.model.feeds import FeedPage
+    from spectra.model.vulnfeeds import VulnFeedPage
 
     with Machine.of(context).client(notify=note) as client:
         page = client.get("/v0/feeds", FeedPage)
-    if not emit(page.feeds, _columns(datetime.now(UTC)), Target.of(json=json)):
+        weaknesses = client.get("/v0/vuln-feeds", VulnFeedPage)
+    now, target = datetime.now(UTC), Target.of(json=json)
+    if not emit(page.feeds, _columns(now), target):
         note("There is no feed: hosts have no places. Add one with: spectra feeds add NAME FILE|URL")
     for line in _errors(page) if not json else ():
         note(line)
     _behind(page)
+    if not weaknesses.feeds:
+        note("There is no feed of weaknesses. Add one with: spectra feeds vulns add NAME FILE|URL")
+        return
+    if page.feeds and target.format is Format.TABLE:
+        sys.stdout.write("\n")
+    emit(weaknesses.feeds, vulnfeeds.columns(now), target)
+    for line in vulnfeeds.remarks(weaknesses) if not json else ():
+        note(line)
 
 
 def _columns(now: datetime) -> list[Column[FeedRecord]]:
@@ -257,3 +272,4 @@ feeds.command("status", cls=Command, epilog=examples("spectra feeds status --jso
 feeds.command("apply", cls=Command, epilog=examples("spectra feeds apply --watch"))(apply)
 feeds.command("rollback", cls=Command, epilog=examples("spectra feeds rollback aws"))(rollback)
 feeds.command("remove", cls=Command, epilog=examples("spectra feeds remove aws"))(remove)
+feeds.add_typer(vulnfeeds.vulns, name="vulns")

@@ -18,7 +18,7 @@ from spectra.errors import BadRequest, SpectraError
 from spectra.flow.download import checked_url
 from spectra.flow.vulnflow import Order, begin
 from spectra.flow.vulnstage import Stage
-from spectra.flow.vulnsync import SCORES, Feed, VulnSync
+from spectra.flow.vulnsync import SCORES, OpenFeed, VulnSync
 from spectra.model.feeds import UPLOAD, public_source
 from spectra.model.vulnfeeds import NVD_API, VulnFeedPage, VulnFeedRecord, VulnFeedSource
 from spectra.model.vulnfeeds import VulnSync as Begun
@@ -45,7 +45,7 @@ class VulnFeeds:
         database: Database,
         stage: Stage,
         *,
-        open_feed: Callable[[Path], Feed],
+        open_feed: OpenFeed,
         clock: Callable[[], datetime],
         max_bytes: int,
         update_every: timedelta = timedelta(),

@@ -336,7 +336,7 @@ class VulnJob:
             name, output = str(step["function_name"]), _dict(step["output"])
             if name in _COUNTED:
                 done += output.get("done", 0)
-                total = max(total, output.get("total", 0))
+                total = output.get("total", 0) or total
             errors[name] = str(step["error"] or "")
         record = runs.record(run, tuple(WorkflowStep(name, error) for name, error in errors.items()))
         if ended := _dict(run.output):

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, BinaryIO, Final, Protocol
 
 import msgspec
 
@@ -78,6 +78,10 @@ class Feed(Protocol):
         ...
 
 
+OpenFeed = Callable[[Path | BinaryIO], Feed]
+"""Opens and recognises a feed; raises `SpectraError` for what is none."""
+
+
 class Head(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a feed says of itself, all of it once it was read to its end; `error` where it is not taken."""
 
@@ -114,10 +118,17 @@ def knowledge() -> Knowledge:
 class _Reading:
     """A feed that is being read: where the next step goes on, if it is one of this process."""
 
-    def __init__(self, feed: Feed, position: int) -> None:
-        self.feed = feed
-        self.items = feed.items(position)
+    def __init__(self, path: Path, open_feed: OpenFeed, position: int) -> None:
+        self._size = path.stat().st_size
+        self._file = path.open("rb")
+        self.feed = open_feed(self._file)
+        self.items = self.feed.items(position)
         self.position = position
+
+    @property
+    def total(self) -> int:
+        """How many items there are: as the feed says, or by how much of the file the ones so far took."""
+        return self.feed.total or int(self.position * self._size / max(self._file.tell(), 1))
 
 
 class VulnSync:
@@ -129,7 +140,7 @@ class VulnSync:
         stage: Stage,
         intel: Knowledge,
         *,
-        open_feed: Callable[[Path], Feed],
+        open_feed: OpenFeed,
         clock: Callable[[], datetime],
         bounds: Bounds,
         api: Api,
@@ -202,7 +213,7 @@ class VulnSync:
         """Store the next records after the first `skip` items of the file."""
         reading = self._readings.pop(workflow_id, None)
         if reading is None or reading.position != skip:
-            reading = _Reading(self._open(self._stage.file(staged)), skip)
+            reading = _Reading(self._stage.file(staged), self._open, skip)
         items, error = _taken(itertools.islice(reading.items, self._batch))
         step = self.write(items)
         if error or len(items) < self._batch:
@@ -210,7 +221,7 @@ class VulnSync:
             return msgspec.structs.replace(step, end=True, error=error, head=_head(reading.feed))
         reading.position += len(items)
         self._readings[workflow_id] = reading
-        return msgspec.structs.replace(step, total=reading.feed.total or 0)
+        return msgspec.structs.replace(step, total=reading.total)
 
     def write(self, items: Sequence[Item]) -> Step:
         """Store these records in one transaction."""
