@@ -18,7 +18,7 @@ from spectra.store.accounts import Act
 from tests.api.node import Node, is_problem, serving
 
 # Ways to the weaknesses: whatever is below these, and whatever may be asked in the language of search.
-PRO = ("/v0/vulns", "/v0/findings", "/v0/correlate")
+PRO = ("/v0/vulns", "/v0/findings")
 
 
 def routes() -> list[APIRoute]:

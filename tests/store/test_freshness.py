@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -97,7 +98,7 @@ def test_what_comes_late(database: Database, write: Scribe) -> None:
 @pytest.mark.engine
 def test_what_untrusted_contributors_claim(database: Database, write: Scribe) -> None:
     """Hosts that only they know do not count, nor what they say against others; confirming what others saw does."""
-    untrusted = {"by": "mallory", "trust": 0.3}
+    untrusted: dict[str, Any] = {"by": "mallory", "trust": 0.3}
     assert look(database, write, T0, seen(22), seen(80), ip="203.0.113.9", **untrusted) == 0
     assert look(database, write, T0 + 48 * HOUR, seen(22), seen(80), ip="203.0.113.9", **untrusted) == 0
     assert look(database, write, T0, seen(80, "http", "nginx")) == 1

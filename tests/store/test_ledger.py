@@ -33,7 +33,7 @@ def book(database: Database, write: Scribe, fresh: int, *, by: str = "alice", at
 
 def board(database: Database, policy: Policy = FREE, **wanted: Any) -> list[tuple[int, str, int]]:
     """The lines of the first page."""
-    found = ledger.leaderboard(database, policy, **({"since": None} | wanted))
+    found = ledger.leaderboard(database, policy, since=wanted.get("since"))
     return [(line.rank, line.account, line.fresh) for line in found.contributors]
 
 

@@ -156,13 +156,15 @@ class Match(msgspec.Struct, frozen=True, omit_defaults=True):
 class SearchPage(msgspec.Struct, frozen=True, omit_defaults=True):
     """A page of matches; `next_cursor` is opaque and empty on the last page.
 
-    `total` and `facets`, where they were asked for, are of all matches, and count endpoints.
+    `total` and `facets`, where they were asked for, are of all matches, and count endpoints. `findings_hidden`: matches
+    do not tell of findings, because that belongs to Pro and the caller is Free.
     """
 
     matches: tuple[Match, ...]
     next_cursor: str = ""
     total: Total | None = None
     facets: dict[str, Facet] | None = None
+    findings_hidden: bool = False
 
 
 class ObservationRecord(msgspec.Struct, frozen=True, omit_defaults=True):

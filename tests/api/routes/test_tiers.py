@@ -151,6 +151,40 @@ def test_plans_about_weaknesses_belong_to_pro(desk: Node) -> None:
     assert as_account(desk, account, "GET", f"/v0/plan/{plain}").status_code == 200
 
 
+def weak(node: Node, product: str) -> None:
+    """Give what runs as this product a critical weakness."""
+    cve = f"CVE-2099-{secrets.randbelow(10**6) + 10**6}"
+    with node.services.database.connection() as connection:
+        connection.execute(
+            """WITH v AS (
+                 INSERT INTO vuln (cve, sort, status, severity, changed)
+                 VALUES (%(cve)s, %(sort)s, '', 'critical', now()) RETURNING num),
+               w AS (
+                 INSERT INTO software (fingerprint, body, pending, matched)
+                 VALUES (gen_random_uuid(), '{"identities": []}', NULL, now()) RETURNING id),
+               s AS (UPDATE service SET software = w.id FROM w WHERE service.product = %(product)s)
+               INSERT INTO affected (software, vuln, since, reason, confidence, identity)
+               SELECT w.id, v.num, now(), 1, 0.9, 0 FROM v, w""",
+            {"cve": cve, "sort": 2099 * 10**9 + int(cve[9:]), "product": product},
+        )
+
+
+def test_matches_keep_findings_to_themselves(desk: Node, clock: Clock) -> None:
+    """A search by who is Free finds the endpoint, and tells that something is left out."""
+    account, ip, product = desk.account(), samples.address(), f"thing-{secrets.token_hex(4)}"
+    scanned = samples.scan_of(ip, 80, at=clock(), product=product)
+    assert desk.submit(account.seal(scanned, now=clock())).status_code == 200
+    weak(desk, product)
+    for path in (f"/v0/search?ip={ip}", f"/v0/search?ip={ip}&total=true"):
+        page = as_account(desk, account, "GET", path).json()
+        assert [match["ip"] for match in page["matches"]] == [ip]
+        assert page["findings_hidden"]
+        assert not {"findings", "worst"} & page["matches"][0].keys()
+        page = desk.ask("GET", path, "user").json()
+        assert "findings_hidden" not in page
+        assert (page["matches"][0]["findings"], page["matches"][0]["worst"]) == (1, "critical")
+
+
 def test_whom_the_node_takes_for_its_own(desk: Node) -> None:
     """By default everybody but who submits from outside; only who earns it where that is set; or everyone."""
     roles = ("read-only", "user", "automation", "contributor", "admin")
@@ -171,7 +205,7 @@ def test_replays_and_looking_again_do_not_count(desk: Node, node: Node, clock: C
     account, ip = desk.account(), samples.address()
     envelope = account.seal(scan(clock, 22, 80, ip=ip), now=clock())
     with ThreadPoolExecutor(8) as pool:
-        answers = list(pool.map(lambda n: (node if n % 2 else desk).submit(envelope), range(8)))
+        answers = list(pool.map(Node.submit, [node, desk] * 4, [envelope] * 8))
     assert {response.status_code for response in answers} == {200}
     assert (standing(desk, account)["total"], standing(desk, account)["observations"]) == (2, 1)
     for _ in range(2):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Final
 
+import msgspec
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
@@ -11,7 +12,7 @@ from spectra.api.answers import answer, described
 from spectra.api.auth import ServicesDep, scope
 from spectra.api.limits import limited
 from spectra.api.selectors import query_of
-from spectra.api.tiers import pro_fields, require_fields
+from spectra.api.tiers import is_pro, pro_fields, require_fields
 from spectra.model.facets import read_facets
 from spectra.model.records import SearchPage
 from spectra.store import facets as counting
@@ -54,5 +55,13 @@ def find(
         counted = counting.answer(services.database, parsed, asked, exact=exact)
         return answer(SearchPage((), total=counted.total, facets=counted.facets))
     if asked or total:
-        return answer(counting.page(services.database, parsed, Paging(sort, cursor, limit), asked, exact=exact))
-    return answer(search.search(services.database, parsed, sort=sort, cursor=cursor, limit=limit))
+        page = counting.page(services.database, parsed, Paging(sort, cursor, limit), asked, exact=exact)
+    else:
+        page = search.search(services.database, parsed, sort=sort, cursor=cursor, limit=limit)
+    return answer(page if is_pro(request) else without_findings(page))
+
+
+def without_findings(page: SearchPage) -> SearchPage:
+    """What of a page is for who is Free."""
+    matches = tuple(msgspec.structs.replace(match, findings=0, worst="") for match in page.matches)
+    return msgspec.structs.replace(page, matches=matches, findings_hidden=True)
