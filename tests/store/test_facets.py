@@ -20,6 +20,8 @@ from spectra.store.facets import answer
 from spectra.store.search import Paging, search
 from spectra.store.tallies import fold
 from tests.store import crowd as crowd_of
+from tests.store import flaws
+from tests.store.flaws import Told
 from tests.store.scribe import T0, Scribe, host, seen
 from tests.support.databases import another_database
 
@@ -84,9 +86,14 @@ def town(store_server: str, migrated_template: str) -> Iterator[Database]:
         with database.connection() as connection:
             for product, names in cpe.items():
                 connection.execute("UPDATE service SET cpe23 = %s WHERE product = %s", [list(names), product])
+            flaws.known(connection, random.Random(2))
+            flaws.tell(connection, [Told(n % 4, n % 8, over=n % 5 == 0) for n in range(0, 40, 3)])
             connection.execute("ANALYZE")
         yield database
 
+
+_FINDINGS: LiteralString = """FROM affected a JOIN vuln v ON v.num = a.vuln
+  WHERE a.software = s.software AND a.until IS NULL AND v.status <> 'rejected'"""
 
 # A question in the language and in SQL, over an endpoint joined with all that is known of it.
 QUESTIONS: dict[str, LiteralString] = {
@@ -115,10 +122,21 @@ QUESTIONS: dict[str, LiteralString] = {
     "welcome": "b.title = 'Welcome'",
     "hostname:h3.example.org": "EXISTS (SELECT FROM hostname h WHERE h.ip = e.ip AND h.name = 'h3.example.org')",
     "scan:scan-1 port:80": "port = 80 AND (e.ip << '192.0.1.0/24' OR e.ip >= '192.0.0.150')",
+    "cvss:>8": f"EXISTS (SELECT {_FINDINGS} AND v.cvss > 8)",
+    "-has:finding": f"NOT EXISTS (SELECT {_FINDINGS})",
+    "severity:critical,low -kev:true country:FR": f"""p.country = 'FR' AND EXISTS (
+        SELECT {_FINDINGS} AND v.severity IN ('critical', 'low')) AND NOT EXISTS (
+        SELECT {_FINDINGS} AND v.kev IS NOT NULL)""",
     "product:nothing": "false",
     "country:ZZ": "false",
 }
 STATES: dict[str, LiteralString] = {"state:closed port:80": "e.state = 'c' AND port = 80"}
+
+
+def _of_findings(value: LiteralString) -> LiteralString:
+    """Each value that one of the findings has, or none."""
+    return f"unnest(coalesce((SELECT array_agg(DISTINCT {value}) {_FINDINGS} AND {value} IS NOT NULL), ARRAY[NULL]))"
+
 
 VALUES: dict[str, LiteralString] = {
     "country": "p.country",
@@ -140,6 +158,12 @@ VALUES: dict[str, LiteralString] = {
     "cert.subject": "c.subject_cn",
     "hostname": """unnest(coalesce((SELECT array_agg(DISTINCT h.name) FROM hostname h WHERE h.ip = e.ip),
                      ARRAY[NULL]))""",
+    "vuln": _of_findings("v.cve"),
+    "severity": _of_findings("nullif(v.severity, '')"),
+    "kev": _of_findings("(v.kev IS NOT NULL)::text"),
+    "cvss": _of_findings(
+        "CASE WHEN v.cvss = 10 THEN '10' WHEN v.cvss < 10 THEN regexp_replace(v.cvss::text, '^(.).*', '\\1-\\1.9') END"
+    ),
     "last_seen:day": "to_char(e.last_seen, 'YYYY-MM-DD') || 'T00:00:00Z'",
     "first_seen:month": "to_char(e.first_seen, 'YYYY-MM') || '-01T00:00:00Z'",
     "last_seen:hour": "to_char(e.last_seen, 'YYYY-MM-DD\"T\"HH24') || ':00:00Z'",

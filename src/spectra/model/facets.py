@@ -22,7 +22,7 @@ Unit = Literal["hour", "day", "week", "month"]
 
 DEFAULT: Final = 10
 MAX_VALUES: Final = 1000
-MAX_FACETS: Final = 20
+MAX_FACETS: Final = 24
 UNITS: Final[tuple[Unit, ...]] = ("hour", "day", "week", "month")
 _UNITS: Final[dict[str, Unit]] = {unit: unit for unit in UNITS}
 HISTOGRAMS: Final = ("last_seen", "first_seen")
