@@ -55,6 +55,9 @@ def test_the_only_field_comes_with_what_may_follow(fish: Ask) -> None:
     assert fish("search", "cou") == ["country:", "country:FR"]
     assert fish("search", "http.t") == ["http.title:", "http.title:log"]
     assert fish("search", "titl") == ["title:", "title:log"]
+    assert fish("search", "vul") == ["vuln:", "vuln:CVE-2024-6387"]
+    assert fish("search", "cve") == ["cve:", "cve:CVE-2024-6387"]
+    assert fish("search", "has") == ["has:", "has:finding"]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -69,6 +72,8 @@ def test_values_are_offered(fish: Ask, bash: Ask) -> None:
     assert fish("search", "protocol:u") == ["protocol:udp"]
     assert fish("search", "protocol:tcp,") == ["protocol:tcp,udp", "protocol:tcp,sctp"]
     assert fish("search", "cloud:a") == ["cloud:akamai", "cloud:aws", "cloud:azure"]
+    assert fish("search", "severity:critical,h") == ["severity:critical,high"]
+    assert fish("search", "kev:") == ["kev:true", "kev:false"]
     assert fish("search", "city:P") == []
     assert fish("search", "colour:") == []
     assert bash("search", "protocol", ":") == ["tcp", "udp", "sctp"]

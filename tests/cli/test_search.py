@@ -74,6 +74,41 @@ def test_hostile_banners_do_nothing(run: Run, server: StandIn) -> None:
     assert rows[0]["product"] == "'=1+1"
 
 
+def test_findings_are_a_column_where_there_are_any(run: Run, server: StandIn) -> None:
+    """How many and how bad the worst is; whole in JSON and CSV."""
+    server.say(
+        "GET", "/v0/search", SearchPage((match(1, findings=12, worst="critical"), match(2), match(3, findings=1)))
+    )
+    lines = run("search", "x").lines
+    assert "FINDINGS" in lines[0]
+    assert "12 critical" in lines[1]
+    assert lines[3].index(" 1 ") > 0
+    rows = list(csv.DictReader(run("search", "x", "--csv", "--fields", "findings,worst").lines))
+    assert rows == [
+        {"findings": "12", "worst": "critical"},
+        {"findings": "0", "worst": ""},
+        {"findings": "1", "worst": ""},
+    ]
+    assert json.loads(run("search", "x", "--json").lines[0])["worst"] == "critical"
+
+
+@pytest.mark.parametrize(
+    ("query", "ids"),
+    [
+        ("CVE-2024-6387", "CVE-2024-6387"),
+        ("port:22 cve-2024-6387 CVE-2023-48795", "CVE-2024-6387,CVE-2023-48795"),
+        ("vuln:CVE-2024-6387", ""),
+        ('"CVE-2024-6387"', ""),
+        ("-CVE-2024-6387", ""),
+        ("CVE-2024-63", ""),
+    ],
+)
+def test_a_bare_cve_is_words_and_told_so(run: Run, server: StandIn, query: str, ids: str) -> None:
+    """It may stand in a banner, but most likely what has it was meant."""
+    server.say("GET", "/v0/search", SearchPage(()))
+    assert (f"vuln:{ids}\n" in run("search", query).err) == bool(ids)
+
+
 def test_terms_that_exclude_are_not_options(run: Run, server: StandIn) -> None:
     """`-protocol:udp` holds the letters of `-o` and is still a term; real options are still options."""
     server.say("GET", "/v0/search", SearchPage(()))

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from spectra.model.records import Match
 
 _NEGATIVE = re.compile(r'-(?:[a-z_.]+:|["/]).', re.DOTALL)
+_BARE_ID = re.compile(r"(?<!\S)CVE-[0-9]{4}-[0-9]{4,9}(?!\S)", re.IGNORECASE)
 _GUARD = "\0"  # cannot occur in an argument, so it marks one without ambiguity
 
 SortOption = Annotated[
@@ -72,6 +73,11 @@ def _says(match: Match) -> str:
     return match.title or match.banner or (f"CN {match.certificate_cn}" if match.certificate_cn else "")
 
 
+def _weak(match: Match) -> str:
+    """`12 critical`: how many findings, and how bad the worst of them is; nothing where there are none."""
+    return f"{match.findings} {match.worst}".rstrip() if match.findings else ""
+
+
 def columns(now: datetime) -> list[Column[Match]]:
     """Every field of a match, and the few that a table joins together."""
     return [
@@ -88,6 +94,9 @@ def columns(now: datetime) -> list[Column[Match]]:
         Column("extra", lambda m: m.extra, table=False),
         Column("tunnel", lambda m: m.tunnel, table=False),
         Column("says", _says, "says", data=False, flexible=True, optional=True),
+        Column("weak", _weak, "findings", data=False, optional=True, right=True),
+        Column("findings", lambda m: m.findings, table=False),
+        Column("worst", lambda m: m.worst, table=False),
         Column("title", lambda m: m.title, table=False),
         Column("banner", lambda m: m.banner, table=False),
         Column("certificate_cn", lambda m: m.certificate_cn, table=False),
@@ -125,6 +134,13 @@ def ask(machine: Machine, query: str, sort: str, limit: int, target: Target) -> 
         with pointing(query):
             count = emit(watched(pages, target, "searching"), columns(datetime.now(UTC)), target)
     finish(count, target, more=pages.more, what="endpoint", nothing="Nothing matches.")
+    if ids := bare_ids(query):
+        note(f"{ids[0]} was looked for in banners and titles; what has that weakness: vuln:{','.join(ids)}")
+
+
+def bare_ids(query: str) -> list[str]:
+    """The CVE ids that stand in `query` as words of their own, which find what says them and not what has them."""
+    return [found[0].upper() for found in _BARE_ID.finditer(query)]
 
 
 @contextmanager
@@ -164,8 +180,9 @@ def search(
 
     Terms are field:value; the shell completes them. Fields: ip, net, port, protocol, state, service, product, version,
     cpe, os, hostname, mac, vendor, title, country, region, city, asn, org, cloud, cert.subject (.issuer, .san, .sha256,
-    .serial, .expires, .expired), since, before, last_seen, first_seen, scan, contributor. A comma means or, a leading
-    `-` means not, bare words are looked for in banners and titles, "exact words" in this order, /regex/ by pattern.
+    .serial, .expires, .expired), since, before, last_seen, first_seen, scan, contributor, and of weaknesses vuln,
+    severity, cvss, epss, kev and has:finding: what they ask holds for one of them. A comma means or, a leading `-`
+    means not, bare words are looked for in banners and titles, "exact words" in this order, /regex/ by pattern.
     """
     words = " ".join(unguarded(query))
     target = Target.of(json=json, csv=csv, fields=fields, path=out, format=format)
@@ -177,6 +194,7 @@ SEARCH_EXAMPLES = examples(
     "spectra search service:http -product:nginx net:10.0.0.0/8",
     """spectra search 'since:7d "welcome to"' --sort ip --csv -o found.csv""",
     "spectra search service:redis --all --json --fields ip,port,version",
+    "spectra search kev:true 'cvss:>8' -vuln:CVE-2024-6387",
 )
 
 mesh = typer.Typer(cls=Group, help="Ask the mesh.")
