@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -135,7 +136,7 @@ def test_day_by_day(story: tuple[list[Stay], dict[int, list[Told]]]) -> None:
     for number in range(DAYS + 1):
         at = day(number)
         assert affected_on(stays, said, at) == any(_covers(i, at) for i in found), number
-    for one, other in zip(found, found[1:], strict=False):
+    for one, other in pairwise(found):
         assert one.closed is not None
         assert one.closed < other.opened
     for interval in found:

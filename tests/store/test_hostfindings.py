@@ -153,7 +153,7 @@ def test_all_there_is_to_know(database: Database, weak: Weak) -> None:
     assert found.references == (Reference("https://example.org", ("Patch",)),)
     assert found.exploited == Kev("CVE-2020-0002", date(2021, 1, 1), action="Update.")
     assert found.published == T0
-    ran = {"service": "http", "product": "nginx", "version": "1.2"}
+    ran: dict[str, Any] = {"service": "http", "product": "nginx", "version": "1.2"}
     since = T0 + 9 * DAY
     assert found.history == (
         IntervalRecord(opened=T0, known=since, closed=T0 + 5 * DAY, closed_why="gone", **ran),

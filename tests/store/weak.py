@@ -25,9 +25,17 @@ class Score(NamedTuple):
     reasons: tuple[str, ...]
 
 
-def _priority(risk: float, confidence: float, exposed: bool, patched: str) -> Score:
+def _priority(risk: float, confidence: float, exposed: bool, patched: str, because: Sequence[str]) -> Score:
     score = round(risk * confidence * (1 if exposed else 0.5) * (0.5 if patched else 1), 1)
-    return Score(score, "high" if score >= 50 else "low", (f"risk {risk:g}",))
+    return Score(score, "high" if score >= 50 else "low", (*because, f"risk {risk:g}"))
+
+
+def _exposed(ip: str) -> bool:
+    return not ip.startswith("10.")
+
+
+def _why(*facts: object) -> tuple[str, ...]:
+    return (f"facts {facts}",)
 
 
 def _sentence(affected: Affected, software: Software) -> str:
@@ -35,7 +43,7 @@ def _sentence(affected: Affected, software: Software) -> str:
     return f"{affected.cpe} ({how}) is {affected.range}."
 
 
-JUDGE = Judge(_priority, lambda ip: not ip.startswith("10."), _sentence)
+JUDGE = Judge(_priority, _why, _exposed, _sentence, 0.0, 0.5)
 """A judge with a formula that is easy to follow: private addresses and patched ones count half."""
 
 
@@ -69,8 +77,8 @@ class Weak:
         with self._database.connection() as connection:
             num = one(
                 connection.execute(
-                    """INSERT INTO vuln (cve, sort, severity, cvss, cvss_version, epss, epss_percentile, kev, ransomware,
-                         risk, published, changed, status)
+                    """INSERT INTO vuln (cve, sort, severity, cvss, cvss_version, epss, epss_percentile, kev,
+                         ransomware, risk, published, changed, status)
                        VALUES (%s, %s, %s, %s, '3.1', %s, %s, %s, %s, %s, %s, %s, %s) RETURNING num""",
                     [cve, int(year) * 10**9 + int(number), severity, cvss, epss, epss, kev, kev is not None, risk, T0,
                      T0, status],
@@ -113,7 +121,8 @@ class Weak:
         with self._database.connection() as connection:
             product = one(
                 connection.execute(
-                    "INSERT INTO product (part, vendor, product, word, family) VALUES ('a', 'vendor', 'thing', 'thing', 0)"
+                    "INSERT INTO product (part, vendor, product, word, family)"
+                    " VALUES ('a', 'vendor', 'thing', 'thing', 0)"
                     " ON CONFLICT (product, vendor, part) DO UPDATE SET word = excluded.word RETURNING id"
                 )
             )[0]

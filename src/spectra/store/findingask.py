@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
-from typing import Annotated, Final, Literal, NamedTuple
+from typing import Annotated, Final, Literal, LiteralString, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -21,6 +21,12 @@ from spectra.store.findings import Candidate, Judge, cpe_of, software
 from spectra.store.lookups import expected
 from spectra.store.populations import services_of
 
+# Of an address that can be reached: what else is known of a finding is known of its run.
+_PRIORITY: LiteralString = (
+    "(v.risk::float8 * (%s::float8 + %s::float8 * a.confidence) * CASE WHEN a.patched = '' THEN 1 ELSE %s::float8 END)"
+)
+ROUNDED: Final = 0.051
+"""How far a score may be from what it was before it was rounded."""
 NARROW: Final = 20_000
 """Endpoints up to which a question is turned into the services of those that satisfy it."""
 
@@ -99,6 +105,7 @@ class Asked:
         self.judge = judge
         self.now = now
         self.endpoints = all_of([Condition("e.state = 'o'"), *wanted.conditions])
+        self.priority = Condition(_PRIORITY, (judge.doubt, 1 - judge.doubt, judge.repaired))
         self.of_pairs = all_of([*_of_vulns(filters), *_of_affected(filters)])
         self.services = self._services(wanted) if filters.query.terms else None
         self.recent = _recent(filters, now)
@@ -112,6 +119,8 @@ class Asked:
     def of_runs(self) -> Condition:
         """The conditions on runs: on `v`, `a` and the service `s`."""
         held = [self.of_pairs]
+        if (least := self.filters.min_priority) is not None:
+            held.append(Condition(f"{self.priority.sql} >= %s", (*self.priority.params, least - ROUNDED)))
         if self.services is not None:
             held.append(Condition("s.id = ANY(%s::uuid[])", (self.services,)))
         if self.recent is not None and (begun := self._begun(self.recent)) is not None:
@@ -139,17 +148,13 @@ class Asked:
         return [row[0] for row in rows]
 
     def skipped(self, runs: Sequence[Run]) -> list[bool]:
-        """Of which runs no finding can be wanted, by their priority or what was decided for everywhere."""
-        least, triaged = self.filters.min_priority, self.filters.triaged
-        answers = [False] * len(runs)
-        if least is not None:
-            scores = (max(self._score(run, exposed=seen) for seen in (True, False)) for run in runs)
-            answers = [score < least for score in scores]
+        """Of which runs no finding can be wanted, by what was decided for everywhere."""
+        triaged = self.filters.triaged
         if triaged == "all":
-            return answers
+            return [False] * len(runs)
         touched = triage.touched(self.connection, sorted({run.cve for run in runs}), self.now)
         if triaged == "only":
-            return [no or run.cve not in touched for no, run in zip(answers, runs, strict=True)]
+            return [run.cve not in touched for run in runs]
         # Decided for everywhere alone: the same for each endpoint of the run.
         asked = [run for run in runs if touched.get(run.cve) is False]
         names = software(self.connection, {run.software for run in asked}) if asked else {}
@@ -158,10 +163,7 @@ class Asked:
         ]
         decisions = dict(zip(asked, triage.held(self.connection, about, self.now), strict=True))
         settled = {run for run, decision in decisions.items() if decision and decision.status in SETTLED}
-        return [no or run in settled for no, run in zip(answers, runs, strict=True)]
-
-    def _score(self, run: Run, *, exposed: bool) -> float:
-        return self.judge.priority(run.risk, run.confidence, exposed, run.patched).score
+        return [run in settled for run in runs]
 
 
 def of_endpoints(held: Condition) -> Condition:

@@ -2,13 +2,13 @@
 
 There may be billions of them, of few thousand services: so nothing is ever listed that is not shown. A *run* is a CVE
 and a service that has it, and its findings are the open endpoints of that service. A page goes along the runs in the
-order of their CVEs (an index of `vuln`), and along the endpoints of each by address (the index of `endpoint` by
-service). Whatever a question asks of endpoints is first turned into the services that can have any, where that is
-little work. What only the whole life of a finding tells (its state, what triage decided) is looked at last, of those
-that would be shown. All of that is bounded, so a page may be short and still have a cursor.
+order that is asked for, and along the endpoints of each by address (the index of `endpoint` by service). Whatever a
+question asks of endpoints is first turned into the services that can have any, where that is little work. What only
+the whole life of a finding tells (its state, what triage decided) is looked at last, of those that would be shown. All
+of that is bounded, so a page may be short and still have a cursor.
 
-The order `priority` is that of the risk of the CVE, then of how sure it is; the score that is shown also weighs whether
-the endpoint is exposed and perhaps patched, so it may rise a little on the way down. The order `opened` is that of the
+The order `priority` is that of the score that a finding has at an address of the Internet: one at any other is shown
+with less than the one after it may have, beside those of the same software. The order `opened` is that of the
 beginnings of the versions that endpoints are in now, newest first.
 """
 

@@ -8,12 +8,14 @@ from itertools import groupby
 from typing import Any, Final, LiteralString
 
 from spectra.store.conditions import Condition, all_of
-from spectra.store.findingask import Asked, Place, Run, Step
+from spectra.store.findingask import ROUNDED, Asked, Place, Run, Step
 from spectra.store.findings import Candidate
 from spectra.store.lookups import expected
 
 FEW_RUNS: Final = 30_000
 """Pairs of software and CVE up to which it is quicker to sort them all than to walk along the CVEs."""
+PARTS: Final = (0.9, 0.6, 0.3)
+"""Down to which part of the score that was reached CVEs are looked at, by their risk, until that is enough."""
 FIRST_RUNS: Final = 16
 MAX_RUNS: Final = 4096
 """Runs that are looked into together: few at first, since one may have a million endpoints."""
@@ -22,14 +24,15 @@ ALL_RUNS: Final = 5000
 REACH: Final = 5000
 """Endpoints of one run, or along the beginnings of versions, after which a page ends as it is."""
 
-_VALUE: Final[dict[str, LiteralString]] = {"priority": "v.risk", "cvss": "v.cvss", "epss": "v.epss"}
+_VALUE: Final[dict[str, Condition]] = {"cvss": Condition("v.cvss::float8"), "epss": Condition("v.epss::float8")}
+_COLUMN: Final[dict[str, LiteralString]] = {"cvss": "v.cvss", "epss": "v.epss"}
 _SOURCE: LiteralString = (
     "vuln v JOIN affected a ON a.vuln = v.num AND a.until IS NULL JOIN service s ON s.software = a.software"
 )
 _RUNS: LiteralString = """
 SELECT v.num, v.cve, {value}, v.risk, a.confidence, a.patched, a.software, a.identity, a.since, s.id,
        EXISTS (SELECT FROM affected o WHERE o.software = a.software AND o.vuln = a.vuln AND o.until IS NOT NULL)
-FROM {source} WHERE {held} ORDER BY {value}{plain} DESC, v.num, a.confidence DESC, a.software, s.id LIMIT %s"""
+FROM {source} WHERE {held} ORDER BY {lead} DESC, v.num, a.confidence DESC, a.software, s.id LIMIT %s"""
 # The endpoints of some runs, each from where it is to go on. Of a run that has more than REACH the last one that was
 # looked at is told too, wanted or not.
 _ENDPOINTS: LiteralString = """
@@ -58,7 +61,6 @@ class Runs:
     def __init__(self, asked: Asked, sort: str) -> None:
         self._asked = asked
         self._sort = sort
-        self._value: LiteralString = _VALUE[sort]
         self._held = asked.of_runs()
 
     def steps(self, after: Place | None, limit: int) -> Iterator[Step]:
@@ -92,28 +94,52 @@ class Runs:
 
     def _runs(self, after: Place | None, size: int) -> list[Run]:
         """The next runs, the one in which `after` lies among them."""
-        asked = self._asked
+        return self._by_priority(after, size) if self._sort == "priority" else self._by_score(after, size)
+
+    def _by_priority(self, after: Place | None, size: int) -> list[Run]:
+        """No CVE's findings are more urgent than its risk: what is above all risks not looked at stays where it is."""
+        value, held = self._asked.priority, self._held
+        top = 100.0
+        if after is not None and after.value is not None:
+            held, top = all_of([held, _from(value, after)]), after.value
+        few = self._is_few(held)
+        for part in (0.0,) if few else (*PARTS, 0.0):
+            least = part * top
+            bounded = all_of([held, Condition("v.risk >= %s::real", (least,))])
+            found = self._ask(value, "3", bounded, size)
+            if part == 0 or (len(found) == size and (found[-1].value or 0.0) > least + ROUNDED):
+                return found
+        raise AssertionError
+
+    def _by_score(self, after: Place | None, size: int) -> list[Run]:
+        """First the CVEs that have a score, then those that have none, each one range of an index."""
+        value, column = _VALUE[self._sort], _COLUMN[self._sort]
+        stretches: list[Condition] = []
+        scored, unscored = Condition(f"{column} IS NOT NULL"), Condition(f"{column} IS NULL")
+        if after is None:
+            stretches = [scored, unscored]
+        elif after.value is None:
+            stretches = [all_of([unscored, _beyond(after)])]
+        else:
+            bound = Condition(f"{column} <= %s::real", (after.value,))  # the index knows the column alone
+            stretches = [all_of([bound, _from(value, after)]), unscored]
         found: list[Run] = []
-        for stretch in self._stretches(after):
+        for stretch in stretches:
             condition = all_of([self._held, stretch])
-            few = expected(asked.connection, condition, _SOURCE) <= FEW_RUNS
-            plain: LiteralString = " + 0" if few else ""  # which no index has, so that they are sorted
-            statement: LiteralString = _RUNS.format(value=self._value, source=_SOURCE, held=condition.sql, plain=plain)
-            rows = asked.connection.execute(statement, [*condition.params, size - len(found)])
-            found += [Run(*row) for row in rows]
+            # Adding nothing keeps the planner from walking the index.
+            lead: LiteralString = f"{column} + 0" if self._is_few(condition) else column
+            found += self._ask(value, lead, condition, size - len(found))
             if len(found) == size:
                 break
         return found
 
-    def _stretches(self, after: Place | None) -> Iterator[Condition]:
-        """What is left: the CVEs that have a value, then those that have none, each one range of an index."""
-        valued: LiteralString = f"{self._value} IS NOT NULL"
-        unvalued: LiteralString = f"{self._value} IS NULL"
-        if after is None or after.value is not None:
-            yield all_of([Condition(valued), _from(self._value, after)]) if after else Condition(valued)
-            after = None
-        if self._sort != "priority":
-            yield all_of([Condition(unvalued), _beyond(after)]) if after else Condition(unvalued)
+    def _is_few(self, condition: Condition) -> bool:
+        return expected(self._asked.connection, condition, _SOURCE) <= FEW_RUNS
+
+    def _ask(self, value: Condition, lead: LiteralString, held: Condition, size: int) -> list[Run]:
+        statement: LiteralString = _RUNS.format(value=value.sql, source=_SOURCE, held=held.sql, lead=lead)
+        rows = self._asked.connection.execute(statement, [*value.params, *held.params, size])
+        return [Run(*row) for row in rows]
 
     def _endpoints(self, runs: Sequence[Run], begins: Place | None, limit: int) -> Iterator[Step]:
         """The findings of `runs`; in the first of them, if `begins` is of it, only those after that."""
@@ -156,11 +182,12 @@ def _same(run: Run, place: Place) -> bool:
     return (run.vuln, run.software, run.service) == (place.vuln, place.software, place.service)
 
 
-def _from(value: LiteralString, place: Place) -> Condition:
+def _from(value: Condition, place: Place) -> Condition:
     """From the run of `place` on, itself included."""
     beyond = _beyond(place)
     return Condition(
-        f"({value} <= %s::real AND ({value} < %s::real OR {beyond.sql}))", (place.value, place.value, *beyond.params)
+        f"({value.sql} < %s::float8 OR {value.sql} = %s::float8 AND {beyond.sql})",
+        (*value.params, place.value, *value.params, place.value, *beyond.params),
     )
 
 

@@ -62,12 +62,18 @@ class Judged(Protocol):
 class Judge(NamedTuple):
     """What `intel` says of a finding; the store may not ask it, so it is handed in.
 
-    `priority` is asked with the CVE's risk, the confidence, whether the endpoint is exposed, and `patched`.
+    `priority` is asked with the CVE's risk, the confidence, whether the endpoint is exposed, `patched`, and the reasons
+    of the risk; those are `why`, of CVSS, severity, EPSS, whether it is in the KEV catalogue, whether ransomware uses
+    it, and SSVC's exploitation. `doubt` is the part of the risk that a confidence of 0 leaves (it is linear in
+    between), `repaired` what `patched` leaves: lists are sorted by that.
     """
 
-    priority: Callable[[float, float, bool, str], Judged]
+    priority: Callable[[float, float, bool, str, Sequence[str]], Judged]
+    why: Callable[[float | None, str, float | None, bool, bool, str], Sequence[str]]
     exposed: Callable[[str], bool]
     sentence: Callable[[Affected, Software], str]
+    doubt: float
+    repaired: float
 
 
 class Candidate(NamedTuple):
@@ -122,7 +128,7 @@ FROM unnest(%s::int4[], %s::int4[]) AS k (software, vuln) CROSS JOIN LATERAL (
 JOIN vuln v ON v.num = a.vuln LEFT JOIN product p ON p.id = a.product"""
 _VULNS: LiteralString = """
 SELECT v.num, v.cve, v.status, v.severity, v.cvss, v.cvss_version, v.epss, v.epss_percentile, v.kev, v.ransomware,
-       v.risk, coalesce(left(t.title, %(cut)s), ''), coalesce(left(t.description, %(cut)s), '')
+       v.exploitation, v.risk, coalesce(left(t.title, %(cut)s), ''), coalesce(left(t.description, %(cut)s), '')
 FROM vuln v LEFT JOIN vuln_text t USING (num) WHERE v.num = ANY(%(vulns)s::int4[])"""
 _SOFTWARE: LiteralString = "SELECT id, body FROM software WHERE id = ANY(%s::int4[])"
 _SERVICES: LiteralString = "SELECT id, name, product, version FROM service WHERE id = ANY(%(services)s::uuid[])"
@@ -148,6 +154,7 @@ class _Vuln(NamedTuple):
     epss_percentile: float | None
     kev: date | None
     ransomware: bool
+    exploitation: str
     risk: float
     title: str
     description: str
@@ -249,6 +256,8 @@ def _record(  # noqa: PLR0917 - one row, put together
     c: Candidate, lived: Sequence[Interval], parts: _Parts, judge: Judge, decision: TriageRecord | None, now: datetime
 ) -> FindingRecord:
     last, vuln, protocol = lived[-1], parts.vulns[c.vuln], PROTOCOL_NAME[c.protocol]
+    known = vuln.kev is not None
+    because = judge.why(vuln.cvss, vuln.severity, vuln.epss, known, vuln.ransomware, vuln.exploitation)
     why = last.told.why
     runs = parts.software.get(last.stay.software) if last.stay.software is not None else None
     service, product, version = parts.services.get(last.stay.service, ("", "", "")) if last.stay.service else ("",) * 3
@@ -282,7 +291,7 @@ def _record(  # noqa: PLR0917 - one row, put together
         source=why.source,
         requires=why.requires,
         reason=judge.sentence(why, runs or Software()),
-        priority=judged(judge, vuln.risk, c.ip, why.confidence, why.patched),
+        priority=_judged(judge.priority(vuln.risk, why.confidence, judge.exposed(c.ip), why.patched, because)),
         triage=decision,
         service=service,
         product=product,
@@ -291,9 +300,7 @@ def _record(  # noqa: PLR0917 - one row, put together
     )
 
 
-def judged(judge: Judge, risk: float, ip: str, confidence: float, patched: str) -> PriorityRecord:
-    """How urgent a finding is."""
-    found = judge.priority(risk, confidence, judge.exposed(ip), patched)
+def _judged(found: Judged) -> PriorityRecord:
     return PriorityRecord(found.score, found.level, tuple(found.reasons))
 
 

@@ -21,7 +21,7 @@ from spectra.model.findingrecords import (
 from spectra.model.vulns import Kev, Vuln
 from spectra.store import triage
 from spectra.store.database import Connection, Database
-from spectra.store.findings import Candidate, Clock, Found, Judge, aware, cpe_of, judged, load, software
+from spectra.store.findings import Candidate, Clock, Found, Judge, aware, cpe_of, load, software
 from spectra.store.timeline import PROTOCOL_NAME, PROTOCOL_NUMBER
 
 MAX_CLOSED: Final = 2000
@@ -97,10 +97,11 @@ def _urgent(
         for port, protocol, _, cve, _, _, _, ident, identity in rows
     ]
     decisions = triage.held(connection, asked, clock.now, past=clock.past)
+    exposed = judge.exposed(ip)
     left: list[tuple[tuple[Any, ...], Candidate]] = []
     for (port, protocol, num, cve, risk, confidence, patched, *_), decision in zip(rows, decisions, strict=True):
         if decision is None or decision.status not in SETTLED:
-            score = judged(judge, risk, ip, confidence, patched).score
+            score = judge.priority(risk, confidence, exposed, patched, ()).score
             left.append(((-score, -risk, cve, protocol, port), Candidate(ip, port, protocol, num)))
     return [candidate for _, candidate in sorted(left)], len(rows) - len(left)
 
