@@ -103,8 +103,8 @@ def everything(database: Database) -> list[tuple[Any, ...]]:
     return sorted(
         rows(
             database,
-            """SELECT s.id::text, v.cve, p.part || ':' || p.vendor || ':' || p.product, a.identity, a.criterion, a.range,
-                      a.source, a.confidence, a.patched, a.requires::text
+            """SELECT s.id::text, v.cve, p.part || ':' || p.vendor || ':' || p.product, a.identity, a.criterion,
+                      a.range, a.source, a.confidence, a.patched, a.requires::text
                FROM service s JOIN affected_by a ON a.software = s.software AND a.until IS NULL
                JOIN vuln v ON v.num = a.vuln JOIN product p ON p.id = a.product""",
         )

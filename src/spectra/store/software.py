@@ -165,8 +165,8 @@ def due(database: Database) -> Due:
 
 
 def begin(connection: Connection, matcher: int) -> bool:
-    """Have everything named and matched again if an earlier matcher did it; whether it was. What a later one did is
-    left alone.
+    """Have everything named and matched again if an earlier matcher did it; whether this one takes over. What a later
+    one did is left alone.
     """
     before = one(connection.execute("SELECT matcher FROM correlation"))[0]
     if before < matcher:
@@ -176,8 +176,10 @@ def begin(connection: Connection, matcher: int) -> bool:
 
 
 def again(connection: Connection) -> None:
-    """Have every service named again and every software matched again."""
-    connection.execute("UPDATE correlation SET walk = %s", [FIRST])
+    """Have every service that has a name named again, and every software matched again."""
+    connection.execute(
+        "UPDATE correlation SET walk = %s WHERE EXISTS (SELECT FROM service WHERE software IS NOT NULL)", [FIRST]
+    )
     connection.execute("UPDATE software SET pending = 1 WHERE pending IS NULL")
 
 
