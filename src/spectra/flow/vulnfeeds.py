@@ -88,12 +88,18 @@ class VulnFeeds:
 
     def upload(self, name: str, file: Path, *, by: str, force: bool = False) -> Begun:
         """Take the file as feed `name`; raises `SpectraError` for what is no feed, or of another kind."""
-        with closing(self._open(file)) as feed:
-            kind = feed.kind
         sha256 = _sha256(file)
         with self._database.connection() as connection:
             held = vulnsources.find(connection, name)
-        VulnSync.check_kind(held, kind, force)
+        try:
+            with closing(self._open(file)) as feed:
+                kind = feed.kind
+            VulnSync.check_kind(held, kind, force)
+        except SpectraError as error:
+            if held is not None and not error.retryable:
+                with self._database.connection() as connection:
+                    vulnsources.refuse(connection, name, self._clock(), str(error))
+            raise
         if held is not None and not force and not held.error and held.sha256 == sha256:
             return Begun(name, "unchanged")
         return self._begin(name, UPLOAD, Order(by=by, kind=kind, staged=self._stage.keep(file), force=force))

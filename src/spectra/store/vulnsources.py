@@ -145,6 +145,14 @@ def attempted(connection: Connection, name: str, now: datetime, error: str = "",
     )
 
 
+def refuse(connection: Connection, name: str, now: datetime, error: str) -> None:
+    """A file came that is not taken; whatever workflow is at the feed goes on."""
+    connection.execute(
+        "UPDATE vuln_source SET checked = %s, error = %s WHERE name = %s",
+        [now, error[:1000].replace("\x00", ""), name],
+    )
+
+
 def _json(unread: Unread) -> str:
     return encode(unread).decode()
 
