@@ -54,6 +54,19 @@ def test_a_question_and_its_opposite(
 
 
 @pytest.mark.usefixtures("town")
+def test_what_is_dear_to_ask_is_listed_where_others_are_not(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Up to more keys."""
+    monkeypatch.setattr(lookups, "FEW", 0)
+    with database.connection() as connection:
+        asked = answered(connection, Question(SERVICE, NGINX), [])
+        listed = answered(connection, Question(SERVICE, NGINX, listed=True), [])
+    assert addresses(database, asked) == addresses(database, listed) == ["10.0.0.1"]
+    assert ["EXISTS" in f.conditions[0].sql for f in (asked, listed)] == [True, False]
+
+
+@pytest.mark.usefixtures("town")
 def test_nothing_found_needs_no_search(database: Database) -> None:
     """Where no row holds, nothing can match, or everything does."""
     with database.connection() as connection:

@@ -10,9 +10,9 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from spectra.model import regex
-from spectra.model.query import Regex, Term, Text
+from spectra.model.query import Regex, Scores, Term, Text, Value
 from spectra.store.database import Connection, Database, one
-from spectra.store.wording import CERTIFICATE, PLACE, SERVICE, held, like
+from spectra.store.wording import CERTIFICATE, FINDING, PLACE, SERVICE, held, like
 
 _PIECES = [
     *"abzÄß01 .^$|()[]{}*+?\\-/,:=!<>_'\"#&~@%é\n",
@@ -155,6 +155,31 @@ def test_a_row_holds_or_not(database: Database, name: str, value: str, columns: 
     prefix = False
     with database.connection() as connection:
         assert holds(connection, name, Text(value, prefix), columns) is found
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "columns", "found"),
+    [
+        ("vuln", Text("CVE-2024-6387"), "'CVE-2024-63870'", False),
+        ("vuln", Text("CVE-2024-6387", prefix=True), "'CVE-2024-63870'", True),
+        ("vuln", Text("CVE-2024-", prefix=True), "'CVE-2023-9999'", False),
+        ("vuln", Text("CVE-2024-", prefix=True), "'CVE-2025-0001'", False),
+        ("cvss", Scores(9.8, 9.8), "9.8::real", True),
+        ("cvss", Scores(9.8, None, beyond=True), "9.8::real", False),
+        ("cvss", Scores(None, 9.8, beyond=True), "9.7::real", True),
+        ("cvss", Scores(0, 10), "NULL::real", False),
+        ("epss", Scores(0.00042, 0.1), "0.00042::real", True),
+        ("kev", Text("true"), "date '2024-01-01'", True),
+        ("kev", Text("false"), "NULL::date", True),
+        ("severity", Text("none"), "''", False),
+    ],
+)
+def test_a_cve_is_meant_or_not(database: Database, name: str, value: Value, columns: str, found: bool) -> None:
+    """On one row: whole ids and beginnings, bounds of single precision, and what has no score."""
+    condition = held(FINDING[name], Term(name, (value,)))
+    statement = f"SELECT {condition.sql} FROM (SELECT {columns} AS {'cve' if name == 'vuln' else name}) v"
+    with database.connection() as connection:
+        assert one(connection.execute(statement.encode(), condition.params))[0] is found
 
 
 def test_a_regex_is_tried_on_every_column_of_its_field(database: Database) -> None:

@@ -86,7 +86,8 @@ def stats(
     """Count what the graph holds, or what matches, by country, product, port ...
 
     Facets: country, region, city, asn, org, cloud, cloud_region, port, protocol, service, product, version, cpe, os,
-    title, hostname, cert.issuer, cert.subject, and last_seen and first_seen by hour, day, week or month.
+    title, hostname, cert.issuer, cert.subject, of weaknesses vuln, severity, cvss and kev, and last_seen and first_seen
+    by hour, day, week or month.
     """
     target = Target.of(json=json, csv=csv, fields=fields, path=out, format=format)
     words = " ".join(unguarded(query or []))
