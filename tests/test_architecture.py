@@ -41,7 +41,7 @@ EXCEPTIONS = {
         "ingest"
     },  # recognition alone: what is no scan is not sent, and only one code may decide that
 }
-ENGINE = {"flow/workflows.py", "flow/correlateflow.py", "flow/vulnflow.py"}
+ENGINE = {"flow/workflows.py", "flow/correlateflow.py", "flow/vulnflow.py", "flow/vectorjob.py"}
 PURE = ("model", "identity", "ingest", "intel")
 IMPURE_MODULES = {"asyncio", "socket", "httpx", "requests", "urllib.request", "psycopg", "subprocess", "fastapi"}
 

@@ -30,10 +30,14 @@ from spectra.flow.correlateflow import Correlations
 from spectra.flow.correlation import Correlation
 from spectra.flow.correlator import Correlator
 from spectra.flow.download import Bounds
+from spectra.flow.embedservice import Place, Service
 from spectra.flow.feeds import Feeds
 from spectra.flow.nvdapi import Api
 from spectra.flow.relocation import Relocation
+from spectra.flow.similar import Similar
 from spectra.flow.submission import Ingest
+from spectra.flow.vectorflow import Follower, Vectors
+from spectra.flow.vectorjob import VectorJob
 from spectra.flow.vulnfeeds import VulnFeeds
 from spectra.flow.vulnflow import VulnJob
 from spectra.flow.vulnstage import Stage
@@ -47,7 +51,7 @@ from spectra.intel.enrich.cpe import cpe23
 from spectra.intel.vulns import open_feed
 from spectra.model.lifetimes import Lifetimes
 from spectra.model.tiers import Policy as TierPolicy
-from spectra.settings import LimitsSettings, Settings
+from spectra.settings import EmbeddingSettings, LimitsSettings, Settings
 from spectra.store import keys
 from spectra.store.blobs import BlobStore
 from spectra.store.database import Database, migrate
@@ -172,7 +176,9 @@ def _services(
         after_write=correlator.wake,
     )
     vuln_feeds, vuln_job = _vuln_feeds(settings, database, blobs, after_sync=correlator.wake)
-    workflows = Workflows(ingest, Relocation(database, feeds, cpe23), jobs=(correlations, vuln_job))
+    vectors = VectorJob(_vectors(settings.embeddings, database, blobs))
+    follower = Follower(vectors.vectors.is_due, vectors.start, settings.embeddings.look_every_s)
+    workflows = Workflows(ingest, Relocation(database, feeds, cpe23), jobs=(correlations, vuln_job, vectors))
     with ExitStack() as stack:
         stack.callback(ingest.close)
         feeds.start()
@@ -188,6 +194,8 @@ def _services(
             stack.callback(folder.stop)
             correlator.start()
             stack.callback(correlator.stop)
+            follower.start()
+            stack.callback(follower.stop)
         yield Services(
             database=database,
             blobs=blobs,
@@ -196,6 +204,8 @@ def _services(
             feeds=feeds,
             vuln_feeds=vuln_feeds,
             correlations=correlations,
+            vectors=vectors,
+            similar=Similar(vectors.vectors),
             clock=now,
             started=now(),
             max_envelope_bytes=gate.max_envelope_bytes,
@@ -248,6 +258,12 @@ def _vuln_feeds(
         database, stage, open_feed=open_feed, clock=now, max_bytes=vulns.max_bytes, update_every=update_every
     )
     return feeds, VulnJob(sync)
+
+
+def _vectors(settings: EmbeddingSettings, database: Database, blobs: BlobStore) -> Vectors:
+    key = settings.api_key.get_secret_value() if settings.api_key else ""
+    place = Place(settings.url, settings.model, key, settings.dimensions, settings.batch, settings.timeout_s)
+    return Vectors(database, blobs, clock=now, service=Service(place) if settings.url else None)
 
 
 def _rates(limits: LimitsSettings) -> dict[str, Rate]:

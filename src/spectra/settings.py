@@ -7,9 +7,10 @@ from __future__ import annotations
 import os
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -182,6 +183,39 @@ class VulnSettings(_Section):
     )
 
 
+class EmbeddingSettings(_Section):
+    """What makes the vectors of CVE texts. Without a URL they are learned from the stored texts: nothing is sent."""
+
+    url: str = Field(
+        default="",
+        description="Service with an OpenAI-compatible `/v1/embeddings`, such as http://127.0.0.1:11434 (Ollama). CVE"
+        " texts and the texts people look for are sent there, and nowhere else.",
+    )
+    model: str = Field(default="", description="Model to ask the service for, such as `nomic-embed-text`.")
+    api_key: SecretStr | None = Field(default=None, description="Key of the service, sent as a bearer token.")
+    dimensions: int = Field(
+        default=0, ge=0, le=4000, description="Dimensions to ask the model for; 0: as many as it gives."
+    )
+    batch: int = Field(default=64, ge=1, le=2048, description="Texts in one request to the service.")
+    timeout_s: float = Field(default=60.0, gt=0, le=600, description="Longest one request to the service may take.")
+    look_every_s: float = Field(
+        default=60.0, ge=0, description="How often CVEs without a vector are looked for; 0: only when asked."
+    )
+
+    @field_validator("url")
+    @classmethod
+    def _http(cls, value: str) -> str:
+        if value and not (value.startswith(("http://", "https://")) and urlsplit(value).hostname):
+            raise ValueError("write it as http://host:port or https://host")
+        return value
+
+    @model_validator(mode="after")
+    def _both(self) -> Self:
+        if self.url and not self.model:
+            raise ValueError("embeddings.url needs embeddings.model")
+        return self
+
+
 class ScanSettings(_Section):
     """Scope law and defaults of scanners on this machine."""
 
@@ -255,6 +289,7 @@ class Settings(BaseSettings):
     tiers: TierSettings = TierSettings()
     feeds: FeedSettings = FeedSettings()
     vulns: VulnSettings = VulnSettings()
+    embeddings: EmbeddingSettings = EmbeddingSettings()
     scan: ScanSettings = ScanSettings()
     auth: AuthSettings = AuthSettings()
     log: LogSettings = LogSettings()

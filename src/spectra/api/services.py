@@ -12,7 +12,9 @@ from spectra.api.networks import Networks, NoNetworks
 from spectra.api.rates import Limits
 from spectra.flow.correlateflow import Correlations
 from spectra.flow.feeds import Feeds
+from spectra.flow.similar import Similar
 from spectra.flow.submission import Ingest
+from spectra.flow.vectorjob import VectorJob
 from spectra.flow.vulnfeeds import VulnFeeds
 from spectra.flow.workflows import Workflows
 from spectra.model.lifetimes import Lifetimes
@@ -35,6 +37,8 @@ class Services:
     feeds: Feeds
     vuln_feeds: VulnFeeds
     correlations: Correlations
+    vectors: VectorJob
+    similar: Similar
     clock: Callable[[], datetime]
     started: datetime
     max_envelope_bytes: int

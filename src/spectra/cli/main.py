@@ -41,6 +41,7 @@ from spectra.cli import (
     search,
     stats,
     tiers,
+    vectors,
     workflows,
 )
 from spectra.cli.help import COLLECT, EXIT_CODES, LOOK, NODE, TRUST, examples
@@ -99,6 +100,7 @@ def _register() -> None:
         ("diff", diff.diff, LOOK, diff.DIFF_EXAMPLES, search.QueryCommand),
         ("export", export.export, LOOK, export.EXPORT_EXAMPLES, search.QueryCommand),
         ("coverage", coverage.coverage, LOOK, coverage.COVERAGE_EXAMPLES, search.QueryCommand),
+        ("similar", vectors.similar, LOOK, vectors.SIMILAR_EXAMPLES, Command),
         ("account", tiers.account, TRUST, tiers.ACCOUNT_EXAMPLES, Command),
         ("leaderboard", tiers.leaderboard, TRUST, tiers.LEADERBOARD_EXAMPLES, Command),
     )
@@ -122,6 +124,7 @@ def _register() -> None:
     )
     requests.add_to(scopes.scope)
     correlate.add_to(feeds.feeds)
+    vectors.add_to(feeds.feeds)
     tiers.add_to(accounts.accounts)
     for name, group, panel in groups:
         app.add_typer(group, name=name, rich_help_panel=panel)

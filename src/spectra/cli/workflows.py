@@ -29,6 +29,7 @@ UNITS = {
     "wf.relocate": ("host", "looking hosts up"),
     "wf.vuln_correlate": ("service", "holding services against CVEs"),
     "wf.vuln_sync": ("record", "taking records in"),
+    "wf.vuln_vectorize": ("text", "making vectors of texts"),
 }
 WATCH_EVERY_S = 0.5
 WATCH_AT_MOST_S = 3600.0
