@@ -264,12 +264,12 @@ _BY_RISK: Final = _ORDERS["risk"]
 
 
 def _score(question: Wanted) -> Condition:
-    """How often the words stand in a text and whether in its title, against its length; risk counts up to as much.
+    """How often and how close together the words stand in a text, most of all in its title; risk counts up to as much.
 
-    Normalization 1 divides by 1 + the logarithm of the length
-    (https://www.postgresql.org/docs/current/textsearch-controls.html#TEXTSEARCH-RANKING).
+    Without normalization by length (https://www.postgresql.org/docs/current/textsearch-controls.html): that would have
+    the shortest texts first, while repetition counts for at most 1.64 times as much anyway.
     """
-    rank: LiteralString = "ts_rank(t.words, websearch_to_tsquery('english', %s), 1)"
+    rank: LiteralString = "ts_rank(t.words, websearch_to_tsquery('english', %s))"
     return Condition(f"{rank} * (1 + v.risk / 100)", (question.weighed,))
 
 
