@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from spectra.intel.correlate.families import families
+from spectra.intel.correlate.families import families, today
 from spectra.model.vulns import Product
 
 
@@ -53,3 +53,11 @@ def test_libraries_for_javascript_are_one_among_themselves() -> None:
 def test_parts_are_not_mixed() -> None:
     """A device, its firmware and an application of one name are three things."""
     assert families({Product("h", "squid", "squid"): 3, Product("a", "squid-cache", "squid"): 9}) == {}
+
+
+def test_old_names_are_told_by_todays() -> None:
+    """What scanners still say, without any feed; what is known by one name stays."""
+    assert today(Product("a", "microsoft", "iis")) == Product("a", "microsoft", "internet_information_services")
+    assert today(Product("a", "igor_sysoev", "nginx")) == Product("a", "f5", "nginx")
+    assert today(Product("a", "haxx", "libcurl")) == Product("a", "haxx", "curl")
+    assert today(Product("a", "acme", "gateway")) == Product("a", "acme", "gateway")

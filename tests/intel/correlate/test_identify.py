@@ -39,7 +39,7 @@ class Few:
         (Service("domain", "ISC BIND", "9.10.3-P4"), app("isc:bind:9.10.3:p4")),
         (Service("mysql", "MySQL", "5.5.5-10.11.6-MariaDB-0+deb12u1"), app("mariadb:mariadb:10.11.6")),
         (Service(product="Proftpd 1.3.3c"), app("proftpd:proftpd:1.3.3:c")),
-        (Service(cpe=("cpe:2.3:a:nginx:nginx:1.24.0-3:*:*:*:*:*:*:debian_trixie",)), app("nginx:nginx:1.24.0")),
+        (Service(cpe=("cpe:2.3:a:nginx:nginx:1.24.0-3:*:*:*:*:*:*:debian_trixie",)), app("f5:nginx:1.24.0")),
         (Service(cpe=("cpe:2.3:a:hitachi:replication_manager:8.6.5-00:*:*:*:*:*:*:*",)),
          app("hitachi:replication_manager:8.6.5-00")),
         (Service("netbios-ssn", "Samba smbd", "4.3.11-Ubuntu", cpe=("cpe:/a:samba:samba",)), app("samba:samba:4.3.11")),

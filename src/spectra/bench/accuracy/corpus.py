@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from spectra.intel.correlate import Known, families, identify, match, products_of, rules_of, word
+from spectra.intel.correlate.families import today
 from spectra.intel.vulns.merge import merge
 from spectra.intel.vulns.read import open_feed
 from spectra.model.findings import Affected, Software
@@ -68,6 +69,7 @@ class Corpus:
 
     def same(self, one: Product, other: Product) -> bool:
         """Whether two products are one software."""
+        one, other = today(one), today(other)
         return self._heads.get(one, one) == self._heads.get(other, other)
 
     def identify(self, service: Service) -> Software:

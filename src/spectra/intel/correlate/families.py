@@ -133,6 +133,17 @@ def _known() -> list[list[tuple[str, str]]]:
 
 
 _KNOWN: Final = _known()
+
+
+def _firsts() -> dict[tuple[str, str], tuple[str, str]]:
+    firsts: dict[tuple[str, str], tuple[str, str]] = {}
+    for names in _KNOWN:
+        first = next((firsts[name] for name in names if name in firsts), names[0])
+        firsts.update((name, first) for name in names)
+    return firsts
+
+
+_FIRSTS: Final = _firsts()
 _SUFFIX: Final = re.compile(r"(?:_?project|_group|_team|_foundation|[._-]?org)$")
 _JS: Final = re.compile(r"(?:[._-]?js)$")
 _LEAD: Final = 3  # times as many CVEs as any other maker: the one that is meant
@@ -158,6 +169,12 @@ def families(counts: Mapping[Product, int]) -> dict[Product, Product]:
         if len(name) >= _SHORT and len(products) > 1:
             _unite_makers(groups, name, products, counts)
     return groups.heads(counts)
+
+
+def today(product: Product) -> Product:
+    """What the feeds call `product` today, where it is known under several names; scanners keep old ones for years."""
+    vendor, name = _FIRSTS.get((product.vendor, product.product), (product.vendor, product.product))
+    return Product(product.part, vendor, name) if product.part != "h" else product
 
 
 def _unite_makers(groups: _Groups, name: str, products: Iterable[Product], counts: Mapping[Product, int]) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 from spectra.intel.correlate.distributions import distribution, split
+from spectra.intel.correlate.families import today
 from spectra.intel.correlate.names import Known, Names, word
 from spectra.intel.correlate.rules import name_of, product_of
 from spectra.intel.correlate.systems import context_of
@@ -104,10 +105,16 @@ def _by_tool(service: Service, said: _Text) -> Iterator[Identity]:
         name = name_of(text)
         if name is None or product_of(text) is None:
             continue
+        name = _today(name)
         if name.part == "a":
             yield Identity(str(_whole(name, said)), _BY_TOOL, "the scanner names it")
         elif name.version not in (ANY, NA):
             yield Identity(str(name), _BY_TOOL, "the scanner names its system")
+
+
+def _today(name: Cpe) -> Cpe:
+    product = today(Product(name.part, name.vendor, name.product))
+    return name._replace(vendor=product.vendor, product=product.product)
 
 
 def _whole(name: Cpe, said: _Text) -> Cpe:
