@@ -23,7 +23,7 @@ STORES := /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt /e
 export UV_SYSTEM_CERTS := $(if $(wildcard $(STORES)),true,false)
 unexport VIRTUAL_ENV UV_PROJECT_ENVIRONMENT
 
-.PHONY: help install demo up down test lint format bench docs clean
+.PHONY: help install demo up down test lint format bench accuracy docs clean
 
 help: ## Print this list
 	@echo 'Spectra: make <target>'
@@ -58,6 +58,9 @@ format: $(INSTALLED) ## Format the code and fix what can be fixed by itself
 
 bench: $(INSTALLED) ## Measure ingest, search and memory (HOSTS=10000)
 	@$(BIN)/spectra bench --hosts $(or $(HOSTS),10000)
+
+accuracy: $(INSTALLED) ## Hold the matcher against labels made by others (DATA=../shared/data MISSES=1 for the list)
+	@$(BIN)/python -m spectra.bench.accuracy.main $(or $(DATA),../shared/data) $(if $(MISSES),--misses)
 
 docs: $(INSTALLED) ## Write the generated parts of the documentation again
 	@$(BIN)/python scripts/generate_docs.py

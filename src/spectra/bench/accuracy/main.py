@@ -24,7 +24,7 @@ _SHOWN: Final = 400  # misses of one set
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the report; 0 where every set that has an aim reaches it, else 1."""
+    """Print the report; 0 when it was made, 2 where there is nothing to make it from."""
     parser = argparse.ArgumentParser(prog="make accuracy", description=__doc__)
     parser.add_argument("data", type=Path, help="the folder of feeds and labels (with big/ and labels/)")
     parser.add_argument("--misses", action="store_true", help="list every miss and every false finding")
