@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import zstandard
@@ -25,7 +26,7 @@ def cve(
     }
 
 
-def write(folder: Path, name: str, rows: list[dict[str, object]], *, packed: bool = True) -> None:
+def write(folder: Path, name: str, rows: Sequence[Mapping[str, object]], *, packed: bool = True) -> None:
     """One JSON object a line, packed as the real files are."""
     path = folder / name
     path.parent.mkdir(parents=True, exist_ok=True)
