@@ -30,7 +30,7 @@ def services(database: Database, q: str, **filters: object) -> set[str] | None:
     """The services a question leaves, by their version; None: any."""
     wanted = Filters(query=parse(q, NOW), **filters)  # pyright: ignore[reportArgumentType] - test data
     with database.connection() as connection:
-        asked = Asked(connection, wanted, resolve(connection, wanted.query), JUDGE, NOW)
+        asked = Asked(connection, wanted, resolve(connection, wanted.of_endpoints), JUDGE, NOW)
         if asked.services is None:
             return None
         rows = connection.execute("SELECT version FROM service WHERE id = ANY(%s)", [asked.services])
@@ -60,7 +60,7 @@ def test_runs_of_what_is_recent(database: Database, weak: Weak) -> None:
     weak.affected(web, late, T0 + timedelta(days=28))
     filters = Filters(since=T0 + timedelta(days=20))
     with database.connection() as connection:
-        held = Asked(connection, filters, resolve(connection, filters.query), JUDGE, NOW).of_runs()
+        held = Asked(connection, filters, resolve(connection, filters.of_endpoints), JUDGE, NOW).of_runs()
         rows = connection.execute(
             "SELECT s.version FROM vuln v JOIN affected a ON a.vuln = v.num JOIN service s USING (software)"
             f" WHERE {held.sql}",

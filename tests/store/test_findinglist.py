@@ -166,14 +166,7 @@ Keeps = Callable[[FindingRecord], bool]
 
 
 def _questions() -> Iterator[tuple[Filters, Keeps]]:
-    yield Filters(cves=("CVE-2024-0005", "CVE-2024-0006")), lambda r: r.cve[-4:] in ("0005", "0006")
-    yield Filters(cves=("CVE-1999-0001",)), lambda r: False
-    yield Filters(severities=("critical", "")), lambda r: r.severity in ("critical", "")
-    yield Filters(min_cvss=5.1), lambda r: (r.cvss or 0) >= 5.1
-    yield Filters(min_epss=0.1), lambda r: (r.epss or 0) >= 0.1
     yield Filters(min_priority=20), lambda r: r.priority.score >= 20
-    yield Filters(kev=True), lambda r: r.kev is not None
-    yield Filters(kev=False), lambda r: r.kev is None
     yield Filters(states=("new",)), lambda r: r.state == "new"
     yield Filters(states=("reopened",)), lambda r: r.state == "reopened"
     yield Filters(states=("open", "new")), lambda r: r.state in ("open", "new")
@@ -181,13 +174,22 @@ def _questions() -> Iterator[tuple[Filters, Keeps]]:
     yield Filters(patched=True), lambda r: r.patched != ""
     yield Filters(patched=False), lambda r: r.patched == ""
     yield Filters(levels=("likely", "possible")), lambda r: r.level in ("likely", "possible")
-    yield Filters(levels=("confirmed",), kev=True), lambda r: r.level == "confirmed" and r.kev is not None
+    exploited = parse("kev:true", NOW)
+    yield Filters(exploited, levels=("confirmed",)), lambda r: r.level == "confirmed" and r.kev is not None
     asked: list[tuple[str, Keeps]] = [
         ("port:22", lambda r: r.port == 22),
         ("product:nginx", lambda r: r.product == "nginx"),
         ("net:192.0.2.0/30 port:80", lambda r: r.ip in IPS[:4] and r.port == 80),
         ("net:192.0.2.0/24 -service:x", lambda r: False),
         ("state:closed", lambda r: False),
+        ("vuln:CVE-2024-0005,CVE-2024-0006", lambda r: r.cve[-4:] in ("0005", "0006")),
+        ("vuln:CVE-1999-0001", lambda r: False),
+        ("severity:critical", lambda r: r.severity == "critical"),
+        ("-severity:critical", lambda r: r.severity != "critical"),
+        ("cvss:>5", lambda r: (r.cvss or 0) > 5),
+        ("epss:>=0.1 kev:false", lambda r: (r.epss or 0) >= 0.1 and r.kev is None),
+        ("-epss:>=0.5 port:22,443", lambda r: (r.epss or 0) < 0.5 and r.port != 80),
+        ("has:finding port:80", lambda r: r.port == 80),
         ("ip:2001:db8::1", lambda r: r.ip == "2001:db8::1"),
     ]
     for text, keeps in asked:

@@ -10,6 +10,7 @@ import msgspec
 from spectra.model.envelope import Counts, Problem
 from spectra.model.facets import Facet, Total
 from spectra.model.facts import Place
+from spectra.model.findingrecords import FindingRecord
 from spectra.model.observation import Certificate, Evidence, Service
 
 
@@ -91,7 +92,8 @@ class HostRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     """The full graph of one host. `status` is `up`, or `down` when the newest probe went unanswered (`down_since`).
 
     `place` is where the host is by the newest feeds it was looked up in (`feeds`), also where a past moment is asked
-    for; both are left out where no feed was ever asked.
+    for; both are left out where no feed was ever asked. `findings` are the open ones, most urgent first, at most 1,000
+    of `findings_total`; triage settled `findings_settled` more. With history, closed ones follow.
     """
 
     ip: str
@@ -109,6 +111,9 @@ class HostRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     sightings: tuple[SightingRecord, ...] = ()
     place: Place | None = None
     feeds: FeedsUsed | None = None
+    findings: tuple[FindingRecord, ...] = ()
+    findings_total: int = 0
+    findings_settled: int = 0
 
 
 class NameRecord(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -15,11 +15,12 @@ from spectra.model.findingrecords import SETTLED, Level
 from spectra.model.findings import LIKELY, SURE
 from spectra.model.query import Query
 from spectra.store import triage
-from spectra.store.conditions import Condition, Filter, all_of, any_of
+from spectra.store.conditions import Condition, Filter, all_of, any_of, negation
 from spectra.store.database import Connection
 from spectra.store.findings import Candidate, Judge, cpe_of, software
 from spectra.store.lookups import expected
 from spectra.store.populations import services_of
+from spectra.store.wording import FINDING, held
 
 # Of an address that can be reached: what else is known of a finding is known of its run.
 _PRIORITY: LiteralString = (
@@ -36,22 +37,23 @@ Triaged = Literal["all", "only", "none"]
 class Filters(NamedTuple):
     """What findings have to be, all of it; what is empty or None asks nothing.
 
-    `query` is about their endpoints. `states` without `closed`; `since`: opened or known since then; `min_priority` is
-    of the score shown. `triaged`: also what is settled (`all`), nothing else (`only`), or nothing of it.
+    The terms of `query` about weaknesses are about the finding's own CVE, the others about its endpoint. `states`
+    without `closed`; `since`: opened or known since then; `min_priority` is of the score shown. `triaged`: also what is
+    settled (`all`), nothing else (`only`), or nothing of it.
     """
 
-    query: Query = Query(())
-    cves: tuple[str, ...] = ()
-    severities: tuple[str, ...] = ()
-    min_cvss: float | None = None
-    min_epss: float | None = None
+    query: Query = Query()
     min_priority: float | None = None
-    kev: bool | None = None
     states: tuple[State, ...] = ()
     since: datetime | None = None
     patched: bool | None = None
     levels: tuple[Level, ...] = ()
     triaged: Triaged = "none"
+
+    @property
+    def of_endpoints(self) -> Query:
+        """The part of `query` that is about endpoints."""
+        return Query(tuple(term for term in self.query.terms if term.field not in FINDING))
 
 
 class Place(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -107,7 +109,7 @@ class Asked:
         self.endpoints = all_of([Condition("e.state = 'o'"), *wanted.conditions])
         self.priority = Condition(_PRIORITY, (judge.doubt, 1 - judge.doubt, judge.repaired))
         self.of_pairs = all_of([*_of_vulns(filters), *_of_affected(filters)])
-        self.services = self._services(wanted) if filters.query.terms else None
+        self.services = self._services(wanted) if filters.of_endpoints.terms else None
         self.recent = _recent(filters, now)
         self.reopened = set(filters.states) == {"reopened"}
 
@@ -118,14 +120,14 @@ class Asked:
 
     def of_runs(self) -> Condition:
         """The conditions on runs: on `v`, `a` and the service `s`."""
-        held = [self.of_pairs]
+        parts = [self.of_pairs]
         if (least := self.filters.min_priority) is not None:
-            held.append(Condition(f"{self.priority.sql} >= %s", (*self.priority.params, least - ROUNDED)))
+            parts.append(Condition(f"{self.priority.sql} >= %s", (*self.priority.params, least - ROUNDED)))
         if self.services is not None:
-            held.append(Condition("s.id = ANY(%s::uuid[])", (self.services,)))
+            parts.append(Condition("s.id = ANY(%s::uuid[])", (self.services,)))
         if self.recent is not None and (begun := self._begun(self.recent)) is not None:
-            held.append(Condition("(a.since >= %s OR s.id = ANY(%s::uuid[]))", (self.recent, begun)))
-        return all_of(held)
+            parts.append(Condition("(a.since >= %s OR s.id = ANY(%s::uuid[]))", (self.recent, begun)))
+        return all_of(parts)
 
     def _begun(self, since: datetime) -> list[UUID] | None:
         """The services of the endpoints whose version began since then; None: too many to tell."""
@@ -166,9 +168,9 @@ class Asked:
         return [run in settled for run in runs]
 
 
-def of_endpoints(held: Condition) -> Condition:
+def of_endpoints(asked: Condition) -> Condition:
     """The services of the endpoints that satisfy a condition."""
-    return Condition(f"SELECT e.service FROM endpoint e WHERE {held.sql}", held.params)
+    return Condition(f"SELECT e.service FROM endpoint e WHERE {asked.sql}", asked.params)
 
 
 def _recent(filters: Filters, now: datetime) -> datetime | None:
@@ -179,16 +181,10 @@ def _recent(filters: Filters, now: datetime) -> datetime | None:
 
 def _of_vulns(filters: Filters) -> Iterator[Condition]:
     yield Condition("v.status <> 'rejected'")
-    if filters.cves:
-        yield Condition("v.cve = ANY(%s::text[])", (list(filters.cves),))
-    if filters.severities:
-        yield Condition("v.severity = ANY(%s::text[])", (list(filters.severities),))
-    if filters.min_cvss is not None:
-        yield Condition("v.cvss >= %s::real", (filters.min_cvss,))
-    if filters.min_epss is not None:
-        yield Condition("v.epss >= %s::real", (filters.min_epss,))
-    if filters.kev is not None:
-        yield Condition("v.kev IS NOT NULL" if filters.kev else "v.kev IS NULL")
+    for term in filters.query.terms:
+        if term.field in FINDING:
+            asked = held(FINDING[term.field], term)
+            yield negation(asked) if term.negated else asked
 
 
 _CONFIDENCE: Final[dict[Level, Condition]] = {

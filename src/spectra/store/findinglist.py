@@ -57,7 +57,7 @@ def findings(
         raise BadRequest(f'There is no sort "{sort[:40]}".', hint=f"Sorts are {', '.join(SORTS)}.", field="sort")
     after = _read(cursor, sort) if cursor else None
     with database.connection() as connection:
-        wanted = resolve(connection, filters.query)
+        wanted = resolve(connection, filters.of_endpoints)
         if wanted.empty:
             return FindingPage(())
         with hurried(connection, really=wanted.costly):

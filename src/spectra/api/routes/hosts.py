@@ -6,14 +6,18 @@ import ipaddress
 from datetime import UTC, datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+import msgspec
+from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from spectra.api.answers import answer, described
-from spectra.api.auth import ServicesDep, scope
+from spectra.api.auth import ServicesDep, caller_of, scope
+from spectra.api.tiers import is_pro
 from spectra.errors import BadRequest
+from spectra.flow.judging import JUDGE
 from spectra.model.records import HostRecord, NameRecord
 from spectra.store import host as hosts
+from spectra.store.hostfindings import of_host
 
 router = APIRouter(tags=["hosts"])
 
@@ -26,13 +30,23 @@ router = APIRouter(tags=["hosts"])
     response_class=Response,
 )
 def host(
+    request: Request,
     services: ServicesDep,
     ip: str,
     at: Annotated[str, Query(description="RFC 3339: the host as it was known to be then")] = "",
     history: Annotated[bool, Query(description="with every version of every endpoint, and who saw it")] = False,
 ) -> Response:
-    """Names, endpoints with service, banner and certificate, evidence; with `history` how they came to be."""
-    record = hosts.host(services.database, canonical(ip), at=_moment(at), history=history, lifetimes=services.lifetimes)
+    """Names, endpoints with service, banner and certificate, evidence; with `history` how they came to be.
+
+    Callers who are Pro and hold `findings:read` are told its findings too.
+    """
+    address, then = canonical(ip), moment(at)
+    record = hosts.host(services.database, address, at=then, history=history, lifetimes=services.lifetimes)
+    if "findings:read" in caller_of(request).scopes and is_pro(request):
+        found = of_host(services.database, address, JUDGE, services.clock(), at=then, history=history)
+        record = msgspec.structs.replace(
+            record, findings=found.findings, findings_total=found.total, findings_settled=found.settled
+        )
     return answer(record)
 
 
@@ -57,12 +71,13 @@ def canonical(ip: str) -> str:
     return str(getattr(address, "ipv4_mapped", None) or address)
 
 
-def _moment(text: str) -> datetime | None:
+def moment(text: str) -> datetime | None:
+    """The moment `at`; None where there is none. Raises `BadRequest` naming it."""
     if not text:
         return None
     try:
         # A `+` of a time zone that was not percent-encoded arrives as a space.
-        moment = datetime.fromisoformat(text.replace(" ", "+") if "T" in text else text)
-        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+        at = datetime.fromisoformat(text.replace(" ", "+") if "T" in text else text)
+        return at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
     except (ValueError, OverflowError) as error:  # overflow: a zone that takes it out of the years 1 to 9999
         raise BadRequest(f"{text[:80]} is not a time.", field="at", hint="Write it as 2026-03-01T12:00:00Z.") from error
