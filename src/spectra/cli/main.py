@@ -42,6 +42,7 @@ from spectra.cli import (
     stats,
     tiers,
     vectors,
+    vulns,
     workflows,
 )
 from spectra.cli.help import COLLECT, EXIT_CODES, LOOK, NODE, TRUST, examples
@@ -100,6 +101,7 @@ def _register() -> None:
         ("diff", diff.diff, LOOK, diff.DIFF_EXAMPLES, search.QueryCommand),
         ("export", export.export, LOOK, export.EXPORT_EXAMPLES, search.QueryCommand),
         ("coverage", coverage.coverage, LOOK, coverage.COVERAGE_EXAMPLES, search.QueryCommand),
+        ("vulns", vulns.vulns, LOOK, vulns.VULNS_EXAMPLES, vulns.TextCommand),
         ("similar", vectors.similar, LOOK, vectors.SIMILAR_EXAMPLES, Command),
         ("account", tiers.account, TRUST, tiers.ACCOUNT_EXAMPLES, Command),
         ("leaderboard", tiers.leaderboard, TRUST, tiers.LEADERBOARD_EXAMPLES, Command),
