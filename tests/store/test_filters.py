@@ -89,7 +89,7 @@ def _text(*choices: str) -> st.SearchStrategy[Value]:
 
 def _scores(*bounds: float) -> st.SearchStrategy[Value]:
     one = st.sampled_from([float(bound) for bound in bounds])
-    ranges = st.tuples(one, one).map(lambda pair: Scores(*sorted(pair)))
+    ranges = st.tuples(one, one).map(lambda pair: Scores(min(pair), max(pair)))
     return st.builds(Scores, one, st.none(), st.booleans()) | st.builds(Scores, st.none(), one, st.booleans()) | ranges
 
 

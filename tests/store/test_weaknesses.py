@@ -72,7 +72,7 @@ def _terms(draw: st.DrawFn) -> Term:
             value = (
                 st.builds(Scores, _bounds, st.none(), st.booleans())
                 | st.builds(Scores, st.none(), _bounds, st.booleans())
-                | st.tuples(_bounds, _bounds).map(lambda pair: Scores(*sorted(pair)))
+                | st.tuples(_bounds, _bounds).map(lambda pair: Scores(min(pair), max(pair)))
             )
         case "severity":
             value = st.sampled_from(["critical", "high", "medium", "low", "none"]).map(Text)

@@ -125,6 +125,8 @@ _UNITS: Final[dict[str, LiteralString]] = {"hour": "hour", "day": "day", "week":
 
 def _grouped(asked: Asked, rows: Rows, decided: Decided | None) -> Condition:
     """Values `v` and how many endpoints `n` have them: grouped by id first, which there are few of."""
+    if decided and asked.name in weaknesscounts.VALUES:
+        return weaknesscounts.grouped(asked.name, decided)
     value = _VALUES[asked.name]
     if rows.kinds:
         return Condition(f"SELECT m.{value.kind}::text AS v, sum(m.n) AS n FROM m GROUP BY 1")
@@ -132,8 +134,6 @@ def _grouped(asked: Asked, rows: Rows, decided: Decided | None) -> Condition:
     if asked.unit:
         key = f"date_trunc('{_UNITS[asked.unit]}', {key})"
     ids: LiteralString = f"SELECT {key} AS key, sum(m.n) AS n FROM m GROUP BY 1"
-    if decided and asked.name in weaknesscounts.VALUES:
-        return weaknesscounts.grouped(asked.name, ids, decided)
     return Condition(f"SELECT {value.value} AS v, sum(g.n) AS n FROM ({ids}) g {value.join} GROUP BY 1")
 
 
@@ -244,6 +244,9 @@ class _Answering:
         """One statement for the total of `rows` and all of these facets."""
         start = Condition(f"WITH m AS MATERIALIZED ({rows.sql.sql}) ", rows.sql.params)
         decided = self._decisions(asked)
+        if decided:
+            more = weaknesscounts.relations([one.name for one in asked if one.name in weaknesscounts.VALUES], decided)
+            start = Condition(f"{start.sql}{more.sql} ", (*start.params, *more.params))
         parts = [Condition(_SUM), *(_ranked(i, one, _grouped(one, rows, decided)) for i, one in enumerate(asked))]
         union: LiteralString = " UNION ALL ".join([part.sql for part in parts])
         found: dict[int, list[tuple[Any, ...]]] = {i: [] for i in range(_TOTAL, len(asked))}
@@ -254,8 +257,9 @@ class _Answering:
 
     def _decisions(self, asked: Sequence[Asked]) -> Decided | None:
         """What was decided about findings, asked for once and only where a facet is about them."""
-        if self._decided is None and any(one.name in weaknesscounts.VALUES for one in asked):
-            self._decided = Decided.load(self._connection, Condition("true"))
+        if not any(one.name in weaknesscounts.VALUES for one in asked):
+            return None
+        self._decided = self._decided or Decided.load(self._connection, Condition("true"))
         return self._decided
 
     def _areas(self, asked: Sequence[Asked], total: int) -> dict[str, Facet]:

@@ -16,30 +16,48 @@ from spectra.store.weaknesses import OPEN, Decided
 
 VALUES: Final[dict[str, LiteralString]] = {
     "vuln": "v.cve",
-    "severity": "nullif(v.severity, '')",
-    "kev": "CASE WHEN v.kev IS NULL THEN 'false' ELSE 'true' END",
+    "severity": "nullif(f.severity, '')",
+    "kev": "f.kev::text",
     # As a query asks for them; scores have one decimal.
-    "cvss": "CASE WHEN v.cvss >= 10 THEN '10' ELSE floor(v.cvss)::int4 || '-' || floor(v.cvss)::int4 || '.9' END",
+    "cvss": "CASE WHEN f.cvss >= 10 THEN '10' ELSE f.cvss || '-' || f.cvss || '.9' END",
 }
-"""What a facet tells of a CVE `v`; null: nothing."""
+"""What a facet tells of a CVE `v`, or of a kind of CVEs `f`; null: nothing."""
 
 
-def grouped(name: str, ids: LiteralString, decided: Decided) -> Condition:
-    """Values `v` of that facet and how many endpoints `n` have them, given services `key` and how many `n` those have.
+def relations(names: Sequence[str], decided: Decided) -> Condition:
+    """What `grouped` reads for these facets, to be put after the relation `m` of services and how many `n` have them.
 
-    An endpoint counts once for each value that any of its findings has.
+    `w` is software and how many endpoints run it, `f` what kinds of CVEs it has: a few for each, of many CVEs.
     """
+    software: LiteralString = """, w AS MATERIALIZED (SELECT s.software, sum(g.n) AS n
+      FROM (SELECT m.service, sum(m.n) AS n FROM m GROUP BY 1) g LEFT JOIN service s ON s.id = g.service GROUP BY 1)"""
+    if not {*names} - {"vuln"}:
+        return Condition(software)
+    held = decided.open()
+    kinds: LiteralString = f""", f AS MATERIALIZED (
+      SELECT DISTINCT a.software, v.severity, v.kev IS NOT NULL AS kev, floor(v.cvss)::int4 AS cvss
+      FROM w JOIN affected a ON a.software = w.software JOIN vuln v ON v.num = a.vuln WHERE {OPEN} AND {held.sql})"""
+    return Condition(software + kinds, held.params)
+
+
+def grouped(name: str, decided: Decided) -> Condition:
+    """The values `v` of a facet and how many endpoints `n` have them: each counts once for each that it has."""
     held, value = decided.open(), VALUES[name]
-    # A CVE is told of once a software; of the other values there are few, so they are made distinct first.
-    distinct: LiteralString = "" if name == "vuln" else "DISTINCT"
+    if name != "vuln":
+        values: LiteralString = f"SELECT DISTINCT f.software, {value} AS v FROM f WHERE {value} IS NOT NULL"
+        return Condition(
+            f"SELECT x.v, sum(w.n) AS n FROM w LEFT JOIN ({values}) x ON x.software = w.software GROUP BY 1"
+        )
+    # By number first, which is all that millions of rows need; who has none is asked apart.
     return Condition(
-        f"""WITH g AS MATERIALIZED ({ids})
-            SELECT x.v, sum(g.n) AS n FROM g LEFT JOIN service s ON s.id = g.key LEFT JOIN (
-              SELECT {distinct} a.software, {value} AS v FROM affected a JOIN vuln v ON v.num = a.vuln
-              WHERE {OPEN} AND {value} IS NOT NULL AND {held.sql}
-                AND a.software IN (SELECT s.software FROM g JOIN service s ON s.id = g.key)) x
-              ON x.software = s.software GROUP BY 1""",
-        held.params,
+        f"""SELECT {value} AS v, q.n FROM (
+              SELECT a.vuln, sum(w.n) AS n FROM w JOIN affected a ON a.software = w.software
+              WHERE a.until IS NULL AND {held.sql} GROUP BY 1) q
+            JOIN vuln v ON v.num = q.vuln AND v.status <> 'rejected'
+            UNION ALL SELECT NULL, sum(w.n) FROM w WHERE NOT EXISTS (
+              SELECT FROM affected a JOIN vuln v ON v.num = a.vuln
+              WHERE a.software = w.software AND {OPEN} AND {held.sql} OFFSET 0)""",
+        (*held.params, *held.params),
     )
 
 
