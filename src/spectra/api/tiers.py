@@ -10,7 +10,7 @@ from typing import Final
 from fastapi import Request
 from fastapi.params import Depends as DependsMarker
 
-from spectra.api.auth import Caller, ServicesDep, caller_of, services_of
+from spectra.api.auth import Caller, ServicesDep, caller_of, require_scope, services_of
 from spectra.api.problems import ProRequired
 from spectra.api.services import Services
 from spectra.model.fields import FINDINGS
@@ -18,6 +18,7 @@ from spectra.model.tiers import Standing
 from spectra.store import tiers
 
 _WHAT: Final = "Vulnerability answers"
+_SCOPE: Final = "findings:read"
 
 
 def pro() -> DependsMarker:
@@ -41,17 +42,30 @@ def pro_fields() -> DependsMarker:
 
 
 def require_fields(request: Request, fields: Iterable[str]) -> None:
-    """Raises `ProRequired` where one of these fields of the query language is about weaknesses and the caller of this
-    request is Free.
+    """Raises where one of these fields of the query language is about weaknesses and the caller of this request may not
+    read findings (`Forbidden`) or is Free (`ProRequired`).
     """
     if field := next((field for field in fields if field in FINDINGS), ""):
+        require_scope(caller_of(request), _SCOPE)
         _require(services_of(request), caller_of(request), f"Questions by `{field}`")
 
 
 def is_pro(request: Request) -> bool:
-    """Whether the caller of this request is Pro: answers that have weaknesses beside other things leave them out."""
+    """Whether the caller of this request is Pro."""
     services, caller = services_of(request), caller_of(request)
     return tiers.is_pro(services.database, caller.contributor, caller.role, services.tiers, services.clock())
+
+
+def sees_findings(request: Request) -> bool:
+    """Whether answers that have findings beside other things tell them to the caller of this request: one who may read
+    findings and is Pro.
+    """
+    return _SCOPE in caller_of(request).scopes and is_pro(request)
+
+
+def tells_findings(request: Request) -> bool:
+    """Whether answers that have findings beside other things have them for the caller of this request."""
+    return "findings:read" in caller_of(request).scopes and is_pro(request)
 
 
 def needs_pro(dependencies: list[DependsMarker]) -> bool:

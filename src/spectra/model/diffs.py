@@ -11,6 +11,7 @@ from typing import Final, Literal
 
 import msgspec
 
+from spectra.model.findingrecords import FindingBrief, FindingChange
 from spectra.model.observation import Certificate, Service
 from spectra.model.records import VersionRecord
 
@@ -30,7 +31,8 @@ class DiffEntry(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """One endpoint that is not what it was, and since when (`at`: the first observation of what it is now).
 
     `new`: open now and not before; `gone`: open before, and found closed, filtered or (between scans) silent since;
-    `changed`: open both times, and something else (`changes`).
+    `changed`: open both times, and something else (`changes`). `findings_new` are there now and were not before,
+    `findings_closed` the other way round: the riskiest, at most 100 of so many in `_total`.
     """
 
     kind: Kind
@@ -41,6 +43,10 @@ class DiffEntry(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     before: VersionRecord | None = None
     after: VersionRecord | None = None
     changes: tuple[Change, ...] = ()
+    findings_new: tuple[FindingBrief, ...] = ()
+    findings_new_total: int = 0
+    findings_closed: tuple[FindingBrief, ...] = ()
+    findings_closed_total: int = 0
 
 
 class HostChange(msgspec.Struct, frozen=True):
@@ -74,7 +80,9 @@ class DiffPage(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
 
     Between moments the newest difference comes first, between scans the lowest address. A page may hold fewer entries
     than asked for, even none: the list ends where `next_cursor` is empty. `hosts` (the first 1,000) and `summary` come
-    with the first page, `summary` with every one.
+    with the first page, `summary` with every one. So do `findings`, between moments: those that came or went by what
+    was told of their CVE, at endpoints that are what they were, riskiest first; the first 1,000 of `findings_total`,
+    which is at least so many where not `findings_exact`.
     """
 
     from_: str = msgspec.field(name="from")
@@ -83,6 +91,9 @@ class DiffPage(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     summary: DiffSummary
     hosts: tuple[HostChange, ...] = ()
     entries: tuple[DiffEntry, ...] = ()
+    findings: tuple[FindingChange, ...] = ()
+    findings_total: int = 0
+    findings_exact: bool = True
     next_cursor: str = ""
 
 

@@ -21,10 +21,11 @@ from msgspec import Meta
 from spectra.errors import BadRequest
 from spectra.model.diffs import DiffEntry, DiffPage, DiffSummary, Kind, changes
 from spectra.model.query import Query
-from spectra.store import cursors
+from spectra.store import cursors, findingdiff
 from spectra.store.database import Connection, Database
 from spectra.store.details import Details, Stretch
 from spectra.store.filters import Condition, Filter, all_of, resolve
+from spectra.store.findingdiff import Sides, Told, with_briefs
 from spectra.store.hostdiff import HostChanges, host_changes
 from spectra.store.lookups import hurried
 from spectra.store.rows import canonical_ip
@@ -93,8 +94,9 @@ def diff(
     kind: Kind | Literal[""] = "",
     cursor: str = "",
     limit: int = 100,
+    findings: bool = False,
 ) -> DiffPage:
-    """A page of at most `limit` (1..1000) differences between two moments, newest first.
+    """A page of at most `limit` (1..1000) differences between two moments, newest first; with `findings` those too.
 
     `cursor` is the `next_cursor` of the page before, and its moments go before those of `window`. Raises `BadRequest`
     naming `limit`, `to` or `cursor`.
@@ -108,7 +110,7 @@ def diff(
     with database.connection() as connection:
         wanted = resolve(connection, query)
         walk = _Walk(connection, window, wanted, filtered=bool(query.terms))
-        hosts = HostChanges()
+        hosts, told = HostChanges(), Told()
         with hurried(connection, really=wanted.costly):
             if after:
                 summary, piece = after.summary, walk.page(after.key, kind, limit)
@@ -116,14 +118,22 @@ def diff(
                 piece, counts, exact = walk.first(kind, limit)
                 hosts = host_changes(connection, *window, wanted if query.terms else Filter())
                 summary = _summary(counts, hosts, exact=exact)
+                told = findingdiff.told(connection, window, wanted) if findings and not kind else told
         details = Details(connection, (s for p in piece.pairs for s in (p.before, p.after) if s))
+        entries = [_entry(pair, details) for pair in piece.pairs]
+        if findings:
+            sides = [Sides.of((pair.ip, pair.port, pair.protocol), pair.before, pair.after) for pair in piece.pairs]
+            entries = with_briefs(entries, findingdiff.briefs(connection, sides, window))
     return DiffPage(
         from_=_text(window.since),
         to=_text(window.until),
         by="time",
         summary=summary,
         hosts=hosts.listed,
-        entries=tuple(_entry(pair, details) for pair in piece.pairs),
+        entries=tuple(entries),
+        findings=told.listed,
+        findings_total=told.total,
+        findings_exact=told.exact,
         next_cursor=cursors.write(Cursor(*window, piece.end, summary), "diff") if piece.end else "",
     )
 

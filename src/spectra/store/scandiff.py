@@ -16,11 +16,12 @@ import msgspec
 from spectra.errors import BadRequest
 from spectra.model.diffs import DiffEntry, DiffPage, DiffSummary, HostChange, Kind, changes, kind_of
 from spectra.model.query import Query
-from spectra.store import cursors
+from spectra.store import cursors, findingdiff
 from spectra.store.database import Connection, Database
 from spectra.store.details import Details, Stretch
 from spectra.store.diff import ENDPOINT
 from spectra.store.filters import Filter, all_of, resolve
+from spectra.store.findingdiff import Sides, with_briefs
 from spectra.store.hostdiff import MAX_LISTED
 from spectra.store.lookups import hurried
 from spectra.store.rows import canonical_ip, encode
@@ -73,6 +74,7 @@ class _Chunk(NamedTuple):
 
     last_ip: str
     entries: list[DiffEntry]
+    pairs: list[_Pair]  # what each entry is of
     hosts: list[HostChange]
     one_sided: int
     compared: tuple[int, int]  # hosts, ports
@@ -86,8 +88,10 @@ def scandiff(
     kind: Kind | Literal[""] = "",
     cursor: str = "",
     limit: int = 100,
+    findings: bool = False,
 ) -> DiffPage:
-    """A page of at most `limit` (1..1000) differences between two scans, by address and port.
+    """A page of at most `limit` (1..1000) differences between two scans, by address and port; with `findings` those of
+    each, as far as is known by now.
 
     `cursor` is the `next_cursor` of the page before, and its scans go before `scans`. Raises `NotFound` for a scan of
     which nothing is known and `BadRequest` naming `limit` or `cursor`.
@@ -102,6 +106,10 @@ def scandiff(
         page = _Page(kind, limit, resumed)
         with hurried(connection, really=wanted is not None and wanted.costly):
             ended = page.fill(work)
+        entries = page.entries[:limit]
+        if findings:
+            sides = [_sides(pair) for pair in page.pairs[:limit]]
+            entries = with_briefs(entries, findingdiff.briefs(connection, sides, None))
     summary = resumed.summary if resumed else page.summary(exact=ended)
     key = page.key(ended)
     return DiffPage(
@@ -110,7 +118,7 @@ def scandiff(
         by="scan",
         summary=summary,
         hosts=() if resumed else tuple(page.hosts[:MAX_LISTED]),
-        entries=tuple(page.entries[:limit]),
+        entries=tuple(entries),
         next_cursor=cursors.write(Cursor(before, after, *key, summary), "scan diff") if key else "",
     )
 
@@ -120,6 +128,7 @@ class _Page:
 
     def __init__(self, kind: str, limit: int, resumed: Cursor | None) -> None:
         self.entries: list[DiffEntry] = []
+        self.pairs: list[_Pair] = []
         self.hosts: list[HostChange] = []
         self._kind = kind
         self._limit = limit
@@ -147,10 +156,11 @@ class _Page:
         self._one_sided += chunk.one_sided
         self._last_ip = chunk.last_ip
         self.hosts += chunk.hosts
-        for entry in chunk.entries:
+        for entry, pair in zip(chunk.entries, chunk.pairs, strict=True):
             wanted = self._kind in ("", entry.kind) and not self._is_before(entry)
             if wanted and len(self.entries) <= self._limit:
                 self.entries.append(entry)
+                self.pairs.append(pair)
 
     def _is_before(self, entry: DiffEntry) -> bool:
         resumed = self._resumed
@@ -215,10 +225,11 @@ class _Comparison:
                 hosts.append(HostChange("host_gone" if is_.silent_at else "host_new", ip, at))
         pairs, alone = self._asked(pairs), self._asked(alone)
         details = Details(self._connection, (side for p in pairs for side in (p.before, p.after)))
-        entries = [entry for pair in pairs if (entry := _entry(pair, details))]
+        told = [(entry, pair) for pair in pairs if (entry := _entry(pair, details))]
+        entries = [entry for entry, _ in told]
         if self._wanted:
             hosts = [change for change in hosts if change.ip in {entry.ip for entry in entries}]
-        return _Chunk(ips[-1], entries, hosts, len(alone), (len(ips), ports))
+        return _Chunk(ips[-1], entries, [pair for _, pair in told], hosts, len(alone), (len(ips), ports))
 
     def _asked(self, pairs: list[_Pair]) -> list[_Pair]:
         """Those of which one side satisfies the query."""
@@ -278,6 +289,10 @@ def _entry(pair: _Pair, details: Details) -> DiffEntry | None:
         after=after,
         changes=changes(before, after) if kind == "changed" else (),
     )
+
+
+def _sides(pair: _Pair) -> Sides:
+    return Sides.of((pair.ip, pair.packed & 0xFFFF, pair.packed >> 16), pair.before, pair.after)
 
 
 def _packed(entry: DiffEntry) -> int:

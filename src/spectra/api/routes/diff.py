@@ -11,7 +11,7 @@ from starlette.responses import Response
 from spectra.api.answers import answer, described
 from spectra.api.auth import ServicesDep, scope
 from spectra.api.selectors import query_of
-from spectra.api.tiers import pro_fields
+from spectra.api.tiers import pro_fields, tells_findings
 from spectra.errors import BadRequest
 from spectra.model import times
 from spectra.model.diffs import DiffPage
@@ -46,14 +46,15 @@ def differences(
 
     Two scan ids (`scan:` in front of one that looks like a time) compare what both looked at. The query holds for an
     endpoint as it is at the later moment or as it was at the earlier one. A page may be short: follow `next_cursor`.
+    Callers who are Pro and hold `findings:read` are told which findings came and went.
     """
     now = services.clock()
     query = query_of(request, q, now, _OWN)
-    compared = _compared(since, to, now)
+    compared, told = _compared(since, to, now), tells_findings(request)
     if isinstance(compared, Window):
-        page = diff(services.database, compared, query, kind=kind, cursor=cursor, limit=limit)
+        page = diff(services.database, compared, query, kind=kind, cursor=cursor, limit=limit, findings=told)
     else:
-        page = scandiff(services.database, compared, query, kind=kind, cursor=cursor, limit=limit)
+        page = scandiff(services.database, compared, query, kind=kind, cursor=cursor, limit=limit, findings=told)
     return answer(page)
 
 

@@ -11,8 +11,8 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from spectra.api.answers import answer, described
-from spectra.api.auth import ServicesDep, caller_of, scope
-from spectra.api.tiers import is_pro
+from spectra.api.auth import ServicesDep, scope
+from spectra.api.tiers import sees_findings
 from spectra.errors import BadRequest
 from spectra.flow.judging import JUDGE
 from spectra.model.records import HostRecord, NameRecord
@@ -42,11 +42,13 @@ def host(
     """
     address, then = canonical(ip), moment(at)
     record = hosts.host(services.database, address, at=then, history=history, lifetimes=services.lifetimes)
-    if "findings:read" in caller_of(request).scopes and is_pro(request):
+    if sees_findings(request):
         found = of_host(services.database, address, JUDGE, services.clock(), at=then, history=history)
         record = msgspec.structs.replace(
             record, findings=found.findings, findings_total=found.total, findings_settled=found.settled
         )
+    else:
+        record = msgspec.structs.replace(record, findings_hidden=True)
     return answer(record)
 
 
