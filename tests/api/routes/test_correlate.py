@@ -21,7 +21,8 @@ def test_a_scan_has_findings_by_itself(node: Node) -> None:
         with node.services.database.connection() as connection:
             found = connection.execute(
                 """SELECT count(*) FROM affected a JOIN vuln v ON v.num = a.vuln
-                   JOIN service s ON s.software = a.software WHERE v.cve = %s AND a.until IS NULL AND s.version = '1.81'""",
+                   JOIN service s ON s.software = a.software
+                   WHERE v.cve = %s AND a.until IS NULL AND s.version = '1.81'""",
                 [cve],
             ).fetchone()
         assert found is not None
