@@ -11,11 +11,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from spectra.model.fields import FINDINGS
+from spectra.model.lifetimes import Lifetimes
+from spectra.model.plans import Selectors
 from spectra.model.query import Query, Scores, Term, Text, format_query, parse
-from spectra.store import diff, lookups, search, weaknesses
+from spectra.store import coverage, diff, lookups, plans, search, weaknesses
 from spectra.store.counts import count
 from spectra.store.database import Database
 from spectra.store.filters import resolve
+from spectra.store.scandiff import scandiff
+from spectra.store.staleness import Ages
 from tests.store import flaws
 from tests.store.flaws import FLAWS, NAMES, Decision, Told
 from tests.store.scribe import T0, Scribe, host, seen
@@ -228,6 +232,23 @@ def test_a_past_version_is_judged_by_what_ran_then(town: Database, write: Scribe
     tell(town, Decision("CVE-2023-1000", "fixed", "10.0.0.1"))
     assert diff.diff(town, window, parse("kev:true", NOW)).entries == ()
     assert [e.ip for e in diff.diff(town, window, parse("severity:medium", NOW)).entries] == ["10.0.0.1"]
+
+
+def test_whatever_takes_a_query_takes_these(town: Database, write: Scribe) -> None:
+    """Plans, coverage, the hosts counted and the differences of two scans, with a decision for one host."""
+    write([host("10.0.0.1", T0 + DAY, seen(22, "ssh", "OpenSSH", "9.2"))], at=T0 + DAY, scan_id="later")
+    tell(town, Decision("CVE-2024-63870", "fixed", "10.0.0.2"))
+    ages = Ages(NOW, Lifetimes())
+    for q, spots in {
+        "cvss:>8": [THREE], "severity:medium": [ONE], "-has:finding": [BARE, TWO], "has:finding": [ONE, THREE]
+    }.items():  # fmt: skip
+        query = parse(q, NOW)
+        plan = plans.create(town, plans.Asked("alice", Selectors(q=q), query, ages))
+        assert sorted((t.ip, t.port) for t in plan.targets) == ask(town, q) == spots
+        assert coverage.coverage(town, query, ages).endpoints == len(spots)
+        assert count(town, query, exact=True).hosts == len(spots)
+    changed = [scandiff(town, ("scan-1", "later"), parse(q, NOW)).entries for q in ("kev:true", "severity:low")]
+    assert [[e.ip for e in entries] for entries in changed] == [["10.0.0.1"], []]
 
 
 def test_rejected_and_taken_back_are_no_findings(town: Database) -> None:
