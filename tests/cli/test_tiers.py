@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from spectra.model.records import HostRecord
 from spectra.model.tiers import Leaderboard, Ranked, Standing
 from tests.cli.conftest import Run
 from tests.cli.standin import StandIn, problem
@@ -108,3 +109,13 @@ def test_what_belongs_to_pro_says_how_to_get_it(run: Run, server: StandIn) -> No
     assert (result.code, result.out) == (1, "")
     assert "This belongs to Pro." in result.err
     assert "Contribute." in result.err
+
+
+def test_a_host_tells_what_it_leaves_out(run: Run, server: StandIn) -> None:
+    """On the screen; in JSON it is a field."""
+    record = HostRecord("192.0.2.1", UNTIL, UNTIL, "up", findings_hidden=True)
+    server.say("GET", "/v0/host/192.0.2.1", record)
+    assert "spectra account" in run("host", "192.0.2.1").err
+    assert json.loads(run("host", "192.0.2.1", "--json").out)["findings_hidden"]
+    server.say("GET", "/v0/host/192.0.2.1", msgspec.structs.replace(record, findings_hidden=False))
+    assert "spectra account" not in run("host", "192.0.2.1").err

@@ -30,19 +30,23 @@ def host(
     who: Annotated[str, typer.Argument(metavar="IP|NAME", help="An address or a hostname.")],
     at: Annotated[str, typer.Option("--at", metavar="TIME", help="As it was then: 2h ago, 7d, 2025-11-01.")] = "",
     history: Annotated[bool, typer.Option("--history", help="With every version of every endpoint.")] = False,
+    explain: Annotated[bool, typer.Option("--explain", help="With why each finding is one, all of them.")] = False,
     json: JsonOption = False,
 ) -> None:
-    """Show a host: names, endpoints, certificates, evidence, who saw it, and its past."""
+    """Show a host: names, endpoints, certificates, findings, evidence, who saw it, and its past."""
     now = datetime.now(UTC)
     moment = parse_when(at, now) if at else None
     address = canonical_address(who)
     with Machine.of(context).client(notify=note) as client:
-        look = _Look(client, now, moment, history, json)
+        look = _Look(client, now, moment, history, explain, json)
         look.host(address) if address else look.name(who)
 
 
 HOST_EXAMPLES = examples(
-    "spectra host 192.0.2.10", "spectra host 192.0.2.10 --at '2h ago'", "spectra host www.example.org --history --json"
+    "spectra host 192.0.2.10",
+    "spectra host 192.0.2.10 --explain",
+    "spectra host 192.0.2.10 --at '2h ago'",
+    "spectra host www.example.org --history --json",
 )
 
 
@@ -62,6 +66,7 @@ class _Look:
     now: datetime
     at: datetime | None
     history: bool
+    explain: bool
     json: bool
 
     def host(self, address: str) -> None:
@@ -77,7 +82,9 @@ class _Look:
         if self.json:
             emit([record], [], Target.of(json=True))
         else:
-            _print(host_page(record, self.now, terminal_width()))
+            _print(host_page(record, self.now, terminal_width(), explain=self.explain))
+            if record.findings_hidden:
+                note("What is vulnerable there is told to who is Pro: `spectra account` shows where you stand.")
 
     def name(self, name: str) -> None:
         """Print what is known of a hostname, and its host where it has one address or a past was asked for."""

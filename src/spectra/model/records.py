@@ -93,7 +93,8 @@ class HostRecord(msgspec.Struct, frozen=True, omit_defaults=True):
 
     `place` is where the host is by the newest feeds it was looked up in (`feeds`), also where a past moment is asked
     for; both are left out where no feed was ever asked. `findings` are the open ones, most urgent first, at most 1,000
-    of `findings_total`; triage settled `findings_settled` more. With history, closed ones follow.
+    of `findings_total`; triage settled `findings_settled` more. With history, closed ones follow. `findings_hidden`:
+    the caller is Free, or may not read findings, and is told none.
     """
 
     ip: str
@@ -114,6 +115,7 @@ class HostRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     findings: tuple[FindingRecord, ...] = ()
     findings_total: int = 0
     findings_settled: int = 0
+    findings_hidden: bool = False
 
 
 class NameRecord(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -161,8 +163,8 @@ class Match(msgspec.Struct, frozen=True, omit_defaults=True):
 class SearchPage(msgspec.Struct, frozen=True, omit_defaults=True):
     """A page of matches; `next_cursor` is opaque and empty on the last page.
 
-    `total` and `facets`, where they were asked for, are of all matches, and count endpoints. `findings_hidden`: matches
-    do not tell of findings, because that belongs to Pro and the caller is Free.
+    `total` and `facets`, where they were asked for, are of all matches, and count endpoints. `findings_hidden` as
+    in `HostRecord`.
     """
 
     matches: tuple[Match, ...]

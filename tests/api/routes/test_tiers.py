@@ -19,6 +19,7 @@ from spectra.store import ledger
 from spectra.store.audit_trail import acts
 from tests.api.node import Account, Node, is_problem
 from tests.api.people import Clock, on_record
+from tests.store.weak import Weak
 from tests.support import samples
 from tests.support.waiting import eventually
 
@@ -152,21 +153,20 @@ def test_plans_about_weaknesses_belong_to_pro(desk: Node) -> None:
 
 
 def weak(node: Node, product: str) -> None:
-    """Give what runs as this product a critical weakness."""
-    cve = f"CVE-2099-{secrets.randbelow(10**6) + 10**6}"
-    with node.services.database.connection() as connection:
-        connection.execute(
-            """WITH v AS (
-                 INSERT INTO vuln (cve, sort, status, severity, changed)
-                 VALUES (%(cve)s, %(sort)s, '', 'critical', now()) RETURNING num),
-               w AS (
-                 INSERT INTO software (fingerprint, body, pending, matched)
-                 VALUES (gen_random_uuid(), '{"identities": []}', NULL, now()) RETURNING id),
-               s AS (UPDATE service SET software = w.id FROM w WHERE service.product = %(product)s)
-               INSERT INTO affected (software, vuln, since, reason, confidence, identity)
-               SELECT w.id, v.num, now(), 1, 0.9, 0 FROM v, w""",
-            {"cve": cve, "sort": 2099 * 10**9 + int(cve[9:]), "product": product},
-        )
+    """Give what runs as this product a critical weakness, once the evaluation that runs by itself has named it."""
+    database = node.services.database
+
+    def version() -> str | None:
+        with database.connection() as connection:
+            row = connection.execute(
+                "SELECT version FROM service WHERE product = %s AND software IS NOT NULL", [product]
+            ).fetchone()
+        return row[0] if row else None
+
+    eventually(lambda: version() is not None)
+    tables = Weak(database)
+    cve = f"CVE-2097-{secrets.randbelow(10**6) + 10**6}"
+    tables.affected(tables.software(product, version() or ""), tables.vuln(cve, severity="critical"), samples.T0)
 
 
 def test_matches_keep_findings_to_themselves(desk: Node, clock: Clock) -> None:
@@ -183,6 +183,22 @@ def test_matches_keep_findings_to_themselves(desk: Node, clock: Clock) -> None:
         page = desk.ask("GET", path, "user").json()
         assert "findings_hidden" not in page
         assert (page["matches"][0]["findings"], page["matches"][0]["worst"]) == (1, "critical")
+    page = as_account(desk, account, "GET", f"/v0/host/{ip}").json()
+    assert page["findings_hidden"]
+    assert not {"findings", "findings_total"} & page.keys()
+    page = desk.ask("GET", f"/v0/host/{ip}", "user").json()
+    assert "findings_hidden" not in page
+    assert page["findings_total"] == 1
+
+
+def test_findings_are_for_who_may_read_them(desk: Node, node: Node) -> None:
+    """A role without that scope asks no questions by them and is told none, Pro or not."""
+    role = f"looker-{secrets.token_hex(3)}"
+    assert node.ask("PUT", f"/v0/roles/{role}", json={"scopes": ["search:read"]}).status_code == 200
+    looker = desk.account(role)
+    assert standing(desk, looker)["tier"] == "pro"
+    is_problem(as_account(desk, looker, "GET", QUESTION), 403, "forbidden")
+    assert as_account(desk, looker, "GET", "/v0/search?limit=1").json()["findings_hidden"]
 
 
 def test_whom_the_node_takes_for_its_own(desk: Node) -> None:

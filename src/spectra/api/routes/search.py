@@ -12,7 +12,7 @@ from spectra.api.answers import answer, described
 from spectra.api.auth import ServicesDep, scope
 from spectra.api.limits import limited
 from spectra.api.selectors import query_of
-from spectra.api.tiers import is_pro, pro_fields, require_fields
+from spectra.api.tiers import pro_fields, require_fields, sees_findings
 from spectra.model.facets import read_facets
 from spectra.model.records import SearchPage
 from spectra.store import facets as counting
@@ -58,10 +58,10 @@ def find(
         page = counting.page(services.database, parsed, Paging(sort, cursor, limit), asked, exact=exact)
     else:
         page = search.search(services.database, parsed, sort=sort, cursor=cursor, limit=limit)
-    return answer(page if is_pro(request) else without_findings(page))
+    return answer(page if sees_findings(request) else without_findings(page))
 
 
 def without_findings(page: SearchPage) -> SearchPage:
-    """What of a page is for who is Free."""
+    """What of a page is for who is Free, or may not read findings."""
     matches = tuple(msgspec.structs.replace(match, findings=0, worst="") for match in page.matches)
     return msgspec.structs.replace(page, matches=matches, findings_hidden=True)
