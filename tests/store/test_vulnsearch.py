@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from spectra.errors import BadRequest
+from spectra.intel.vulns.read import open_feed
 from spectra.model.vulnquery import SEVERITIES, STATUSES, VulnQuery, read_products, read_text
 from spectra.model.vulnrecords import VulnPage, VulnTotal
+from spectra.model.vulns import VulnRecord
 from spectra.store import vulnsearch
 from spectra.store.database import Database
 from spectra.store.vulnsearch import Paging, search
-from tests.store.corpus import DAY, NOW, VOCABULARY, WEAKNESSES, Corpus, in_order
+from spectra.store.vulnwrite import Writer
+from tests.store.corpus import DAY, KNOWLEDGE, NOW, VOCABULARY, WEAKNESSES, Corpus, in_order
 from tests.store.scribe import T0, Scribe, host, seen
 from tests.store.weak import Weak
 
@@ -308,3 +315,30 @@ def test_a_cursor_is_of_one_sort(corpus: Corpus, database: Database) -> None:
     cursor = search(database, EVERY, Paging("risk", "", 2)).next_cursor
     with pytest.raises(BadRequest, match="sorted by"):
         search(database, EVERY, Paging("cve", cursor, 2))
+
+
+# Real CVEs -----------------------------------------------------------------------------------------------------------
+
+
+def test_real_cves_are_found(database: Database, shared_data: Path) -> None:
+    """Five thousand of the NVD's CVEs, selected as its own JSON says and nothing of ours."""
+    file = shared_data / "nvd" / "nvd_netproducts_core.jsonl.zst"
+    with zstandard.open(file, "rt", encoding="utf-8") as stream:
+        raw = [json.loads(line) for line in stream]
+    with open_feed(file) as feed, database.transaction() as connection:
+        records = [item for item in feed.items() if isinstance(item, VulnRecord)]
+        Writer(connection, KNOWLEDGE, NOW).write(records)
+
+    def ids_where(holds: Callable[[dict[str, Any]], bool]) -> set[str]:
+        return {one["id"] for one in raw if holds(one)}
+
+    beside = re.compile(r'"vulnerable": false[^}]*')
+    openssh = ids_where(lambda one: '"cpe:2.3:a:openbsd:openssh:' in beside.sub("", json.dumps(one)))
+    assert len(openssh) > 50
+    assert set(ids(database, VulnQuery(products=read_products("openbsd:openssh"), statuses=()), limit=1000)) == openssh
+    overflow = ids_where(lambda one: '"value": "CWE-787"' in json.dumps(one.get("weaknesses")))
+    assert set(ids(database, VulnQuery(weaknesses=("CWE-787",), statuses=()), limit=1000)) == overflow
+    for word in ("smuggling", "traversal"):
+        said = ids_where(lambda one, word=word: word in one["descriptions"][0]["value"].lower())
+        assert said <= set(ids(database, VulnQuery(text=read_text(word), statuses=()), limit=1000))
+    assert search(database, EVERY, total=True).total == VulnTotal(len(raw), True)
