@@ -54,10 +54,13 @@ class Priority(msgspec.Struct, frozen=True):
     reasons: tuple[str, ...]
 
 
-def risk(
+def risk(  # noqa: PLR0917 - the columns of a CVE, in their order
     cvss: float | None, severity: str, epss: float | None, kev: bool, ransomware: bool, exploitation: str
 ) -> float:
-    """The risk of a CVE, 0..100. `severity` counts without a score; `exploitation` is SSVC's `none`, `poc`, `active`."""
+    """The risk of a CVE, 0..100.
+
+    `severity` counts where there is no score; `exploitation` is SSVC's `none`, `poc` or `active`.
+    """
     impact = _impact(cvss, severity)
     if kev:
         return round(_KEV + 10 * impact + (5 if ransomware else 0), 1)
@@ -70,7 +73,7 @@ def risk(
     return round(min(expected, _MOST), 1)
 
 
-def why(
+def why(  # noqa: PLR0917 - as risk
     cvss: float | None, severity: str, epss: float | None, kev: bool, ransomware: bool, exploitation: str
 ) -> tuple[str, ...]:
     """The reasons of `risk`: a sentence for each of its factors, the weightiest first."""
@@ -89,14 +92,14 @@ def why(
     if cvss is not None:
         reasons.append(f"CVSS rates it {cvss:.1f} of 10{f' ({severity})' if severity else ''}.")
     else:
-        rated = f"Its severity is {severity}, without a CVSS score." if severity else "Nobody has rated it with CVSS yet."
+        rated = (
+            f"Its severity is {severity}, without a CVSS score." if severity else "Nobody has rated it with CVSS yet."
+        )
         reasons.append(rated)
     return tuple(reasons)
 
 
-def priority(
-    risk: float, confidence: float, exposed: bool, patched: str, *, because: Sequence[str] = ()
-) -> Priority:
+def priority(risk: float, confidence: float, exposed: bool, patched: str, *, because: Sequence[str] = ()) -> Priority:
     """The priority of a finding of a CVE with `risk` (0..100).
 
     `confidence` (0..1) is how sure it is, `exposed` whether the address is reachable from the Internet, `patched`
@@ -123,7 +126,10 @@ def priority(
 
 def level(score: float) -> Level:
     """The word for a score."""
-    return next((word for least, word in LEVELS if score >= least), "low")
+    for least, word in LEVELS:
+        if score >= least:
+            return word
+    return "low"
 
 
 def exposed(ip: str) -> bool:

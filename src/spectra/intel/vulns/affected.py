@@ -89,7 +89,9 @@ def _nodes(entries: Iterable[tuple[Affected, Told]]) -> tuple[Node, ...]:
     nodes: list[Node] = []
     budget = MAX_CRITERIA
     for entry, versions in entries:
-        bases = naming.names(entry.vendor, entry.product, entry.package_name, entry.collection_url, entry.cpes[:_MAX_CPES])
+        bases = naming.names(
+            entry.vendor, entry.product, entry.package_name, entry.collection_url, entry.cpes[:_MAX_CPES]
+        )
         if not bases:
             continue
         criteria, spared = _criteria(entry, bases, versions)
@@ -106,13 +108,9 @@ def _nodes(entries: Iterable[tuple[Affected, Told]]) -> tuple[Node, ...]:
     return tuple(nodes)
 
 
-def _criteria(
-    entry: Affected, bases: Sequence[cpename.Cpe], versions: Told
-) -> tuple[list[Criterion], list[Criterion]]:
+def _criteria(entry: Affected, bases: Sequence[cpename.Cpe], versions: Told) -> tuple[list[Criterion], list[Criterion]]:
     """What an entry says is affected, and what of that is not."""
-    affected = versions.affected
-    if not affected and entry.default_status == "affected" and versions.whole:
-        affected = ((Span(), ""),) if versions.spared or not entry.versions else ()
+    affected = ((Span(), ""),) if _all_but(entry, versions) else versions.affected
     if not affected:
         # Names that tell their version say it all where nothing else was understood.
         told_by_name = [name for text in entry.cpes[:_MAX_CPES] if (name := _versioned(text))]
@@ -124,19 +122,30 @@ def _criteria(
     return list(dict.fromkeys(criteria)), list(dict.fromkeys(spared))
 
 
+def _all_but(entry: Affected, versions: Told) -> bool:
+    """Whether everything is affected but for what is excepted, as the Linux kernel tells: up to where it was repaired.
+
+    Where ranges are told they are what is meant: many who write `affected` for a default do not mean it.
+    """
+    if entry.default_status != "affected" or not versions.whole:
+        return False
+    repaired = any((span.at_least or span.above) and not (span.at_most or span.below) for span, _ in versions.spared)
+    return not entry.versions or (repaired and all(span.exact for span, _ in versions.affected))
+
+
 def _exceptions(versions: Told, affected: Sequence[tuple[Span, str]]) -> Iterator[tuple[Span, str]]:
     """The unaffected versions that may lie within what is affected: single versions hold no others, and the first
     version behind a range is in none."""
     if all(span.exact for span, _ in affected):
         return
-    ends = {span.below for span, _ in affected}
+    ends = {span.below for span, _ in affected} - {""}
     for span, scheme in versions.spared:
         if not span.everything and (span.exact or span.at_least) not in ends:
             yield span, scheme
 
 
 def _versioned(text: str) -> cpename.Cpe | None:
-    name = cpename.parse(text)
+    name = naming.parsed(text)
     return name if name and name.version not in (cpename.ANY, cpename.NA) and "*" not in name.version else None
 
 
@@ -195,7 +204,7 @@ def _segments(one: Version) -> Iterator[tuple[Span, str]]:
 
 
 def _beyond(span: Span) -> bool:
-    """Whether the last change comes just behind the end, as in `<= 1.4, fixed at 1.5`: what is left there is nothing."""
+    """Whether the last change comes just behind the end, as in `<= 1.4, fixed at 1.5`: nothing is left there."""
     return bool(span.at_most) and not span.below and span.at_most != _EVERY
 
 

@@ -27,6 +27,10 @@ class _Cvss(msgspec.Struct, gc=False, rename="camel"):
     vector_string: str = ""
 
 
+class _Decision(msgspec.Struct, gc=False):
+    options: list[dict[str, Any]] = []
+
+
 class _Other(msgspec.Struct, gc=False):
     type: str = ""
     content: Any = None
@@ -151,9 +155,8 @@ def _ssvc(others: list[_Container]) -> Ssvc | None:
         if metric.other is None:
             continue
         exploited = exploited or metric.other.type == "kev"
-        if metric.other.type == "ssvc" and isinstance(metric.other.content, dict):
-            options: object = metric.other.content.get("options")
-            made = made or decided(msgspec.convert(options or [], list[dict[str, Any]]))
+        if metric.other.type == "ssvc":
+            made = made or decided(msgspec.convert(metric.other.content or {}, _Decision).options)
     if exploited and (made is None or made.exploitation != "active"):
         return Ssvc("active", made.automatable if made else "", made.impact if made else "")
     return made

@@ -21,7 +21,7 @@ _SEVERITIES: Final[dict[str, Severity]] = {
 
 
 def severity(version: str, score: float) -> Severity:
-    """The word for a score: https://www.first.org/cvss/v4-0/specification-document (6), for v2 the NVD's three words."""
+    """The word for a score (https://www.first.org/cvss/v4-0/specification-document, 6); for v2 the NVD's three."""
     if version == "2.0":
         return "low" if score < 4 else "medium" if score < 7 else "high"
     if score <= 0:

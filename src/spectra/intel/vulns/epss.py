@@ -69,7 +69,11 @@ def row_reader(header: bytes) -> Callable[[bytes], Epss]:
             raise ValueError(f"the row has {len(values)} values, the header {len(columns)}")
         told = values[rank].strip(b' "') if 0 <= rank < len(values) else b""
         name = values[cve].strip(b' "').decode("ascii")
-        return Epss(cve_id(name), _part(values[score].strip(b' "').decode("ascii")), _part(told.decode("ascii")) if told else None)
+        return Epss(
+            cve_id(name),
+            _part(values[score].strip(b' "').decode("ascii")),
+            _part(told.decode("ascii")) if told else None,
+        )
 
     return read
 

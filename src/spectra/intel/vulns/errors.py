@@ -8,8 +8,8 @@ from spectra.errors import SpectraError
 class VulnFeedError(SpectraError):
     """A feed that is not read, or not to its end. `line` (1-based, 0: none) says where.
 
-    `reason` is one of `feed_corrupt` (damaged or cut short), `feed_malformed` (no JSON), `feed_unknown` (no format known
-    here), `feed_too_large` (a bound) and `feed_unreadable` (the file itself).
+    `reason` is one of `feed_corrupt` (damaged or cut short), `feed_malformed` (no JSON), `feed_unknown` (no format
+    known here), `feed_too_large` (a bound) and `feed_unreadable` (the file itself).
     """
 
     reason = "feed_corrupt"

@@ -57,9 +57,11 @@ def row_reader(header: bytes) -> Callable[[bytes], Kev]:
 
 def _values(row: bytes) -> list[str]:
     try:
-        return next(csv.reader([row.decode("utf-8")], strict=True), [])
+        for values in csv.reader([row.decode("utf-8")], strict=True):
+            return values
     except csv.Error as error:
         raise ValueError(f"this is no CSV: {error}") from error
+    return []
 
 
 def _entry(given: _Entry) -> Kev:

@@ -10,10 +10,26 @@ from typing import Final
 
 from spectra.intel.enrich import cpename
 from spectra.intel.enrich.cpename import Cpe
+from spectra.intel.vulns.known import COMPANIES, PRODUCTS
 
 _MAX_NAME: Final = 120
+_MAX_CPE: Final = 1000
 _NOBODY: Final = frozenset(
-    {"", "n/a", "na", "-", "*", "unknown", "[unknown]", "none", "unspecified", "not applicable", "vendor", "product", "various"}
+    {
+        "",
+        "n/a",
+        "na",
+        "-",
+        "*",
+        "unknown",
+        "[unknown]",
+        "none",
+        "unspecified",
+        "not applicable",
+        "vendor",
+        "product",
+        "various",
+    }
 )
 _SUFFIX: Final = re.compile(
     r",? +(?:inc|incorporated|corp|corporation|ltd|limited|llc|l\.l\.c|gmbh|co|company|ag|s\.a|sa|b\.v|bv|plc|pty|"
@@ -21,7 +37,8 @@ _SUFFIX: Final = re.compile(
     r" co\., ?ltd\.?$|\((?:tm|r)\)$|[®™]$"
 )
 _UPDATED: Final = re.compile(
-    r"([0-9][0-9a-z.]*?)[ _-]+((?:p|patch|sp|update|u|hotfix|hf|rc|beta|alpha|cu|mr)[ _.-]?[0-9]+[0-9a-z]*|beta|alpha|rc)"
+    r"([0-9][0-9a-z.]*?)[ _-]+"
+    r"((?:p|patch|sp|update|u|hotfix|hf|rc|beta|alpha|cu|mr)[ _.-]?[0-9]+[0-9a-z]*|beta|alpha|rc)"
 )
 _LETTERS: Final = re.compile(r"[^\x21-\x7e]+")
 _TARGETS: Final = (
@@ -34,9 +51,22 @@ _TARGETS: Final = (
     ("marketplace.atlassian", "jira"),
     ("drupal.org", "drupal"),
 )
-_DISTRIBUTIONS: Final = ("access.redhat.com", "debian.org", "ubuntu.com", "launchpad.net", "opensuse", "suse.com", "alpine")
-_SYSTEMS: Final = re.compile(r"(?:.*[ _-])?(?:firmware|os|ios_xe|ios_xr|junos|android|linux_kernel)")
-"""Products that are operating systems by their name, as the NVD's part tells them."""
+_DISTRIBUTIONS: Final = (
+    "access.redhat.com",
+    "debian.org",
+    "ubuntu.com",
+    "launchpad.net",
+    "opensuse",
+    "suse.com",
+    "alpine",
+)
+_SYSTEMS: Final = re.compile(
+    r"(?:.*[ _-])?(?:firmware|os)|windows.*|.*(?:bsd|_linux|[a-z]os)|ios x[er]|junos.*|android|solaris|qts|quts hero|"
+    r"esxi|linux[ _]kernel|diskstation manager"
+)
+"""Products that are operating systems by their name: the NVD has them under another part."""
+_SUBTITLE: Final = re.compile(r" [\u2013\u2014|] .*$|[\xae\u2122]")
+_ACRONYM: Final = re.compile(r" ?\([a-z0-9 .-]{1,12}\)")
 
 
 def names(
@@ -46,7 +76,7 @@ def names(
 
     A package of a distribution names none: which version of it is affected is the distribution's own count.
     """
-    given = tuple(dict.fromkeys(_base(name) for text in cpes if (name := cpename.parse(text)) and _named(name)))
+    given = tuple(dict.fromkeys(_base(name) for text in cpes if (name := parsed(text)) and _named(name)))
     if package and collection and any(host in collection for host in _DISTRIBUTIONS):
         return ()
     if given:
@@ -56,6 +86,14 @@ def names(
         return ()
     target = next((word for host, word in _TARGETS if collection and host in collection), "")
     return (made._replace(target_sw=target) if target else made,)
+
+
+def parsed(name: str) -> Cpe | None:
+    """A CPE name in either form; None if it is in neither. As `cpename.parse`, which costs more than all the rest."""
+    return _parsed(name) if len(name) <= _MAX_CPE else None
+
+
+_parsed: Final = lru_cache(maxsize=8192)(cpename.parse)
 
 
 def updated(text: str) -> tuple[str, str]:
@@ -78,23 +116,22 @@ def _named(name: Cpe) -> bool:
 @lru_cache(maxsize=8192)
 def _derived(vendor: str, product: str) -> Cpe | None:
     who, what = _words(vendor), _words(product)
-    if what in _NOBODY or who in _NOBODY or max(len(vendor), len(product)) > _MAX_NAME:
-        return None
-    known = _KNOWN.get((_company(who), what)) or _KNOWN.get((who, what))
+    company = COMPANIES.get(_company(who), _company(who))
+    own = _product(what, who, company)
+    known = PRODUCTS.get((company, own)) or PRODUCTS.get(("", own) if who in _NOBODY else ("", ""))
     if known:
         return Cpe(*known)
-    company = _company(who)
-    own = _product(what, who, company)
-    if not own or not (re.search(r"[a-z0-9]", own) and re.search(r"[a-z0-9]", company)):
+    if who in _NOBODY or own in _NOBODY or max(len(vendor), len(product)) > _MAX_NAME:
         return None
-    company = _COMPANIES.get(company, company)
+    if not (re.search(r"[a-z0-9]", own) and re.search(r"[a-z0-9]", company)):
+        return None
     part = "o" if _SYSTEMS.fullmatch(own) else "a"
     made = Cpe(part, cpename.quoted(company), cpename.quoted(own))
     return made if cpename.parse(str(made)) else None
 
 
 def _words(text: str) -> str:
-    return " ".join(_LETTERS.sub(" ", text).lower().split())
+    return " ".join(_LETTERS.sub(" ", _SUBTITLE.sub("", text)).lower().split())
 
 
 def _company(text: str) -> str:
@@ -114,12 +151,5 @@ def _product(text: str, *vendors: str) -> str:
         if short != text and len(short) > 1:
             text = short
             break
-    short = re.sub(r" +software$", "", text)
+    short = re.sub(r" +software$", "", _ACRONYM.sub("", text))
     return (short or text).strip()
-
-
-_COMPANIES: Final[dict[str, str]] = {}
-_KNOWN: Final[dict[tuple[str, str], tuple[str, str, str]]] = {
-    ("linux", "linux"): ("o", "linux", "linux_kernel"),
-    ("linux", "linux kernel"): ("o", "linux", "linux_kernel"),
-}

@@ -175,7 +175,9 @@ def _status(cve: Cve, description: str, *, analysed: bool) -> Status:
     start = description[:40].lower().replace(" ", "")
     if said == "rejected" or start.startswith(("**reject**", "rejectedreason:")):
         return "rejected"
-    if "**disputed**" in description[:200].lower().replace(" ", "") or any("disputed" in tag.tags for tag in cve.cve_tags):
+    if "**disputed**" in description[:200].lower().replace(" ", "") or any(
+        "disputed" in tag.tags for tag in cve.cve_tags
+    ):
         return "disputed"
     if analysed:
         return ""

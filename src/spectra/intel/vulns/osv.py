@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from typing import Any, Final, cast
 from urllib.parse import unquote
 
 import msgspec
@@ -23,9 +23,9 @@ from spectra.model.vulns import CVE_ID, Criterion, Node, VulnRecord
 _MAX_ALIASES: Final = 50
 _PRODUCTS: Final = frozenset({"bitnami", "oss-fuzz", "generic", ""})
 """Ecosystems whose packages are the products, by the name their makers gave them. "" comes with CPE names or none."""
-_DISTRIBUTIONS: Final = frozenset(
-    "almalinux alpaquita alpine android bellsoft hardened chainguard debian echo linux mageia minimos openeuler opensuse "
-    "photon red rocky suse ubuntu wolfi".split()
+_DISTRIBUTIONS: Final = re.compile(
+    "almalinux|alpaquita|alpine|android|bellsoft.*|chainguard|debian|echo|linux|mageia|minimos|openeuler|opensuse|"
+    "photon os|red hat|rocky linux|suse|ubuntu|wolfi"
 )
 _PURL: Final = re.compile(r"pkg:(?:generic|bitnami)/(?:([^/@?#]+)/)?([^/@?#]+)(?:[@?#].*)?")
 
@@ -128,7 +128,7 @@ def _products(osv: _Osv, entry: _Affected) -> Iterator[tuple[cpename.Cpe, Sequen
                 yield name, [_extracted(one.database_specific)]
     package = entry.package or _Package()
     ecosystem = package.ecosystem.partition(":")[0].lower()
-    if ecosystem.partition(" ")[0] in _DISTRIBUTIONS:
+    if _DISTRIBUTIONS.fullmatch(ecosystem):
         return
     ranges = [one for one in entry.ranges or () if one.type in ("SEMVER", "ECOSYSTEM")]
     given = _cpes(entry.database_specific) or _cpes(osv.database_specific)
@@ -154,7 +154,7 @@ def _cpes(about: dict[str, Any] | None) -> list[str]:
 def _texts(value: Any) -> list[str]:
     if isinstance(value, str):
         return [value]
-    given: list[Any] = value if isinstance(value, list) else []
+    given = cast("list[object]", value) if isinstance(value, list) else []
     return [text for text in given if isinstance(text, str)]
 
 

@@ -54,14 +54,23 @@ class Source:
 
     def peek(self, size: int) -> bytes:
         """What `read` would give, not taken away."""
-        have = len(self._held) - self._at
-        if have < size:
-            parts = [self._held[self._at :]]
+        if len(self._held) - self._at < size:
+            self._gather(size)
+        return self._held[self._at : self._at + size]
+
+    def _gather(self, size: int) -> None:
+        """Hold `size` bytes, or all that there are before the end or an error, which comes out once they are read."""
+        parts = [self._held[self._at :]]
+        have = len(parts[0])
+        try:
             while have < size and (piece := next(self._pieces, None)) is not None:
                 parts.append(piece)
                 have += len(piece)
-            self._held, self._at = b"".join(parts), 0
-        return self._held[self._at : self._at + size]
+        except VulnFeedError as error:
+            if not have:
+                raise
+            self._pieces = _raising(error)
+        self._held, self._at = b"".join(parts), 0
 
     def push(self, data: bytes) -> None:
         """Put back what was taken too much. What was only just taken costs nothing."""
@@ -70,6 +79,11 @@ class Source:
             self._at = start
         elif data:
             self._held, self._at = data + self._held[self._at :], 0
+
+
+def _raising(error: VulnFeedError) -> Iterator[bytes]:
+    raise error
+    yield
 
 
 class Readable(Protocol):

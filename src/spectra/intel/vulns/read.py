@@ -27,11 +27,15 @@ Item = VulnRecord | Kev | Epss
 _LOOK: Final = 100  # records that may be bad before the one that tells what feed it is
 _BOM: Final = b"\xef\xbb\xbf"
 _NUL: Final = rb"\u0000"  # no text of a database can hold it
-_NO_RECORD: Final = re.compile(r"(?:.*/)?(?:delta|deltaLog|recent_activities)[^/]*\.json|(?:.*/)?\.[^/]*|__MACOSX/.*", re.IGNORECASE)
+_NO_RECORD: Final = re.compile(
+    r"(?:.*/)?(?:delta|deltaLog|recent_activities)[^/]*\.json|(?:.*/)?\.[^/]*|__MACOSX/.*", re.IGNORECASE
+)
 _RECORD: Final = re.compile(r".*\.jsonl?|.*\.ndjson", re.IGNORECASE)
 _PACKED: Final = (".csv", ".gz", ".zst", ".xz", ".bz2")
 _AGAIN: Final = "Fetch it again."
-_KNOWN: Final = "NVD JSON 2.0, CVE records 5.x, NVD-style overrides, CISA KEV (JSON, CSV), EPSS (CSV, JSON) and OSV are read."
+_KNOWN: Final = (
+    "NVD JSON 2.0, CVE records 5.x, NVD-style overrides, CISA KEV (JSON, CSV), EPSS (CSV, JSON) and OSV are read."
+)
 
 
 class _Reader(NamedTuple):
@@ -98,9 +102,7 @@ class Feed:
             return self._reader.items(data)
         except (ValueError, RecursionError) as error:
             if raw.cut:
-                raise VulnFeedError(
-                    "The feed ends in the middle of a record.", hint=_AGAIN, line=raw.line
-                ) from error
+                raise VulnFeedError("The feed ends in the middle of a record.", hint=_AGAIN, line=raw.line) from error
             return (Problem(message=f"{raw.name}: {_why(error)}" if raw.name else _why(error), line=raw.line),)
 
     def close(self) -> None:
@@ -197,9 +199,17 @@ def _of_records(raws: Iterator[Raw], head: dict[str, Any]) -> tuple[_Reader, Ite
             return reader, chain(seen, raws)
     if not seen and ARRAY in head:
         return (_READERS["kev"] if "catalogVersion" in head else _EPSS if "score_date" in head else _NVD), iter(())
-    if seen and seen[0].cut:
+    if seen and seen[0].cut and not _is_json(seen[0].data):
         raise VulnFeedError("The feed ends in the middle of its first record.", hint=_AGAIN, line=seen[0].line)
     raise VulnFeedError("This is no feed of a known format.", reason="feed_unknown", hint=_KNOWN)
+
+
+def _is_json(data: bytes) -> bool:
+    try:
+        msgspec.json.decode(data)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _fitting(data: bytes) -> _Reader | None:
@@ -223,22 +233,28 @@ def _fitting(data: bytes) -> _Reader | None:
 
 
 def _of_table(source: Source, head: dict[str, Any]) -> tuple[_Reader, Iterator[Raw]]:
-    """A table of values by its header; scores are known by their first row, too."""
+    """A table by its header; scores are known by their first row, too."""
     first = source.peek(4096).lstrip().partition(b"\n")[0]
     if kev.is_header(first):
-        raws = rows(source)
-        read_entry = kev.row_reader(next(raws).data)
-        return _Reader("kev", lambda row: (read_entry(row),)), raws
+        return _catalogue(rows(source))
     raws = lines(source)
     line = next(raws)
     while line.data.startswith(b"#"):
         head.update(epss.about(line.data))
         line = next(raws, Raw(b"", 0))
-    header, rest = (line.data, raws) if epss.is_header(line.data) else (epss.HEADER, chain((line,), raws))
-    if header is epss.HEADER and not epss.is_row(line.data):
+    if epss.is_header(line.data):
+        return _Reader("epss", _each(epss.row_reader(line.data))), raws
+    if not epss.is_row(line.data):
         raise VulnFeedError("This is no feed of a known format.", reason="feed_unknown", hint=_KNOWN)
-    read_score = epss.row_reader(header)
-    return _Reader("epss", lambda row: (read_score(row),)), rest
+    return _Reader("epss", _each(epss.row_reader(epss.HEADER))), chain((line,), raws)
+
+
+def _catalogue(raws: Iterator[Raw]) -> tuple[_Reader, Iterator[Raw]]:
+    header = next(raws)
+    try:
+        return _Reader("kev", _each(kev.row_reader(header.data))), raws
+    except ValueError as error:
+        raise VulnFeedError(f"The header is damaged: {error}.", line=header.line) from error
 
 
 def _each(read: Callable[[bytes], Item]) -> Callable[[bytes], Sequence[Item]]:

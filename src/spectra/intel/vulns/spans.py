@@ -7,11 +7,13 @@ installation there is.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 MAX_VERSION: Final = 80
 _MAX_PROSE: Final = 300
 _MAX_LIST: Final = 50
+_CACHED: Final = 1 << 13  # texts of at most some KB; an entry repeats them, and so do entries
 
 _UPDATE: Final = r"(?:p|patch|sp|service pack|update|u|hotfix|hf|build|rev|r|cu|tcu|mr|ga|rc|beta|alpha|h|b)"
 _X: Final = rf"[0-9][0-9a-z._+~:()-]*(?: {_UPDATE} ?[0-9][0-9a-z._-]*)?"
@@ -28,7 +30,9 @@ _COMPARED: Final = re.compile(rf"(<=|>=|==|=|<|>) ?({_X})(?: ?(?:,|;|&&|and|\|\|
 _NUMBERS: Final = re.compile(r"[0-9]+(?:\.[0-9]+)*")
 
 _ALL: Final = frozenset({"*", "all", "any", "every", "vers:all/*", "all builds", "0 through *", "all of them"})
-NOWHERE: Final = frozenset({"", "0", "*", "-", "n/a", "na", "none", "unspecified", "unknown", "any", "all", "0.0", "0.0.0"})
+NOWHERE: Final = frozenset(
+    {"", "0", "*", "-", "n/a", "na", "none", "unspecified", "unknown", "any", "all", "0.0", "0.0.0"}
+)
 """What stands for no lower bound where an upper one is given beside it."""
 
 
@@ -47,12 +51,17 @@ class Span(NamedTuple):
 
 
 def _patterns() -> tuple[tuple[re.Pattern[str], tuple[str, ...]], ...]:
-    all_, old, new = r"(?:all |any |anything )?", r"prior|earlier|below|older|lower|previous|before|under", (
-        r"later|newer|above|higher|up|upwards?|onwards?|greater"
+    all_, old, new = (
+        r"(?:all |any |anything )?",
+        r"prior|earlier|below|older|lower|previous|before|under",
+        (r"later|newer|above|higher|up|upwards?|onwards?|greater"),
     )
     prior = rf"(?:,? ?(?:and|or|&) ?(?:all |any )?(?:{old})|\(and (?:{old})\))(?: ones| builds| to that)?"
     listed = (
-        (rf"{all_}(?:prior to and including|up to and including|up to \(including\)|up to|through|thru) ({_X})", "at_most"),
+        (
+            rf"{all_}(?:prior to and including|up to and including|up to \(including\)|up to|through|thru) ({_X})",
+            "at_most",
+        ),
         (
             rf"{all_}(?:before|prior to|earlier than|lower than|older than|less than|below|until|"
             rf"up to but not including|up to \(excluding\)|up to \(but not including\)) ({_X})",
@@ -62,11 +71,15 @@ def _patterns() -> tuple[tuple[re.Pattern[str], tuple[str, ...]], ...]:
         (rf"({_X}),? ?(?:and|or|&) ?(?:all )?(?:{new})", "at_least"),
         (rf"(?:from|since|starting (?:with|from)) ({_X})(?: on| onwards?)?|({_X})\+", "at_least"),
         (rf"(?:after|later than|newer than|higher than|above) ({_X})", "above"),
-        (rf"(?:from |between )?({_X}),? (?:to|through|thru|up to|up to and including|and up to|-|until) ({_X})(?: inclusive)?", "at_least at_most"),
+        (
+            rf"(?:from |between )?({_X}),? (?:to|through|thru|up to|up to and including|and up to|-|until) "
+            rf"({_X})(?: inclusive)?",
+            "at_least at_most",
+        ),
         (rf"between ({_X}) and ({_X})", "at_least at_most"),
         (
-            rf"(?:from )?({_X}),? (?:(?:up )?to )?(?:but |and )?(?:before|prior to|not including|\(excluding\)|excluding|"
-            rf"below|up to but not including|up to \(but not including\)|up to \(excluding\)) ({_X})",
+            rf"(?:from )?({_X}),? (?:(?:up )?to )?(?:but |and )?(?:before|prior to|not including|\(excluding\)|"
+            rf"excluding|below|up to but not including|up to \(but not including\)|up to \(excluding\)) ({_X})",
             "at_least below",
         ),
     )
@@ -78,17 +91,29 @@ _PROSE: Final = _patterns()
 
 def plain(text: str) -> str:
     """A version or what is said of some, in lower case, on one line, without backslashes, `v` and the word version."""
-    text = _ESCAPED.sub(r"\1", text[: _MAX_PROSE + 1]).lower().translate(_SIGNS)
+    return _plain(text[: _MAX_PROSE + 1])
+
+
+@lru_cache(maxsize=_CACHED)
+def _plain(text: str) -> str:
+    text = _ESCAPED.sub(r"\1", text).lower().translate(_SIGNS)
     text = _V.sub("", _WORDS.sub("", " ".join(text.split())))
     return " ".join(text.split()).rstrip(" .,;")
 
 
-_SIGNS: Final = str.maketrans({"≤": "<=", "≥": ">=", "–": "-", "—": "-", "\N{MINUS SIGN}": "-", "‑": "-", "“": '"', "”": '"'})
+_SIGNS: Final = str.maketrans(
+    {"≤": "<=", "≥": ">=", "–": "-", "—": "-", "\N{MINUS SIGN}": "-", "‑": "-", "“": '"', "”": '"'}
+)
 
 
 def version(text: str) -> str:
     """The one version that `text` is, in lower case; "" where it is none (a hash of git is none)."""
-    text = plain(text).lstrip("=").strip()
+    return _version(plain(text))
+
+
+@lru_cache(maxsize=_CACHED)
+def _version(text: str) -> str:
+    text = text.lstrip("=").strip()
     if len(text) > MAX_VERSION or _HASH.fullmatch(text):
         return ""
     return text if _TOKEN.fullmatch(text) or _WHOLE.fullmatch(text) else ""
@@ -96,7 +121,12 @@ def version(text: str) -> str:
 
 def series(text: str) -> tuple[str, str] | None:
     """Of `4.2.x` or `4.2.*` the first version and the one behind the last: `4.2` and `4.3`."""
-    found = _WILD.fullmatch(plain(text))
+    return _series(plain(text))
+
+
+@lru_cache(maxsize=_CACHED)
+def _series(text: str) -> tuple[str, str] | None:
+    found = _WILD.fullmatch(text)
     if not found:
         return None
     start: str = found[1] or found[2]

@@ -263,6 +263,4 @@ class _Values:
 
 
 def _too_large(line: int) -> VulnFeedError:
-    return VulnFeedError(
-        f"A record is larger than {MAX_RECORD >> 20} MiB.", reason="feed_too_large", line=line
-    )
+    return VulnFeedError(f"A record is larger than {MAX_RECORD >> 20} MiB.", reason="feed_too_large", line=line)
