@@ -20,7 +20,7 @@ from spectra.cli.help import (
 )
 from spectra.cli.hostpage import version_of
 from spectra.cli.local import Machine
-from spectra.cli.output import Column, Target, emit, finish, note, plural
+from spectra.cli.output import Column, Format, Target, emit, finish, note, plural
 from spectra.cli.safe import safe
 from spectra.cli.search import pointing, unguarded
 from spectra.cli.times import parse_when, stamp
@@ -32,9 +32,10 @@ if TYPE_CHECKING:
     from spectra.cli.client import Client
     from spectra.cli.paging import Paged
     from spectra.model.diffs import Change, DiffEntry, DiffPage, HostChange
+    from spectra.model.findingrecords import FindingBrief, FindingChange
     from spectra.model.records import VersionRecord
 
-    Row = DiffEntry | HostChange
+    Row = DiffEntry | HostChange | FindingChange
 
 DIFFERENT: Final = 1
 """The exit code of `--exit-code` where something differs, as git has it."""
@@ -45,6 +46,8 @@ _SIGNS: Final = {
     "host_new": ("+", "green"),
     "host_back": ("+", "cyan"),
     "host_gone": ("-", "red"),
+    "finding_new": ("!", "red"),
+    "finding_closed": ("✓", "green"),
 }
 _OF_HOSTS: Final = {
     "host_new": "seen for the first time",
@@ -52,6 +55,10 @@ _OF_HOSTS: Final = {
     "host_gone": "does not answer any more",
 }
 _SHORT: Final = 12
+_BRIEFS: Final = 3
+"""Findings that are named in one line."""
+MAX_FINDINGS: Final = 30
+"""Findings of endpoints that did not change, in a table."""
 _NOISE: Final = frozenset({"cpe", "certificate.issuer"})
 """What follows from other changes, left out where those are shown to people."""
 
@@ -77,7 +84,8 @@ def diff(
     """Compare the graph at two times, or what two scans saw: `+` new, `-` gone, `~` changed.
 
     Endpoints that nobody looked at again are not gone. A query holds for an endpoint before or after. Of two scans only
-    what both looked at is compared.
+    what both looked at is compared. Findings that came or went follow on what changed; `!` and `✓` are those of
+    endpoints that did not, because something was told of the CVE.
     """
     now = datetime.now(UTC)
     target = Target.of(json=json, csv=csv, fields=fields, path=out, format=format)
@@ -122,18 +130,22 @@ def _print(client: Client, params: dict[str, str | int], target: Target, limit: 
     from spectra.model.diffs import DiffPage
 
     pages = Paged(client, "/v0/diff", DiffPage, lambda page: page.entries, params=params, limit=limit)
-    shown = emit(watched(_rows(pages, with_hosts="kind" not in params), target, "comparing"), columns(), target)
+    table = target.format is Format.TABLE
+    rows = _rows(pages, with_hosts="kind" not in params, findings=MAX_FINDINGS if table else None)
+    shown = emit(watched(rows, target, "comparing"), columns(), target)
     finish(shown, target, more=pages.more, what="difference", nothing="No difference.")
     if pages.first is not None:
         if shown:
             note(_summary(pages.first))
+        if table and pages.first.findings_total > MAX_FINDINGS:
+            note(_findings(pages.first))
         if pages.first.summary.one_sided:
             note(_one_sided(pages.first))
     return shown
 
 
-def _rows(pages: Paged[DiffPage, DiffEntry], *, with_hosts: bool) -> Iterator[Row]:
-    """The hosts, of which the first page tells, and then every endpoint."""
+def _rows(pages: Paged[DiffPage, DiffEntry], *, with_hosts: bool, findings: int | None) -> Iterator[Row]:
+    """The hosts, of which the first page tells, then every endpoint, and then the first `findings` of others."""
     entries = iter(pages)
     first = next(entries, None)
     if with_hosts and pages.first is not None:
@@ -141,6 +153,8 @@ def _rows(pages: Paged[DiffPage, DiffEntry], *, with_hosts: bool) -> Iterator[Ro
     if first is not None:
         yield first
         yield from entries
+    if pages.first is not None:
+        yield from pages.first.findings[:findings]
 
 
 def _summary(page: DiffPage) -> str:
@@ -151,6 +165,11 @@ def _summary(page: DiffPage) -> str:
     least = "" if s.exact else "at least "
     endpoints = f"{least}{s.new:,} new, {s.gone:,} gone, {s.changed:,} changed"
     return f"{endpoints}; {hosts}" if hosts else endpoints
+
+
+def _findings(page: DiffPage) -> str:
+    least = "" if page.findings_exact else "at least "
+    return f"{least}{plural(page.findings_total, 'finding')} by what was told of CVEs; --json prints the first 1,000"
 
 
 def _one_sided(page: DiffPage) -> str:
@@ -175,6 +194,8 @@ def columns() -> list[Column[Row]]:
         Column("at", lambda r: r.at, table=False),
         Column("what", what, "what", data=False, flexible=True, main=True),
         Column("changes", lambda r: "; ".join(_change(c) for c in getattr(r, "changes", ())), table=False),
+        Column("findings_new", lambda r: _cves(r, "findings_new", "finding_new"), table=False),
+        Column("findings_closed", lambda r: _cves(r, "findings_closed", "finding_closed"), table=False),
         Column("before", lambda r: _is(getattr(r, "before", None)), table=False),
         Column("after", lambda r: _is(getattr(r, "after", None)), table=False),
     ]
@@ -200,6 +221,9 @@ def what(row: Row) -> Text:
     match row.kind:
         case "host_new" | "host_back" | "host_gone":
             words = _OF_HOSTS[row.kind]
+        case "finding_new" | "finding_closed":
+            word = "became known" if row.kind == "finding_new" else "was taken back"
+            words = f"{row.cve}{f' ({row.severity})' if row.severity else ''} {word}"
         case "new":
             words = _is(row.after)
         case "gone":
@@ -207,7 +231,36 @@ def what(row: Row) -> Text:
         case "changed":
             shown = [c for c in row.changes if c.field not in _NOISE] or list(row.changes)
             words = "; ".join(_change(c) for c in shown)
-    return Text(safe(words, 400), style=style)
+    return Text(safe(words, 400), style=style).append_text(_briefs(row))
+
+
+def _briefs(entry: Row) -> Text:
+    """`; 2 findings: CVE-2024-6387 critical, CVE-2024-1; 3 findings closed`."""
+    from rich.text import Text
+
+    from spectra.model.diffs import DiffEntry
+
+    shown = Text()
+    if not isinstance(entry, DiffEntry):
+        return shown
+    if entry.findings_new_total:
+        names = ", ".join(_brief(brief) for brief in entry.findings_new[:_BRIEFS])
+        more = " ..." if entry.findings_new_total > _BRIEFS else ""
+        shown.append(f"; {plural(entry.findings_new_total, 'finding')}: {safe(names, 200)}{more}", style="bold red")
+    if entry.findings_closed_total:
+        shown.append(f"; {plural(entry.findings_closed_total, 'finding')} closed", style="green")
+    return shown
+
+
+def _brief(brief: FindingBrief) -> str:
+    return f"{brief.cve} {brief.severity}".strip()
+
+
+def _cves(row: Row, field: str, kind: str) -> str:
+    """The CVEs of a field of an endpoint, or the one of a finding of that kind."""
+    if row.kind == kind:
+        return getattr(row, "cve", "")
+    return ", ".join(brief.cve for brief in getattr(row, field, ()))
 
 
 def _change(change: Change) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
+from spectra.cli import findingpage
 from spectra.cli.layout import Slot, lines
 from spectra.cli.safe import safe
 from spectra.cli.times import ago, span, stamp
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 STATE_STYLE = {"open": "green", "closed": "red", "filtered": "yellow"}
 MAX_SIGHTINGS = 10
+MAX_FINDINGS = 15
 _ENDPOINTS = (
     Slot("port", right=True, style="bold"),
     Slot("state"),
@@ -54,17 +56,45 @@ _SIGHTINGS = (
 )
 
 
-def host_page(host: HostRecord, now: datetime, width: int) -> Iterator[Text]:
-    """The lines of a host's page, none wider than `width` cells."""
+def host_page(host: HostRecord, now: datetime, width: int, *, explain: bool = False) -> Iterator[Text]:
+    """The lines of a host's page, none wider than `width` cells; `explain`: with why each finding is one."""
     yield from _clipped(_head(host, now), width)
     shown = [e for e in host.endpoints if e.state == "open"] or list(host.endpoints)
     if host.endpoints:
         yield from _section("endpoints", _ENDPOINTS, (_endpoint(e, host.at or now) for e in _ordered(shown)), width)
         yield from _clipped(_left_out(len(host.endpoints) - len(shown)), width)
         yield from _section("software", _NAMES, _software(shown), width)
+    yield from _findings(host, now, width, explain=explain)
     yield from _section("evidence", _EVIDENCE, _evidence(host, now), width)
     yield from _section("history", _HISTORY, _history(host, now), width)
     yield from _section("seen by", _SIGHTINGS, _sightings(host, now), width)
+
+
+def _findings(host: HostRecord, now: datetime, width: int, *, explain: bool) -> Iterator[Text]:
+    """The worst findings and how many there are, or each with why it is one."""
+    shown = host.findings if explain else host.findings[:MAX_FINDINGS]
+    if explain:
+        for index, one in enumerate(shown):
+            yield Text()
+            if index == 0:
+                yield Text(" FINDINGS", style="bold magenta")
+            yield from findingpage.explained(one, now, width)
+    else:
+        yield from _section("findings", findingpage.SLOTS, findingpage.rows(shown), width)
+    yield from _clipped(_uncounted(host, len(shown)), width)
+
+
+def _uncounted(host: HostRecord, shown: int) -> Iterator[Text]:
+    """What of the findings is not on the page."""
+    more = max(host.findings_total, len(host.findings)) - shown
+    said = [f"and {more:,} more: spectra findings ip:{host.ip}"] if more > 0 else []
+    if host.findings_settled:
+        said.append(f"{host.findings_settled:,} settled by triage: spectra findings ip:{host.ip} --triaged only")
+    if shown and said:
+        yield Text(f" {'; '.join(said)}", style="dim")
+    elif said:
+        yield Text()
+        yield Text(f" no finding, {said[-1]}", style="dim")
 
 
 def name_page(record: NameRecord, now: datetime, width: int) -> Iterator[Text]:

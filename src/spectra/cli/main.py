@@ -27,6 +27,7 @@ from spectra.cli import (
     explain,
     export,
     feeds,
+    findings,
     hosts,
     imports,
     keys,
@@ -109,6 +110,7 @@ def _register() -> None:
     for name, function, panel, epilog, kind in single:
         app.command(name, cls=kind, rich_help_panel=panel, epilog=epilog)(function)
     groups = (
+        ("findings", findings.findings, LOOK),
         ("place", places.place, LOOK),
         ("mesh", search.mesh, LOOK),
         ("plan", plan.plan, LOOK),
