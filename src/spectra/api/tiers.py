@@ -63,11 +63,6 @@ def sees_findings(request: Request) -> bool:
     return _SCOPE in caller_of(request).scopes and is_pro(request)
 
 
-def tells_findings(request: Request) -> bool:
-    """Whether answers that have findings beside other things have them for the caller of this request."""
-    return "findings:read" in caller_of(request).scopes and is_pro(request)
-
-
 def needs_pro(dependencies: list[DependsMarker]) -> bool:
     """Whether a route's dependencies say that it may be answered 402."""
     return any(getattr(d.dependency, "spectra_pro", False) for d in dependencies)

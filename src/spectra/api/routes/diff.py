@@ -11,7 +11,7 @@ from starlette.responses import Response
 from spectra.api.answers import answer, described
 from spectra.api.auth import ServicesDep, scope
 from spectra.api.selectors import query_of
-from spectra.api.tiers import pro_fields, tells_findings
+from spectra.api.tiers import pro_fields, sees_findings
 from spectra.errors import BadRequest
 from spectra.model import times
 from spectra.model.diffs import DiffPage
@@ -50,7 +50,7 @@ def differences(
     """
     now = services.clock()
     query = query_of(request, q, now, _OWN)
-    compared, told = _compared(since, to, now), tells_findings(request)
+    compared, told = _compared(since, to, now), sees_findings(request)
     if isinstance(compared, Window):
         page = diff(services.database, compared, query, kind=kind, cursor=cursor, limit=limit, findings=told)
     else:
