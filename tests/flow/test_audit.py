@@ -70,6 +70,8 @@ FREE = {
     "banner.first_seen": "when the row was made",
     "certificate.first_seen": "when the row was made",
     "service.cpe23": "named anew from the row",
+    "service.software": "the same",
+    "service.words": "the same",
     "host.place": "looked up in the feeds",
     "host.feeds": "which feeds were looked up",
     "endpoint.place": "the host's",
