@@ -11,6 +11,7 @@ import pytest
 
 from spectra.model.feeds import FeedChange, FeedPage, FeedRecord, Outcome, Relocating
 from spectra.model.records import WorkflowRecord, WorkflowStep
+from spectra.model.vulnfeeds import VulnFeedPage, VulnTotals
 from tests.cli.conftest import Run
 from tests.cli.standin import StandIn, problem
 
@@ -110,6 +111,7 @@ def test_the_table_fits(run: Run, server: StandIn, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("COLUMNS", str(width))
     city = feed("city", kind="geo", built=None, error="line 7: \x1b[2Jno network", hosts_behind=1200)
     server.say("GET", "/v0/feeds", page(feed(), city, behind=1200))
+    server.say("GET", "/v0/vuln-feeds", VulnFeedPage((), VulnTotals()))
     result = run("feeds", "status")
     assert len(result.lines) == 3
     assert max(map(len, result.lines)) <= width
@@ -125,9 +127,11 @@ def test_the_table_fits(run: Run, server: StandIn, monkeypatch: pytest.MonkeyPat
 def test_no_feed_at_all(run: Run, server: StandIn) -> None:
     """Says how to begin."""
     server.say("GET", "/v0/feeds", page())
+    server.say("GET", "/v0/vuln-feeds", VulnFeedPage((), VulnTotals()))
     result = run("feeds", "status")
     assert (result.code, result.out) == (0, "")
     assert "spectra feeds add NAME FILE|URL" in result.err
+    assert "spectra feeds vulns add NAME FILE|URL" in result.err
     assert run("feeds", "status", "--json").out == ""
 
 

@@ -83,7 +83,7 @@ def sync(name: str, order: dict[str, Any]) -> dict[str, Any]:
         wanted = msgspec.convert(order, Order)
         _note(name, DBOS.workflow_id or "")
         if wanted.do == "remove":
-            ended = _forget(name, wanted)
+            ended = _forget(wanted)
         elif wanted.kind == NVD_API:
             ended = _kept(name, None, partial(_take_pages, name, wanted))
         else:
@@ -216,11 +216,11 @@ def _next_page(name: str, window: list[str | None], first: int, before: int, wai
 # --- taking back ---
 
 
-def _forget(name: str, order: Order) -> Ended:
+def _forget(order: Order) -> Ended:
     told = Step()
     while not told.end:
         _alive()
-        told = _sum(told, msgspec.convert(_take_back(name, order.kind, told.after), Step))
+        told = _sum(told, msgspec.convert(_take_back(order.kind, told.after), Step))
     if order.kind in SCORES:
         _rescore_all()
     _close(None)
@@ -289,8 +289,8 @@ def _store_page(name: str, window: list[str | None], first: int, before: int) ->
 
 
 @_step("take back")
-def _take_back(name: str, kind: str, after: int) -> dict[str, Any]:
-    return msgspec.to_builtins(_sync().forget(name, kind, after))
+def _take_back(kind: str, after: int) -> dict[str, Any]:
+    return msgspec.to_builtins(_sync().forget(kind, after))
 
 
 @_step("finish")
@@ -327,6 +327,7 @@ class VulnJob:
         """The engine has ended."""
         global _current  # noqa: PLW0603
         _current = None
+        self._sync.stop()
 
     def told(self, run: Run, steps: Sequence[Mapping[str, Any]]) -> WorkflowRecord:
         """A sync with how many records are through. Its steps stand there once each, however many batches they were."""

@@ -211,17 +211,27 @@ class VulnSync:
 
     def records(self, workflow_id: str, staged: Staged, skip: int) -> Step:
         """Store the next records after the first `skip` items of the file."""
-        reading = self._readings.pop(workflow_id, None)
+        reading = self._readings.get(workflow_id)
         if reading is None or reading.position != skip:
+            self._put_down(workflow_id)
             reading = _Reading(self._stage.file(staged), self._open, skip)
-        items, error = _taken(itertools.islice(reading.items, self._batch))
-        step = self.write(items)
-        if error or len(items) < self._batch:
+        try:
+            items, error = _taken(itertools.islice(reading.items, self._batch))
+            step = self.write(items)
+        except BaseException:  # what was read of it is not stored
             reading.feed.close()
-            return msgspec.structs.replace(step, end=True, error=error, head=_head(reading.feed))
+            self._readings.pop(workflow_id, None)
+            raise
         reading.position += len(items)
         self._readings[workflow_id] = reading
+        if error or len(items) < self._batch:
+            self._put_down(workflow_id)
+            return msgspec.structs.replace(step, end=True, error=error, head=_head(reading.feed))
         return msgspec.structs.replace(step, total=reading.total)
+
+    def _put_down(self, workflow_id: str) -> None:
+        if reading := self._readings.pop(workflow_id, None):
+            reading.feed.close()
 
     def write(self, items: Sequence[Item]) -> Step:
         """Store these records in one transaction."""
@@ -261,10 +271,6 @@ class VulnSync:
         done = vulnscores.rescore(self._database, after, RESCORED, self._intel.risk, self._clock())
         return Step(done.done, changed=done.changed, after=done.after, end=done.done < RESCORED)
 
-    def cves(self) -> int:
-        """How many CVEs there are."""
-        return vulnsources.totals(self._database).cves
-
     # --- the NVD's API ---
 
     def since(self, name: str) -> tuple[datetime | None, datetime]:
@@ -293,16 +299,18 @@ class VulnSync:
 
     # --- the end ---
 
-    def forget(self, name: str, kind: str, after: int) -> Step:
+    def forget(self, kind: str, after: int) -> Step:
         """Take back what a feed of this kind told of the next CVEs after the number `after`."""
         if kind in SCORES:
             with self._database.transaction() as connection:
                 vulnscores.replace(connection, kind, ())
-            return Step(end=True)
+            return Step(end=True)  # their weights follow
         with self._database.transaction() as connection:
             source = vulnsources.record_source(kind)
             writer = Writer(connection, self._intel, self._clock())
             last, done = writer.forget(source, after, self._batch)
+        if not done:
+            self._after_sync()
         return Step(done, after=last, end=not done)
 
     def finish(self, name: str, taken: Taken, unread: Unread) -> None:
@@ -322,10 +330,14 @@ class VulnSync:
 
     def close(self, workflow_id: str, staged: Staged | None) -> None:
         """The file is not needed any more."""
-        if reading := self._readings.pop(workflow_id, None):
-            reading.feed.close()
+        self._put_down(workflow_id)
         if staged is not None:
             self._stage.discard(staged)
+
+    def stop(self) -> None:
+        """No step comes any more in this process."""
+        for workflow_id in list(self._readings):
+            self._put_down(workflow_id)
 
     def _read(self, path: Path) -> tuple[list[Item], str]:
         try:
