@@ -82,7 +82,8 @@ class DiffPage(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     than asked for, even none: the list ends where `next_cursor` is empty. `hosts` (the first 1,000) and `summary` come
     with the first page, `summary` with every one. So do `findings`, between moments: those that came or went by what
     was told of their CVE, at endpoints that are what they were, riskiest first; the first 1,000 of `findings_total`,
-    which is at least so many where not `findings_exact`.
+    which is at least so many where not `findings_exact`. `findings_hidden`: the caller is Free, or may not read
+    findings, and is told none.
     """
 
     from_: str = msgspec.field(name="from")
@@ -94,6 +95,7 @@ class DiffPage(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     findings: tuple[FindingChange, ...] = ()
     findings_total: int = 0
     findings_exact: bool = True
+    findings_hidden: bool = False
     next_cursor: str = ""
 
 

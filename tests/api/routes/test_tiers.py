@@ -189,6 +189,13 @@ def test_matches_keep_findings_to_themselves(desk: Node, clock: Clock) -> None:
     page = desk.ask("GET", f"/v0/host/{ip}", "user").json()
     assert "findings_hidden" not in page
     assert page["findings_total"] == 1
+    path = f"/v0/diff?from=2020-01-01&q=ip:{ip}"
+    page = as_account(desk, account, "GET", path).json()
+    assert page["findings_hidden"]
+    assert "CVE-2097" not in str(page)
+    page = desk.ask("GET", path, "user").json()
+    assert "findings_hidden" not in page
+    assert "CVE-2097" in str(page)
 
 
 def test_findings_are_for_who_may_read_them(desk: Node, node: Node) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Final, Literal
 
+import msgspec
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
@@ -55,7 +56,7 @@ def differences(
         page = diff(services.database, compared, query, kind=kind, cursor=cursor, limit=limit, findings=told)
     else:
         page = scandiff(services.database, compared, query, kind=kind, cursor=cursor, limit=limit, findings=told)
-    return answer(page)
+    return answer(page if told else msgspec.structs.replace(page, findings_hidden=True))
 
 
 def _compared(since: str, to: str, now: datetime) -> Window | tuple[str, str]:
