@@ -93,7 +93,7 @@ class Decided(NamedTuple):
         if not about:
             return Condition("true")
         at: LiteralString = f"{place}.ip, {place}.port, {place}.protocol" if place else _NOWHERE
-        finding: LiteralString = f"""(SELECT d.cve, {at}, w.body::jsonb #>> ARRAY['identities', a.identity::text, 'cpe']
+        finding: LiteralString = f"""(SELECT d.cve, {at}, w.body::json #>> ARRAY['identities', a.identity::text, 'cpe']
           FROM vuln d JOIN software w ON w.id = a.software WHERE d.num = a.vuln) f (cve, ip, port, protocol, cpe)"""
         holds = triage.holding("f", self.now)
         return Condition(
