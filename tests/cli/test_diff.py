@@ -7,9 +7,11 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 import pytest
 
 from spectra.model.diffs import DiffEntry, DiffPage, DiffSummary, HostChange, changes
+from spectra.model.findingrecords import FindingBrief, FindingChange
 from spectra.model.observation import Certificate, Service
 from spectra.model.records import VersionRecord
 from tests.cli.conftest import Run
@@ -149,3 +151,29 @@ def test_it_fits_the_terminal(run: Run, server: StandIn, monkeypatch: pytest.Mon
     assert len(lines) == 2
     assert max(map(len, lines)) <= width
     assert entry.ip in lines[1]
+
+
+def test_findings_follow_on_what_changed(run: Run, server: StandIn) -> None:
+    """The riskiest by name and how many closed; those of endpoints that did not change have lines of their own."""
+    briefs = tuple(FindingBrief(f"CVE-2024-000{n}", "high") for n in range(5))
+    entry = msgspec.structs.replace(
+        ENTRIES[2], findings_new=briefs, findings_new_total=120, findings_closed=briefs[:1], findings_closed_total=1
+    )
+    place: dict[str, Any] = {"ip": "192.0.2.3", "port": 22, "protocol": "tcp", "at": T0}
+    told = (
+        FindingChange(kind="finding_new", cve="CVE-2024-6387", severity="high", **place),
+        FindingChange(kind="finding_closed", cve="CVE-2020-1", **place),
+    )
+    answer = msgspec.structs.replace(page((entry,), ()), findings=told * 20, findings_total=4000, findings_exact=False)
+    server.say("GET", "/v0/diff", answer)
+    lines = run("diff", "7d").lines
+    assert "version 8.4 → 9.6; 120 new findings, 1 closed: CVE-2024-0000 high" in lines[1]
+    assert lines[2].split()[0] == "!"
+    assert "CVE-2024-6387 (high) became known" in lines[2]
+    assert "CVE-2020-1 was taken back" in lines[3]
+    assert len(lines) == 2 + 30
+    assert "at least 4,000 findings by what was told of CVEs" in run("diff", "7d").err
+    assert len(run("diff", "7d", "--json").lines) == 1 + 40
+    rows = list(csv.DictReader(run("diff", "7d", "--csv").lines))
+    assert rows[0]["findings_new"].startswith("CVE-2024-0000, CVE-2024-0001")
+    assert (rows[1]["findings_new"], rows[2]["findings_closed"]) == ("CVE-2024-6387", "CVE-2020-1")

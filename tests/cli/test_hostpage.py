@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from spectra.cli.hostpage import host_page
 from spectra.model.facts import Place
 from spectra.model.records import EndpointRecord, EvidenceRecord, FeedsUsed, HostRecord
+from tests.cli.findingsamples import finding
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -59,3 +60,17 @@ def test_ports_that_are_due_and_whose_word_they_are() -> None:
     assert "only mallory says so" in page
     assert "mallory contradicts" in page
     assert page.index("cpe:2.3:a:x") < page.index("cpe:2.3:a:y")
+
+
+def test_the_worst_findings_and_how_many_there_are() -> None:
+    """A short table, with where the others are told; `explain` says of each why it is one."""
+    many = tuple(finding(port=n) for n in range(1, 21))
+    host = HostRecord("192.0.2.7", NOW, NOW, "up", findings=many, findings_total=30, findings_settled=2)
+    page = [line.plain for line in host_page(host, NOW, 100)]
+    assert sum("CVE-2024-6387" in line for line in page) == 15
+    assert " and 15 more: spectra findings ip:192.0.2.7; 2 settled by triage: " in page[-1] + " "
+    explained = [line.plain for line in host_page(host, NOW, 100, explain=True)]
+    assert sum(line.startswith("   why ") for line in explained) == 20
+    assert " FINDINGS" in explained
+    settled = HostRecord("192.0.2.7", NOW, NOW, "up", findings_settled=2)
+    assert "no finding, 2 settled by triage" in [line.plain for line in host_page(settled, NOW, 100)][-1]

@@ -235,7 +235,7 @@ def what(row: Row) -> Text:
 
 
 def _briefs(entry: Row) -> Text:
-    """`; 2 findings: CVE-2024-6387 critical, CVE-2024-1; 3 findings closed`."""
+    """`; 2 new findings, 3 closed: CVE-2024-6387 critical, CVE-2024-1`: the new ones by name."""
     from rich.text import Text
 
     from spectra.model.diffs import DiffEntry
@@ -243,12 +243,14 @@ def _briefs(entry: Row) -> Text:
     shown = Text()
     if not isinstance(entry, DiffEntry):
         return shown
-    if entry.findings_new_total:
+    came, went = entry.findings_new_total, entry.findings_closed_total
+    if came:
+        shown.append(f"; {plural(came, 'new finding')}", style="bold red")
+    if went:
+        shown.append(f", {went:,} closed" if came else f"; {plural(went, 'finding')} closed", style="green")
+    if came:
         names = ", ".join(_brief(brief) for brief in entry.findings_new[:_BRIEFS])
-        more = " ..." if entry.findings_new_total > _BRIEFS else ""
-        shown.append(f"; {plural(entry.findings_new_total, 'finding')}: {safe(names, 200)}{more}", style="bold red")
-    if entry.findings_closed_total:
-        shown.append(f"; {plural(entry.findings_closed_total, 'finding')} closed", style="green")
+        shown.append(f": {safe(names, 200)}{' ...' if came > _BRIEFS else ''}", style="red")
     return shown
 
 

@@ -23,12 +23,12 @@ MAX_TEXT = 4000
 MAX_REFERENCES = 12
 _INDENT = 14
 SLOTS = (
-    Slot("priority", right=True),
+    Slot("prio", right=True),
     Slot("cve"),
     Slot("severity"),
     Slot("port", right=True, style="bold"),
     Slot("state"),
-    Slot("sure"),
+    Slot("sure", right=True),
     Slot("epss", right=True, optional=True),
     Slot("says", flexible=True, main=True),
 )
@@ -46,6 +46,11 @@ def urgency(finding: FindingRecord) -> Text:
     return Text(f"{finding.priority.score:.0f}", style=STYLE.get(finding.priority.level, "dim"))
 
 
+def rated(finding: FindingRecord) -> Text:
+    """The severity alone, in its colour."""
+    return Text(safe(finding.severity) or "-", style=STYLE.get(finding.severity, "dim"))
+
+
 def severity(finding: FindingRecord) -> Text:
     """`critical 9.8`, in its colour."""
     score = "" if finding.cvss is None else f" {finding.cvss:.1f}"
@@ -58,11 +63,9 @@ def state(finding: FindingRecord) -> Text:
 
 
 def sure(finding: FindingRecord) -> Text:
-    """How sure it is, and whether it is perhaps repaired."""
-    shown = Text(safe(finding.level), style="" if finding.level == "confirmed" else "dim")
-    if finding.patched:
-        shown.append("?", style="yellow")
-    return shown
+    """How sure it is, and a mark where it is perhaps repaired."""
+    shown = Text(f"{finding.confidence:.0%}", style="" if finding.level == "confirmed" else "dim")
+    return shown.append("?" if finding.patched else " ", style="yellow")
 
 
 def says(finding: FindingRecord) -> Text:
@@ -187,8 +190,8 @@ def _references(finding: FindingDetail, width: int) -> Iterator[Text]:
     yield Text()
     yield Text(" REFERENCES", style="bold magenta")
     for reference in finding.references[:MAX_REFERENCES]:
-        tags = f"  ({', '.join(reference.tags)})" if reference.tags else ""
-        yield from _cut(Text.assemble(" ", safe(reference.url, 400), (safe(tags), "dim")), width)
+        tags = f"({', '.join(reference.tags)})" if reference.tags else ""
+        yield from _cut(Text.assemble(" ", safe(reference.url, 400), "  ", (safe(tags), "dim")), width)
     if (more := len(finding.references) - MAX_REFERENCES) > 0:
         yield Text(f" and {more} more; --json prints all", style="dim")
 

@@ -46,18 +46,18 @@ def columns(now: datetime) -> list[Column[FindingRecord]]:
     from spectra.cli import findingpage as page
 
     return [
-        Column("urgency", page.urgency, "priority", data=False, right=True),
+        Column("urgency", page.urgency, "prio", data=False, right=True),
         Column("cve", lambda f: f.cve),
-        Column("is", page.severity, "severity", data=False),
+        Column("is", page.rated, "severity", data=False),
         Column("ip", lambda f: f.ip, "address", style="cyan"),
         Column("endpoint", lambda f: f"{f.port}/{f.protocol}", "port", data=False, right=True),
         Column("port", lambda f: f.port, table=False),
         Column("protocol", lambda f: f.protocol, table=False),
         Column("software", _software, "software", data=False, flexible=True),
         Column("state", page.state),
-        Column("certainty", page.sure, "sure", data=False),
+        Column("certainty", page.sure, "sure", data=False, right=True),
         Column("says", page.says, "says", data=False, flexible=True, main=True),
-        Column("age", lambda f: ago(f.opened, now), "opened", data=False, optional=True, style="dim"),
+        Column("age", lambda f: ago(f.opened, now), "opened", data=False, table=False, style="dim"),
         Column("priority", lambda f: f.priority.score, table=False),
         Column("priority_level", lambda f: f.priority.level, table=False),
         Column("severity", lambda f: f.severity, table=False),
