@@ -11,7 +11,7 @@ import itertools
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
-from datetime import datetime
+from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import Any, BinaryIO, Final, Protocol
 
@@ -255,8 +255,12 @@ class VulnSync:
         try:
             with closing(self._open(self._stage.file(staged))) as feed, self._database.transaction() as connection:
                 held = vulnsources.built(connection, kind), vulnscores.count(connection, kind)
+                day = vulnscores.newest(connection)
                 count = vulnscores.replace(connection, kind, problems.without(feed.items()))
                 head = _head(feed)
+                if kind == "kev" and head.built is None:  # a table has no date; entries are never added for the past
+                    head = msgspec.structs.replace(head, built=_midnight(vulnscores.newest(connection)))
+                    held = _midnight(day), held[1]
                 if not force:
                     _check(held, head, count, problems.count)
                 vulnsources.date(connection, name, kind, head.built)
@@ -398,6 +402,10 @@ class _Problems:
 
 def _head(feed: Feed) -> Head:
     return Head(feed.kind, feed.version[:200], feed.built)
+
+
+def _midnight(day: date | None) -> datetime | None:
+    return datetime.combine(day, time.min, UTC) if day else None
 
 
 def _check(held: tuple[datetime | None, int], head: Head, count: int, problems: int) -> None:

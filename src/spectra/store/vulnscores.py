@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Final, LiteralString, NamedTuple
 
 import msgspec
@@ -87,6 +87,11 @@ def count(connection: Connection, kind: str) -> int:
     """How many entries the catalogue has, or how many scores there are."""
     query: LiteralString = "SELECT count(*) FROM kev" if kind == "kev" else "SELECT count(*) FROM epss"
     return one(connection.execute(query))[0]
+
+
+def newest(connection: Connection) -> date | None:
+    """The day of the newest entry of the catalogue."""
+    return one(connection.execute("SELECT max(added) FROM kev"))[0]
 
 
 def rescore(database: Database, after: int, limit: int, risk: Risk, now: datetime) -> Rescored:
