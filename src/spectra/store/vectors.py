@@ -6,6 +6,7 @@ that vectors of several embedders lie in one table. Its name and definition are 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final, LiteralString, NamedTuple
@@ -19,15 +20,16 @@ from spectra.store.embedders import Embedder
 
 INDEX_FROM: Final = 10_000
 """Vectors from which on an index is made: below, looking at each takes a few milliseconds and misses none."""
-M: Final = 16
-EF_CONSTRUCTION: Final = 64
-EF_SEARCH: Final = 100
+M: Final = 24
+EF_CONSTRUCTION: Final = 128
+EF_SEARCH: Final = 120
 _PRODUCTS: Final = 8  # of a CVE that are part of its text
 _LATE: Final = timedelta(hours=1)  # a change may become visible this much after its time
 _BUILD_TIMEOUT: Final = "3600s"
 _BUILD_MIB: Final = (64, 1024)  # least and most memory of a build
 _EXACT_UNTIL: Final = 20_000  # weaknesses that a filter leaves: each is looked at
 _SCAN_AT_MOST: Final = 40_000
+_SPARE: Final = 50  # more than asked for, to sort them by their true distance
 
 # Of rejected ones there is no vector; one that was rejected since has one that has to go.
 _BEHIND: Final[LiteralString] = """
@@ -324,8 +326,8 @@ def nearest(
                 " set_config('hnsw.max_scan_tuples', %s, true)",
                 [str(min(max(ef_search, k), 1000)), "strict_order" if only.narrows else "off", str(_SCAN_AT_MOST)],
             )
-            rows = _by_distance(connection, embedder, vector, k, only)
-            return _near(rows)
+            # An index holds rounded vectors: the last few of its order are not quite the nearest.
+            return _near(_by_distance(connection, embedder, vector, k + min(k, _SPARE), only))[:k]
 
 
 def exact(database: Database, embedder: Embedder, vector: str, k: int) -> list[Near]:
@@ -353,22 +355,25 @@ def _by_distance(
 
 def _few(connection: Connection, only: Filter) -> bool:
     condition, values = only.condition
-    query: LiteralString = f"SELECT count(*) FROM (SELECT FROM vuln v WHERE {condition} LIMIT %(few)s) some"
+    query: LiteralString = f"SELECT count(*) FROM (SELECT FROM vuln v WHERE {condition} LIMIT %(few)s) found"
     return one(connection.execute(query, values | {"few": _EXACT_UNTIL}))[0] < _EXACT_UNTIL
 
 
 def _looked_at(connection: Connection, embedder: Embedder, vector: str, k: int, only: Filter) -> list[Near]:
     condition, values = only.condition
     query = sql.SQL(
-        """WITH allowed AS MATERIALIZED (SELECT v.num FROM vuln v WHERE {where})
-           SELECT num, 1 - away FROM (
+        """WITH allowed AS MATERIALIZED (SELECT v.num FROM vuln v WHERE {where}),
+           distances AS MATERIALIZED (
              SELECT x.num, x.embedding::halfvec({dims}) <=> %(vector)s::halfvec({dims}) AS away
-             FROM allowed a JOIN vuln_vector x ON x.num = a.num AND x.embedder = {embedder}) distances
-           ORDER BY away, num LIMIT %(k)s"""
+             FROM allowed a JOIN vuln_vector x ON x.num = a.num AND x.embedder = {embedder})
+           SELECT num, 1 - away FROM distances ORDER BY away, num LIMIT %(k)s"""
     ).format(dims=sql.Literal(embedder.dims), embedder=sql.Literal(embedder.id), where=sql.SQL(condition))
     return _near(connection.execute(query, values | {"vector": vector, "k": k}))
 
 
 def _near(rows: psycopg.Cursor[tuple[Any, ...]]) -> list[Near]:
-    """Without those whose texts say nothing: their cosine is no number."""
-    return [Near(num, cosine) for num, cosine in rows if cosine == cosine]  # noqa: PLR0124
+    """The nearest first, as an index that holds rounded vectors does not have them quite. Without those whose texts say
+    nothing: their cosine is no number.
+    """
+    found = [Near(num, cosine) for num, cosine in rows if not math.isnan(cosine)]
+    return sorted(found, key=lambda near: (-near.cosine, near.num))

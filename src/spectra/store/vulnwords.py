@@ -14,8 +14,8 @@ from spectra.store.vectors import Filter
 
 _MAX_TEXT: Final = 4000  # characters that are read
 _MAX_WORDS: Final = 24  # that are looked for
-_RARE_ROWS: Final = 3000  # texts that rare words may be in together
-_MAX_ROWS: Final = 4000  # texts that are ranked
+_RARE_ROWS: Final = 2000  # texts that rare words may be in together
+_MAX_ROWS: Final = 3000  # texts that are ranked
 
 # What ANALYZE found (https://www.postgresql.org/docs/current/view-pg-stats.html): of a tsvector the most common lexemes
 # with the part of the rows that have each; after those, the least such part. One that is not among them is rarer.
