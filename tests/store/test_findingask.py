@@ -43,6 +43,8 @@ def test_a_question_names_services(database: Database, monkeypatch: pytest.Monke
     assert services(database, "") is None
     assert services(database, "net:192.0.2.1/32") == {"9.2", "1.2"}
     assert services(database, "port:22") == {"9.2"}
+    monkeypatch.setattr(findingask, "FEW", -1)
+    assert services(database, "net:192.0.2.1/32") == {"9.2", "1.2"}
     monkeypatch.setattr(findingask, "NARROW", 0)
     assert services(database, "net:192.0.2.1/32") is None
     assert services(database, "port:22") == {"9.2"}

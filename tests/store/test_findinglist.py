@@ -74,7 +74,7 @@ def bounds(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> N
     if request.param:
         for module, names in (
             (findingruns, {"FEW_RUNS": 0, "FIRST_RUNS": 3, "MAX_RUNS": 9, "ALL_RUNS": 20, "REACH": 4}),
-            (findingask, {"NARROW": 0}),
+            (findingask, {"NARROW": 0, "FEW": -1, "PAST": -1}),
             (findinglist, {"AT_ONCE": 3, "PATIENCE": 2}),
         ):
             for name, value in names.items():

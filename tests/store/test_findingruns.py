@@ -37,6 +37,7 @@ def test_a_long_way_to_what_is_asked_for(database: Database, monkeypatch: pytest
     """Endpoints that are not wanted are passed in bounded steps: pages without a finding, but with a cursor."""
     monkeypatch.setattr(findingruns, "REACH", 4)
     monkeypatch.setattr(findingask, "NARROW", 0)
+    monkeypatch.setattr(findingask, "FEW", -1)
     text = "port:2222" if sort == "priority" else "ip:192.0.2.2"
     filters = Filters(query=parse(text, NOW))
     cursor, sizes, found = "", [], []

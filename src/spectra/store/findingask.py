@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ipaddress
+import math
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Annotated, Final, Literal, LiteralString, NamedTuple
@@ -28,6 +31,18 @@ _PRIORITY: LiteralString = (
 )
 ROUNDED: Final = 0.051
 """How far a score may be from what it was before it was rounded."""
+LEFT: LiteralString = (
+    "EXISTS (SELECT FROM endpoint_version o WHERE (o.ip, o.port, o.protocol) = (e.ip, e.port, e.protocol))"
+)
+"""That an endpoint was in another version before."""
+RETOLD: LiteralString = (
+    "EXISTS (SELECT FROM affected o WHERE o.software = a.software AND o.vuln = a.vuln AND o.until IS NOT NULL)"
+)
+"""That what is affected was taken back before."""
+FEW: Final = 2000
+"""Endpoints up to which all that satisfy a question are listed once, and not looked for with each run."""
+PAST: Final = 100_000
+"""Past versions up to which the services of the endpoints that had one are listed."""
 NARROW: Final = 20_000
 """Endpoints up to which a question is turned into the services of those that satisfy it."""
 
@@ -98,6 +113,27 @@ class Step(NamedTuple):
     candidate: Candidate | None
 
 
+class Spot(NamedTuple):
+    """An endpoint that is wanted; `left`: it was in another version once."""
+
+    ip: str
+    port: int
+    protocol: int
+    since: datetime
+    left: bool
+
+    @property
+    def order(self) -> tuple[int, int, int, int]:
+        """The order of endpoints, which is PostgreSQL's."""
+        return order(self.ip, self.port, self.protocol)
+
+
+def order(ip: str, port: int, protocol: int) -> tuple[int, int, int, int]:
+    """What endpoints are sorted by: IPv4 before IPv6, then the address."""
+    address = ipaddress.ip_address(ip)
+    return address.version, int(address), port, protocol
+
+
 class Asked:
     """The conditions of a question: on CVEs (`v`), on what is affected (`a`), on endpoints (`e`)."""
 
@@ -108,26 +144,57 @@ class Asked:
         self.now = now
         self.endpoints = all_of([Condition("e.state = 'o'"), *wanted.conditions])
         self.priority = Condition(_PRIORITY, (judge.doubt, 1 - judge.doubt, judge.repaired))
-        self.of_pairs = all_of([*_of_vulns(filters), *_of_affected(filters)])
-        self.services = self._services(wanted) if filters.of_endpoints.terms else None
+        self.of_pairs = all_of([*_of_vulns(filters), *_of_affected(filters), *self._of_triage()])
         self.recent = _recent(filters, now)
         self.reopened = set(filters.states) == {"reopened"}
-
-    @property
-    def narrow(self) -> bool:
-        """Whether few endpoints satisfy the question."""
-        return expected(self.connection, self.endpoints) <= NARROW
+        likely = expected(connection, self.endpoints) if filters.of_endpoints.terms else math.inf
+        self.narrow = likely <= NARROW
+        self.spots = self._spots() if likely <= FEW else None
+        self.services = self._services(wanted) if filters.of_endpoints.terms else None
 
     def of_runs(self) -> Condition:
         """The conditions on runs: on `v`, `a` and the service `s`."""
         parts = [self.of_pairs]
         if (least := self.filters.min_priority) is not None:
             parts.append(Condition(f"{self.priority.sql} >= %s", (*self.priority.params, least - ROUNDED)))
+            parts.append(Condition("v.risk >= %s::real", (least - ROUNDED,)))  # no score is above the risk
         if self.services is not None:
             parts.append(Condition("s.id = ANY(%s::uuid[])", (self.services,)))
         if self.recent is not None and (begun := self._begun(self.recent)) is not None:
             parts.append(Condition("(a.since >= %s OR s.id = ANY(%s::uuid[]))", (self.recent, begun)))
+        if self.reopened and (returned := self._returned()) is not None:
+            parts.append(Condition(f"(s.id = ANY(%s::uuid[]) OR {RETOLD})", (returned,)))
         return all_of(parts)
+
+    def _of_triage(self) -> Iterator[Condition]:
+        """Settled is only what something was decided about."""
+        if self.filters.triaged == "only":
+            stands = triage.standing(self.now)
+            yield Condition(f"v.cve IN (SELECT t.cve FROM triage t WHERE {stands.sql})", stands.params)
+
+    def _spots(self) -> dict[UUID, list[Spot]] | None:
+        """All endpoints that are wanted, in order, by their service; None: there are too many after all."""
+        past: LiteralString = LEFT if self.reopened else "false"
+        rows = self.connection.execute(
+            f"SELECT e.service, host(e.ip), e.port, e.protocol, e.since, {past}"
+            f" FROM endpoint e WHERE {self.endpoints.sql} AND e.service IS NOT NULL"
+            " ORDER BY e.ip, e.port, e.protocol LIMIT %s",
+            [*self.endpoints.params, 4 * FEW + 1],
+        ).fetchall()
+        if len(rows) > 4 * FEW:
+            return None
+        found: dict[UUID, list[Spot]] = defaultdict(list)
+        for service, *spot in rows:
+            found[service].append(Spot(*spot))
+        return found
+
+    def _returned(self) -> list[UUID] | None:
+        """The services of endpoints that were in another version once; None: too many to tell."""
+        versions = Condition("true")
+        if expected(self.connection, versions, "endpoint_version o") > PAST:
+            return None
+        keys: LiteralString = "SELECT DISTINCT o.ip, o.port, o.protocol FROM endpoint_version o"
+        return self._listed(Condition(f"SELECT e.service FROM ({keys}) k JOIN endpoint e USING (ip, port, protocol)"))
 
     def _begun(self, since: datetime) -> list[UUID] | None:
         """The services of the endpoints whose version began since then; None: too many to tell."""
@@ -138,6 +205,8 @@ class Asked:
 
     def _services(self, wanted: Filter) -> list[UUID] | None:
         """The services that may have an endpoint that is wanted; None: too many to tell."""
+        if self.spots is not None:
+            return list(self.spots)
         if self.narrow:
             return self._listed(of_endpoints(self.endpoints))
         tallied = services_of(wanted)

@@ -19,6 +19,7 @@ from spectra.model.diffs import DiffEntry
 from spectra.model.findingrecords import FindingBrief, FindingChange
 from spectra.store.conditions import Condition, Filter, all_of
 from spectra.store.database import Connection
+from spectra.store.lookups import expected
 from spectra.store.timeline import OPEN, PROTOCOL_NAME
 from spectra.store.weaknesses import Decided
 
@@ -27,7 +28,7 @@ MAX_BRIEFS: Final = 100
 MAX_LISTED: Final = 1000
 MAX_ROWS: Final = 20_000
 """Pairs of software and CVE of which something was told that one answer looks at; of more, the riskiest."""
-CUT: Final = 20_000
+CUT: Final = 10_000
 """Findings up to which they are counted, and endpoints whose version has ended since that are looked at."""
 FIRST_ROWS: Final = 16
 NOW: LiteralString = "infinity"
@@ -156,11 +157,13 @@ _ROWS: LiteralString = """
 SELECT x.kind, x.at, v.num, v.cve, v.severity, x.software, x.identity FROM (
   SELECT 'finding_new' AS kind, a.since AS at, a.vuln, a.software, a.identity FROM affected a
   WHERE a.since > %(since)s AND a.since <= %(until)s AND (a.until IS NULL OR a.until > %(until)s)
+    AND (%(softwares)s::int4[] IS NULL OR a.software = ANY(%(softwares)s::int4[]))
     AND NOT EXISTS (SELECT FROM affected b WHERE b.software = a.software AND b.vuln = a.vuln AND b.until IS NOT NULL
                     AND b.since <= %(since)s AND b.until > %(since)s)
   UNION ALL
   SELECT 'finding_closed', a.until, a.vuln, a.software, a.identity FROM affected a
   WHERE a.until > %(since)s AND a.until <= %(until)s AND a.since <= %(since)s
+    AND (%(softwares)s::int4[] IS NULL OR a.software = ANY(%(softwares)s::int4[]))
     AND NOT EXISTS (SELECT FROM affected b WHERE b.software = a.software AND b.vuln = a.vuln AND b.until IS NULL
                     AND b.since <= %(until)s)
     AND NOT EXISTS (SELECT FROM affected b WHERE b.software = a.software AND b.vuln = a.vuln AND b.until IS NOT NULL
@@ -199,12 +202,15 @@ def told(connection: Connection, window: tuple[datetime, datetime], wanted: Filt
     `wanted` is about the endpoints.
     """
     since, until = window
-    asked = {"since": since, "until": until, "rows": MAX_ROWS + 1}
-    rows = [] if wanted.empty else [_Row(*row) for row in connection.execute(_ROWS, asked)]
-    if not rows:
+    if wanted.empty:
         return Told()
     held = all_of([Condition("e.state = 'o'"), *wanted.conditions])
     ended, whole = _ended(connection, window, held)
+    softwares = [*ended[0], *now] if (now := _softwares(connection, wanted, held)) is not None else None
+    asked = {"since": since, "until": until, "rows": MAX_ROWS + 1, "softwares": softwares}
+    rows = [_Row(*row) for row in connection.execute(_ROWS, asked)]
+    if not rows:
+        return Told()
     listed: list[FindingChange] = []
     total = 0
     for row, ip, port, protocol in _endpoints(connection, rows[:MAX_ROWS], since, held, ended):
@@ -214,6 +220,16 @@ def told(connection: Connection, window: tuple[datetime, datetime], wanted: Filt
         if total > CUT:
             break
     return Told(tuple(listed), min(total, CUT), exact=whole and total <= CUT and len(rows) <= MAX_ROWS)
+
+
+def _softwares(connection: Connection, wanted: Filter, held: Condition) -> list[int] | None:
+    """The software of endpoints that are wanted; None: of any, or of very many."""
+    if not wanted.conditions or expected(connection, held) > CUT:
+        return None
+    rows = connection.execute(
+        f"SELECT DISTINCT s.software FROM endpoint e JOIN service s ON s.id = e.service WHERE {held.sql}", held.params
+    )
+    return [row[0] for row in rows if row[0] is not None]
 
 
 def _endpoints(

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from itertools import groupby
+from itertools import groupby, islice
 from typing import Any, Final, LiteralString
+from uuid import UUID
 
 from spectra.store.conditions import Condition, all_of
-from spectra.store.findingask import ROUNDED, Asked, Place, Run, Step
+from spectra.store.findingask import LEFT, RETOLD, ROUNDED, Asked, Place, Run, Spot, Step, order
 from spectra.store.findings import Candidate
 from spectra.store.lookups import expected
 
@@ -31,7 +33,7 @@ _SOURCE: LiteralString = (
 )
 _RUNS: LiteralString = """
 SELECT v.num, v.cve, {value}, v.risk, a.confidence, a.patched, a.software, a.identity, a.since, s.id,
-       EXISTS (SELECT FROM affected o WHERE o.software = a.software AND o.vuln = a.vuln AND o.until IS NOT NULL)
+       {retold}
 FROM {source} WHERE {held} ORDER BY {lead} DESC, v.num, a.confidence DESC, a.software, s.id LIMIT %s"""
 # The endpoints of some runs, each from where it is to go on. Of a run that has more than REACH the last one that was
 # looked at is told too, wanted or not.
@@ -48,10 +50,7 @@ CROSS JOIN LATERAL (
   ORDER BY e.i LIMIT %s) f
 ORDER BY r.n, f.i"""
 # What is back was closed once: by another version, or by the source.
-_LEFT: Final = Condition(
-    "(r.retold OR EXISTS (SELECT FROM endpoint_version o"
-    " WHERE (o.ip, o.port, o.protocol) = (e.ip, e.port, e.protocol)))"
-)
+_LEFT: Final = Condition(f"(r.retold OR {LEFT})")
 _LEAST: Final[tuple[str, int, int]] = ("0.0.0.0/0", -1, 0)  # before every endpoint
 
 
@@ -137,7 +136,9 @@ class Runs:
         return expected(self._asked.connection, condition, _SOURCE) <= FEW_RUNS
 
     def _ask(self, value: Condition, lead: LiteralString, held: Condition, size: int) -> list[Run]:
-        statement: LiteralString = _RUNS.format(value=value.sql, source=_SOURCE, held=held.sql, lead=lead)
+        statement: LiteralString = _RUNS.format(
+            value=value.sql, retold=RETOLD, source=_SOURCE, held=held.sql, lead=lead
+        )
         rows = self._asked.connection.execute(statement, [*value.params, *held.params, size])
         return [Run(*row) for row in rows]
 
@@ -162,6 +163,8 @@ class Runs:
         starts = [_LEAST] * len(runs)
         if begins and _same(runs[0], begins):
             starts[0] = (begins.ip, begins.port, begins.protocol)
+        if self._asked.spots is not None:
+            return list(self._spotted(self._asked.spots, runs, starts[0], limit))
         held, recent = self._asked.endpoints, self._asked.recent
         if recent is not None:
             held = all_of([held, Condition("(r.told >= %s OR e.since >= %s)", (recent, recent))])
@@ -172,6 +175,25 @@ class Runs:
         columns = [[run.service for run in runs], told, retold, *map(list, zip(*starts, strict=True))]
         params = [*columns, *held.params, REACH, *held.params, REACH, limit + 1]
         return self._asked.connection.execute(statement, params).fetchall()
+
+    def _spotted(
+        self, spots: Mapping[UUID, Sequence[Spot]], runs: Sequence[Run], start: tuple[str, int, int], limit: int
+    ) -> Iterator[tuple[Any, ...]]:
+        """The same, of endpoints that are listed already."""
+        recent, reopened = self._asked.recent, self._asked.reopened
+        first = order(*start) if start != _LEAST else (0,)
+        for n, run in enumerate(runs, 1):
+            listed = spots.get(run.service, ())
+            if n == 1:
+                listed = listed[bisect_right(listed, first, key=lambda spot: spot.order) :]
+            wanted = (
+                spot
+                for spot in listed
+                if (recent is None or run.since >= recent or spot.since >= recent)
+                and (not reopened or run.retold or spot.left)
+            )
+            for spot in islice(wanted, limit + 1):
+                yield n, *spot[:3], 0, True
 
 
 def _number(row: tuple[Any, ...]) -> int:
@@ -221,7 +243,6 @@ class Newest:
 
     def __init__(self, asked: Asked) -> None:
         self._asked = asked
-        self._narrow = asked.narrow
 
     def steps(self, after: Place | None, limit: int) -> Iterator[Step]:
         """As `Runs.steps`."""
@@ -241,7 +262,7 @@ class Newest:
 
     def _rows(self, after: Place | None, most: int) -> list[tuple[Any, ...]]:
         asked = self._asked
-        parts = [_part(stretch, asked.endpoints if self._narrow else _OPEN) for stretch in _left(after)]
+        parts = [_part(stretch, asked.endpoints if asked.narrow else _OPEN) for stretch in _left(after)]
         union: LiteralString = " UNION ALL ".join([part.sql for part in parts])
         held = [asked.of_pairs, asked.endpoints]
         if asked.recent is not None:
