@@ -16,7 +16,7 @@ The priority of a finding (`priority`) is the risk, lowered by what is known of 
 
 - times 0.5 + 0.5 * confidence: a guess is still worth a look,
 - times 0.8 where the address is not reachable from the Internet,
-- times 0.4 where a distribution has possibly repaired this version already.
+- times 0.7 where a distribution has possibly repaired this version already; its confidence says so too.
 
 From 80 on it is critical, from 55 high, from 30 medium.
 """
@@ -42,7 +42,7 @@ _MOST: Final = 84.0  # of what is not in the catalogue
 _POC: Final = 0.6
 _UNKNOWN: Final = 0.5
 _HIDDEN: Final = 0.8
-_REPAIRED: Final = 0.4
+_REPAIRED: Final = 0.7
 _MIDDLES: Final = {"none": 0.0, "low": 2.5, "medium": 5.5, "high": 8.0, "critical": 9.5}
 
 
@@ -119,7 +119,7 @@ def priority(risk: float, confidence: float, exposed: bool, patched: str, *, bec
         reasons.append("The address is not reachable from the Internet, which lowers it.")
     if patched:
         score *= _REPAIRED
-        reasons.append("The distribution has possibly repaired this version, which lowers it much.")
+        reasons.append("The distribution has possibly repaired this version, which lowers it.")
     score = round(score, 1)
     return Priority(score, level(score), tuple(reasons))
 
