@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spectra.collect.scanners.recognise import banner, cpe, looks_like_tls, recognise, recognise_postgresql, title
+from spectra.collect.scanners.recognise import banner, looks_like_tls, recognise, recognise_postgresql, title
 from spectra.model.observation import MAX_BANNER_BYTES, Service
 
 
@@ -191,10 +191,3 @@ def test_control_characters_are_written_out() -> None:
     """A banner cannot steer the terminal it is shown on."""
     assert banner(b"\x1b[2Jhi\x00\xff\r\nthere\r\n", None) == "\\x1b[2Jhi\\x00\\xff\nthere"
     assert len(banner("é".encode() * 4000, None).encode()) == MAX_BANNER_BYTES
-
-
-def test_cpe_uris_are_encoded() -> None:
-    """Lower case, and percent-encoding for what a CPE component may not hold."""
-    assert cpe("cpe:/a:x:y", "1.0~B:2") == ("cpe:/a:x:y:1.0%7eb%3a2",)
-    assert cpe("cpe:/a:x:y", "") == ("cpe:/a:x:y",)
-    assert cpe("", "1") == ()

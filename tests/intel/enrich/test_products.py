@@ -6,9 +6,9 @@ from pathlib import Path
 
 import zstandard
 
-from spectra.collect.scanners import products as scanner
 from spectra.intel.enrich.cpename import Cpe, parse, quoted
 from spectra.intel.enrich.products import NAMES, UPDATES
+from spectra.model import products as scanner
 
 
 def test_every_row_is_a_name() -> None:

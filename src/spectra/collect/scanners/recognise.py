@@ -9,13 +9,13 @@ import html
 import re
 from collections.abc import Callable, Iterable
 
-from spectra.collect.scanners.products import FTP, HTTP, IMAP, POP3, SMTP, SSH, Product
+from spectra.model.banners import cpe, match, mysql
 from spectra.model.observation import MAX_BANNER_BYTES, Service
+from spectra.model.products import FTP, HTTP, IMAP, POP3, SMTP, SSH
 
 MAX_SAID = 16 * 1024  # bytes looked at; a title further down is not found
 MAX_TITLE = 300
 
-_CPE_PLAIN = re.compile(r"[A-Za-z0-9._-]")
 _RFB = re.compile(rb"RFB (\d{3})\.(\d{3})\n")
 _RSYNC = re.compile(rb"@RSYNCD: ([\d.]{1,10})")
 _TITLE = re.compile(rb"<title[^>]{0,200}>(.{0,2000}?)</title", re.IGNORECASE | re.DOTALL)
@@ -24,13 +24,6 @@ _REDIS_ERROR = re.compile(rb"-(?:NOAUTH|DENIED Redis|ERR (?:wrong number of argu
 _REDIS_FIELD = re.compile(rb"(?:^|\n)(redis_version|valkey_version|redis_mode):([^\r\n]{1,60})")
 _MEMCACHED = re.compile(rb"VERSION (\d[\w.+-]{0,40})\r\n")
 _NATS = re.compile(rb'INFO \{.{0,2000}?"version": ?"([\w.+-]{1,40})"', re.DOTALL)
-# 5.5.5- is MariaDB's prefix for replicas that know no ten; distributions append with - or +, old MySQL with a letter.
-_MYSQL = re.compile(r"(?:5\.5\.5-)?(\d+(?:\.\d+)+(?!\d)(?:[a-z](?![a-z0-9]))?)(.{0,60})")
-_MYSQL_FORKS = (
-    (r"maria", "MariaDB", "cpe:/a:mariadb:mariadb"),
-    (r"percona|^rel\d|^rc\d\d\.|^\d\d\.\d-\d{3}", "Percona Server", "cpe:/a:percona:percona_server"),
-    (r"", "MySQL", "cpe:/a:oracle:mysql"),
-)
 _NNTP = re.compile(r"20[01] .*(?:NNTP|INN|news)", re.IGNORECASE)
 _ELASTIC = re.compile(rb'"number" ?: ?"([\w.-]{1,40})".{0,2000}"You Know, for Search"', re.DOTALL)
 _DATE = re.compile(r"\w{3}, +\d{1,2} \w{3} \d{4} \d\d:\d\d:\d\d(?: ?[+-]\d{4})?(?: \(\w+\))?")
@@ -98,20 +91,12 @@ def banner(said: bytes, service: Service | None) -> str:
     return text.encode()[:MAX_BANNER_BYTES].decode("utf-8", "ignore")
 
 
-def cpe(prefix: str, version: str) -> tuple[str, ...]:
-    """The CPE 2.2 URI of `prefix` with `version`; others than plain characters percent-encoded (NISTIR 7695)."""
-    if not prefix:
-        return ()
-    quoted = "".join(c if _CPE_PLAIN.fullmatch(c) else f"%{ord(c):02x}" for c in version.lower())
-    return (f"{prefix}:{quoted}" if version else prefix,)
-
-
 def _ssh(data: bytes) -> Service | None:
     line = next((line for line in _lines(data)[:20] if line.startswith("SSH-")), "")
     if not line:
         return None
     software = line.split("-", 2)[2] if line.count("-") >= 2 else ""
-    return _match(SSH, software, "ssh", start=True) or Service(name="ssh", product=software.partition(" ")[0][:60])
+    return match(SSH, software, "ssh", start=True) or Service(name="ssh", product=software.partition(" ")[0][:60])
 
 
 def _http(data: bytes) -> Service | None:
@@ -125,7 +110,7 @@ def _http(data: bytes) -> Service | None:
         return Service(name="mongodb", product="MongoDB", cpe=("cpe:/a:mongodb:mongodb",))
     headers = dict(_headers(data))
     server = headers.get("server", "") or headers.get("via", "").rpartition(" ")[2].strip("()")
-    return _match(HTTP, server, "http", start=True) or Service(name="http")
+    return match(HTTP, server, "http", start=True) or Service(name="http")
 
 
 def _greeting(data: bytes) -> Service | None:
@@ -133,21 +118,21 @@ def _greeting(data: bytes) -> Service | None:
     if not data.startswith((b"220 ", b"220-")):
         return None
     text = "\n".join(_lines(data))
-    smtp = _match(SMTP, text, "smtp")
+    smtp = match(SMTP, text, "smtp")
     if smtp is not None or re.search(r"\bE?SMTP\b", text):
         return smtp or Service(name="smtp")
-    ftp = _match(FTP, text, "ftp")
+    ftp = match(FTP, text, "ftp")
     return ftp or (Service(name="ftp") if re.search(r"ftp", text, re.IGNORECASE) else None)
 
 
 def _pop3(data: bytes) -> Service | None:
-    return _match(POP3, _first(data), "pop3") or Service(name="pop3") if data.startswith(b"+OK") else None
+    return match(POP3, _first(data), "pop3") or Service(name="pop3") if data.startswith(b"+OK") else None
 
 
 def _imap(data: bytes) -> Service | None:
     if not data.startswith((b"* OK", b"* PREAUTH", b"* BYE")):
         return None
-    return _match(IMAP, _first(data), "imap") or Service(name="imap")
+    return match(IMAP, _first(data), "imap") or Service(name="imap")
 
 
 def _mysql(data: bytes) -> Service | None:
@@ -159,12 +144,7 @@ def _mysql(data: bytes) -> Service | None:
     if data[4] != 10 or b"\0" not in data[5:100]:
         return None
     told = data[5 : data.index(b"\0", 5)].decode("latin-1")
-    found = _MYSQL.match(told)
-    if found is None:
-        return None
-    version, extra = found[1], found[2].lstrip("-.")
-    product, prefix = next((p, c) for pattern, p, c in _MYSQL_FORKS if re.search(pattern, extra, re.IGNORECASE))
-    return Service("mysql", product, version, extra, cpe=cpe(prefix, version))
+    return mysql(told)
 
 
 def _redis(data: bytes) -> Service | None:
@@ -228,18 +208,6 @@ _LOOKS: tuple[Callable[[bytes], Service | None], ...] = (
     _framed,
     _others,
 )
-
-
-def _match(rows: Iterable[Product], text: str, name: str, *, start: bool = False) -> Service | None:
-    """The first row whose pattern is in `text` (at its start, if asked)."""
-    for row in rows:
-        found = row.pattern.match(text) if start else row.pattern.search(text)
-        if found:
-            groups = found.groupdict(default="")
-            version = groups.get("version", "")
-            product = row.name or groups.get("name", "")
-            return Service(name, product, version, groups.get("extra", ""), cpe=cpe(row.cpe, version))
-    return None
 
 
 def _lines(data: bytes) -> list[str]:

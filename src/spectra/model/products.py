@@ -20,12 +20,13 @@ class Product(NamedTuple):
     cpe: str
 
 
-def _rows(*rows: tuple[str, str, str]) -> tuple[Product, ...]:
-    return tuple(Product(re.compile(p.replace("$V", VERSION), re.IGNORECASE), name, cpe) for p, name, cpe in rows)
+def rows(*given: tuple[str, str, str]) -> tuple[Product, ...]:
+    """Rows of a table; `$V` in a pattern stands for a version."""
+    return tuple(Product(re.compile(p.replace("$V", VERSION), re.IGNORECASE), name, cpe) for p, name, cpe in given)
 
 
 # The software version of RFC 4253 section 4.2: `SSH-protoversion-softwareversion SP comments`.
-SSH = _rows(
+SSH = rows(
     (r"OpenSSH_for_Windows_$V", "OpenSSH for Windows", "cpe:/a:openbsd:openssh"),
     (r"OpenSSH[_-](?P<version>\d[\d.]*(?:p\d+)?)[^ ]*(?: (?P<extra>.{1,80}))?", "OpenSSH", "cpe:/a:openbsd:openssh"),
     (r"OpenSSH$", "OpenSSH", "cpe:/a:openbsd:openssh"),
@@ -45,7 +46,7 @@ SSH = _rows(
 )
 
 # The first product of a Server header (RFC 9110 section 10.2.4).
-HTTP = _rows(
+HTTP = rows(
     (r"nginx(?:/$V)?(?: \((?P<extra>[^)]{1,60})\))?", "nginx", "cpe:/a:f5:nginx"),
     (r"openresty(?:/$V)?", "OpenResty web app server", "cpe:/a:openresty:openresty"),
     (r"Tengine(?:/$V)?", "Tengine httpd", ""),
@@ -100,7 +101,7 @@ HTTP = _rows(
     (r"(?P<name>[A-Za-z][\w.!-]{0,40})(?:[/ ]v?$V)?", "", ""),
 )
 
-FTP = _rows(
+FTP = rows(
     (r"\(vsFTPd $V\)", "vsftpd", "cpe:/a:vsftpd_project:vsftpd"),
     (r"ProFTPD $V", "ProFTPD", "cpe:/a:proftpd:proftpd"),
     (r"NASFTPD Turbo station(?: 2\.x)? $V Server \(ProFTPD\)", "ProFTPD", "cpe:/a:proftpd:proftpd"),
@@ -116,7 +117,7 @@ FTP = _rows(
     (r"\(MikroTik $V\)", "MikroTik router ftpd", "cpe:/o:mikrotik:routeros"),
 )
 
-SMTP = _rows(
+SMTP = rows(
     (r"ESMTP Postfix \($V\S*\)", "Postfix smtpd", "cpe:/a:postfix:postfix"),
     (r"SMTP Postfix(?: \((?P<extra>[^)]{1,60})\))?", "Postfix smtpd", "cpe:/a:postfix:postfix"),
     (r"Exim $V", "Exim smtpd", "cpe:/a:exim:exim"),
@@ -129,13 +130,13 @@ SMTP = _rows(
     (r"qmail", "qmail smtpd", ""),
 )
 
-POP3 = _rows(
+POP3 = rows(
     (r"Dovecot", "Dovecot pop3d", "cpe:/a:dovecot:dovecot"),
     (r"Cyrus POP3 v?$V", "Cyrus pop3d", "cpe:/a:cyrus:imap"),
     (r"Microsoft Exchange(?: Server \d+)? POP3 server(?: version $V)?", "Microsoft Exchange pop3d", ""),
 )
 
-IMAP = _rows(
+IMAP = rows(
     (r"Dovecot", "Dovecot imapd", "cpe:/a:dovecot:dovecot"),
     (r"Cyrus IMAP4? v?$V", "Cyrus imapd", "cpe:/a:cyrus:imap"),
     (r"Courier-IMAP", "Courier Imapd", "cpe:/a:double_precision_incorporated:courier-imap"),

@@ -10,8 +10,8 @@ import msgspec
 import pytest
 import zstandard
 
-from spectra.collect.scanners import products
 from spectra.collect.scanners.recognise import recognise
+from spectra.model import products
 
 _FRAMES = {
     "ssh_banners.xml": "SSH-2.0-{}\r\n",
