@@ -153,6 +153,7 @@ def test_scores_follow(workflows: Workflows, feeds: VulnFeeds, tmp_path: Path, d
     assert old.status == "failed"
     assert "It is of 2026-05-05, and what is held is of 2026-05-06" in old.error
     assert status(feeds, "kev").error == old.error
+    assert [w.workflow_id for w in workflows.newest(status="failed")] == [old.workflow_id]
     assert (status(feeds, "kev").records, status(feeds, "kev").version) == (2, "2026.05.05")
     forced = ended(workflows, feeds, "kev", tmp_path / "old", force=True)
     assert (forced.status, status(feeds, "kev").error, status(feeds, "kev").cves) == ("done", "", 3)

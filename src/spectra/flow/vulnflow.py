@@ -15,6 +15,7 @@ from typing import Any, Final, ParamSpec, TypeVar, cast
 import msgspec
 from dbos import DBOS, SetEnqueueOptions, SetWorkflowID
 
+from spectra.errors import SpectraError
 from spectra.flow import nvdapi, runs
 from spectra.flow.jobs import Stopped, noted, retryable, stopping
 from spectra.flow.nvdapi import Window
@@ -49,8 +50,14 @@ class Order(msgspec.Struct, frozen=True, omit_defaults=True):
     force: bool = False
 
 
+class SyncFailed(SpectraError):
+    """A feed was not taken in whole; that is on record with it."""
+
+    reason = "sync_failed"
+
+
 class Ended(msgspec.Struct, frozen=True, omit_defaults=True):
-    """How a sync ended: `outcome` is `updated`, `unchanged`, `removed` or `failed`; the counts as in `Step`."""
+    """How a sync ended: `outcome` is `updated`, `unchanged` or `removed`, or `failed`; the counts as in `Step`."""
 
     outcome: str
     done: int = 0
@@ -78,7 +85,7 @@ def _step(name: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
 
 @DBOS.workflow(name="wf.vuln_sync")
 def sync(name: str, order: dict[str, Any]) -> dict[str, Any]:
-    """Take a feed in, or back; returns `Ended`."""
+    """Take a feed in, or back; returns `Ended`, or raises `SyncFailed`."""
     with noted(DBOS.workflow_id or ""):
         wanted = msgspec.convert(order, Order)
         _note(name, DBOS.workflow_id or "")
@@ -88,6 +95,8 @@ def sync(name: str, order: dict[str, Any]) -> dict[str, Any]:
             ended = _kept(name, None, partial(_take_pages, name, wanted))
         else:
             ended = _take(name, wanted)
+        if ended.error:
+            raise SyncFailed(ended.error)
         return msgspec.to_builtins(ended)
 
 
@@ -342,8 +351,6 @@ class VulnJob:
         record = runs.record(run, tuple(WorkflowStep(name, error) for name, error in errors.items()))
         if ended := _dict(run.output):
             done = total = ended.get("done", 0)
-            if error := ended.get("error"):
-                record = msgspec.structs.replace(record, status="failed", error=error)
         return msgspec.structs.replace(record, done=done, total=max(done, total))
 
 
