@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 import msgspec
 
+from spectra.intel.correlate.candidates import Candidates, Cut, alike
 from spectra.model.findings import Affected, Software
 from spectra.model.vulns import Product, Rule
 from spectra.store import affected
@@ -18,28 +20,33 @@ from spectra.store.database import Connection
 _log = logging.getLogger("spectra.flow")
 
 _REMEMBERED: Final = 60_000  # rules, about 100 MB; what a slice needs is held in any case
-_REASONS: Final = 200_000  # about 50 MB
+_RESULTS: Final = 500_000  # findings, about 60 MB
+_REASONS: Final = 100_000  # about 30 MB
 
 Match = Callable[[Software, Sequence[Sequence[Rule]]], Sequence[Affected]]
 ProductsOf = Callable[[Software], Sequence[Product]]
 _software: Final = msgspec.json.Decoder(Software).decode
+_serials: Final = itertools.count()
 
 
 class Ruleset(NamedTuple):
-    """Rules of one family, with the numbers of their CVEs and products."""
+    """Rules of one family, with the numbers of their CVEs and products; `serial` is that of this very reading."""
 
-    rules: tuple[Rule, ...] = ()
-    nums: Mapping[str, int] = {}
-    products: Mapping[Product, int] = {}
-
-
-_NONE: Final = Ruleset()
+    rules: tuple[Rule, ...]
+    candidates: Candidates
+    nums: Mapping[str, int]
+    products: Mapping[Product, int]
+    serial: int
 
 
 def ruleset(stored: Sequence[StoredRule]) -> Ruleset:
     """What a matcher needs of them."""
     rules = tuple(s.rule for s in stored)
-    return Ruleset(rules, {s.rule.cve: s.num for s in stored}, {s.rule.product: s.product for s in stored})
+    nums, products = {s.rule.cve: s.num for s in stored}, {s.rule.product: s.product for s in stored}
+    return Ruleset(rules, Candidates(rules), nums, products, next(_serials))
+
+
+_NONE: Final = ruleset(())
 
 
 class Rules:
@@ -73,13 +80,25 @@ class Rules:
         return found
 
 
+class _Result(NamedTuple):
+    """What was found of a software, by the number of the CVE, and the reasons by their ids."""
+
+    findings: Mapping[int, Finding]
+    reasons: Mapping[int, Reason]
+
+
+_CLEAN: Final = _Result({}, {})
+
+
 class Evaluation:
-    """How software is held against rules."""
+    """How software is held against rules. Software that differs in nothing that rules ask for is evaluated once."""
 
     def __init__(self, match: Match, products_of: ProductsOf) -> None:
         self._match = match
         self._products_of = products_of
-        self._reasons: dict[Reason, int] = {}
+        self._results: dict[Hashable, _Result] = {}
+        self._held = 0
+        self._ids: dict[Reason, int] = {}
 
     def compare(
         self,
@@ -92,37 +111,47 @@ class Evaluation:
         """Note in `differences` what of these software is otherwise than `stored`; `families` has their products'."""
         for one in software:
             try:
-                found = self._found(_software(one.body), families, rules, differences)
+                found = self._found(_software(one.body), families, rules)
             except Exception:  # noqa: BLE001 - what cannot be matched keeps the findings that it has, and keeps nobody else
                 _log.exception("a software could not be matched", extra={"spectra.software": one.id})
                 continue
-            differences.compare(one.id, found, stored[one.id])
+            if found.findings != stored[one.id]:
+                differences.compare(one.id, found.findings, stored[one.id])
+                differences.reasons.update(found.reasons)
 
-    def _found(
-        self,
-        software: Software,
-        families: Mapping[Product, int],
-        rules: Mapping[int, Ruleset],
-        differences: Differences,
-    ) -> dict[int, Finding]:
-        products = self._products_of(software)
-        sets = [rules.get(families.get(product, -1), _NONE) for product in products]
-        if not any(s.rules for s in sets):
-            return {}
-        found: dict[int, Finding] = {}
-        nth = {identity.cpe: i for i, identity in reversed(list(enumerate(software.identities)))}
-        for a in self._match(software, [s.rules for s in sets]):
+    def _found(self, software: Software, families: Mapping[Product, int], rules: Mapping[int, Ruleset]) -> _Result:
+        sets = [rules.get(families.get(product, -1), _NONE) for product in self._products_of(software)]
+        cuts = [s.candidates.of(i.cpe) for s, i in zip(sets, software.identities, strict=True)]
+        if not any(cut.rules for cut in cuts):
+            return _CLEAN
+        like = alike(software, cuts)
+        like = like and (like, tuple([s.serial for s in sets]))
+        known = self._results.get(like) if like is not None else None
+        if known is not None:
+            return known
+        result = self._evaluated(software, sets, cuts)
+        if like is not None:
+            self._held += len(result.findings) + 1
+            if self._held > _RESULTS:
+                self._results.clear()
+                self._held = len(result.findings) + 1
+            self._results[like] = result
+        return result
+
+    def _evaluated(self, software: Software, sets: Sequence[Ruleset], cuts: Sequence[Cut]) -> _Result:
+        findings: dict[int, Finding] = {}
+        reasons: dict[int, Reason] = {}
+        names = [identity.cpe for identity in software.identities]
+        for a in self._match(software, [cut.rules for cut in cuts]):
             of = next(s for s in sets if a.cve in s.nums and a.product in s.products)
             reason = Reason(of.products[a.product], a.criterion, a.range, a.source, a.requires)
-            key = self._reasons.get(reason)
-            if key is None:
-                key = self._remember(reason)
-            differences.reasons[key] = reason
-            found[of.nums[a.cve]] = Finding(key, round(a.confidence, 4), nth[a.cpe], a.patched)
-        return found
+            key = self._ids.get(reason) or self._remember(reason)
+            reasons[key] = reason
+            findings[of.nums[a.cve]] = Finding(key, round(a.confidence, 4), names.index(a.cpe), a.patched)
+        return _Result(findings, reasons)
 
     def _remember(self, reason: Reason) -> int:
-        if len(self._reasons) >= _REASONS:
-            self._reasons.clear()
-        key = self._reasons[reason] = reason.id
+        if len(self._ids) >= _REASONS:
+            self._ids.clear()
+        key = self._ids[reason] = reason.id
         return key

@@ -164,13 +164,14 @@ def findings(
     connection: Connection, ids: Sequence[int], nums: Sequence[int] | None = None
 ) -> dict[int, dict[int, Finding]]:
     """The open rows of these software, by software and CVE; of these CVEs only, if that is asked for."""
+    params = {"ids": list(ids), "nums": None if nums is None else list(nums)}
     query: LiteralString = """SELECT software, vuln, reason, confidence, identity, patched FROM affected
                               WHERE software = ANY(%(ids)s) AND until IS NULL"""
     if nums is not None:
         query += " AND vuln = ANY(%(nums)s)"
     found: dict[int, dict[int, Finding]] = {key: {} for key in ids}
-    for software, vuln, *rest in connection.execute(query, {"ids": list(ids), "nums": nums}):
-        found[software][vuln] = Finding(*rest)
+    for software, vuln, reason, confidence, identity, patched in connection.execute(query, params).fetchall():
+        found[software][vuln] = Finding(reason, confidence, identity, patched)
     return found
 
 
