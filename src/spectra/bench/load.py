@@ -20,6 +20,9 @@ from spectra.identity.keys import SigningKey
 
 _TIMEOUT_S = 120.0
 
+Progress = Callable[[int], None]
+"""Told how many of all submissions are done."""
+
 
 class Spread(NamedTuple):
     """p50 and p95 of some measured milliseconds."""
@@ -30,12 +33,17 @@ class Spread(NamedTuple):
 
 def envelope(key: SigningKey, contributor: str, first: int, count: int) -> bytes:
     """A signed envelope with an nmap scan of `count` made-up hosts."""
+    return signed(key, contributor, hosts.nmap_xml(first, count), hosts.seen_at(first + count) + timedelta(seconds=1))
+
+
+def signed(key: SigningKey, contributor: str, nmap_xml: bytes, finished: datetime) -> bytes:
+    """A signed envelope with an nmap scan."""
     content = payload.build(
-        output=hosts.nmap_xml(first, count),
+        output=nmap_xml,
         tool="nmap",
         tool_version="7.93",
         contributor=contributor,
-        finished=hosts.seen_at(first + count) + timedelta(seconds=1),
+        finished=finished,
         now=datetime.now(UTC),
     )
     return dsse.sign(key, payload.encode(content))
@@ -52,7 +60,7 @@ def prepare(server: BenchServer, folder: Path, n_hosts: int, batch: int) -> list
     return files
 
 
-def submit_all(server: BenchServer, files: Sequence[Path], *, clients: int, progress: Callable[[int], None]) -> float:
+def submit_all(server: BenchServer, files: Sequence[Path], *, clients: int, progress: Progress) -> float:
     """Post every file on the fast path from `clients` at once; returns seconds."""
     done = itertools.count(1)
 

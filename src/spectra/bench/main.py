@@ -223,12 +223,17 @@ def _counter(tell: Say, total: int) -> Callable[[int], None]:
 
 
 def main(n_hosts: int, *, as_json: bool, batch: int = 1000, output: Path | None = None) -> int:
-    """Run and print; with `output` the JSON object goes there too. Progress goes to standard error when that is a
+    """Measure hosts and print; returns the exit code, raises `SpectraError`."""
+    return printed(lambda say: run(n_hosts, batch=batch, say=say), as_json=as_json, output=output)
+
+
+def printed(measure: Callable[[Say | None], msgspec.Struct], *, as_json: bool, output: Path | None = None) -> int:
+    """Measure and print; with `output` the JSON object goes there too. Progress goes to standard error when that is a
     terminal. Returns the exit code; raises `SpectraError`.
     """
     say: Say | None = (lambda text: print(f"  {text}", file=sys.stderr)) if sys.stderr.isatty() else None
     with _opened(output) as file:
-        result = run(n_hosts, batch=batch, say=say)
+        result = measure(say)
         text = msgspec.json.encode(result).decode()
         if file:
             file.write(text + "\n")

@@ -11,7 +11,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,11 +38,18 @@ class BenchServer:
 
     def rss_mb(self) -> float:
         """Resident memory of the coordinator process alone, in MB (Linux; 0 elsewhere)."""
+        return self._memory_mb("VmRSS")
+
+    def peak_mb(self) -> float:
+        """The most that `rss_mb` has been."""
+        return self._memory_mb("VmHWM")
+
+    def _memory_mb(self, name: str) -> float:
         status = Path(f"/proc/{self.pid}/status")
         if not status.exists():
             return 0.0
         fields = dict(line.split(":", 1) for line in status.read_text().splitlines() if ":" in line)
-        return int(fields["VmRSS"].split()[0]) / 1024
+        return int(fields[name].split()[0]) / 1024
 
 
 @contextlib.contextmanager
@@ -52,31 +59,44 @@ def running() -> Generator[BenchServer]:
     The first start initialises the database and is not counted: `start_s` is that of a second start, from the command
     to the first answer.
     """
+    with scratch() as data_dir:
+        with _process(data_dir, {}):
+            pass
+        with serving(data_dir) as server:
+            yield server
+
+
+@contextlib.contextmanager
+def scratch() -> Generator[Path]:
+    """A data folder for a server, removed when the block ends."""
     folder = Path(tempfile.mkdtemp(prefix="spectra-bench-"))
     folder.chmod(0o755)  # as root, PostgreSQL's own account has to get through
-    data_dir = folder / "data"
     try:
-        with _process(data_dir):
-            pass
-        began = time.perf_counter()
-        with _process(data_dir) as process:
-            start_s = time.perf_counter() - began
-            credential = LocalCredential.load(data_dir / "credential.json")
-            yield BenchServer(
-                credential.url,
-                credential.token,
-                credential.contributor,
-                SigningKey.load(data_dir / credential.key_file),
-                process.pid,
-                data_dir,
-                start_s,
-            )
+        yield folder / "data"
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextlib.contextmanager
-def _process(data_dir: Path) -> Generator[subprocess.Popen[bytes]]:
+def serving(data_dir: Path, settings: Mapping[str, str] | None = None) -> Generator[BenchServer]:
+    """`spectra up` on `data_dir`, with `settings` by the names of their variables; stopped when the block ends."""
+    began = time.perf_counter()
+    with _process(data_dir, settings or {}) as process:
+        start_s = time.perf_counter() - began
+        credential = LocalCredential.load(data_dir / "credential.json")
+        yield BenchServer(
+            credential.url,
+            credential.token,
+            credential.contributor,
+            SigningKey.load(data_dir / credential.key_file),
+            process.pid,
+            data_dir,
+            start_s,
+        )
+
+
+@contextlib.contextmanager
+def _process(data_dir: Path, settings: Mapping[str, str]) -> Generator[subprocess.Popen[bytes]]:
     data_dir.mkdir(parents=True, exist_ok=True)
     log = data_dir / "bench.log"
     with log.open("ab") as out:
@@ -84,7 +104,7 @@ def _process(data_dir: Path) -> Generator[subprocess.Popen[bytes]]:
             [sys.executable, "-m", "spectra", "up"],
             stdout=out,
             stderr=out,
-            env=_environment(data_dir),
+            env={**_environment(data_dir), **settings},
             start_new_session=True,
         )
     try:

@@ -8,21 +8,43 @@ from typing import Annotated
 import typer
 
 from spectra.cli.help import JsonOption, examples
+from spectra.errors import BadRequest
 
 
 def bench(
     *,
     hosts: Annotated[int, typer.Option("--hosts", min=100, help="How many hosts of three services each.")] = 10_000,
     batch: Annotated[int, typer.Option("--batch", min=1, max=10_000, help="How many hosts in one submission.")] = 1000,
+    vulns: Annotated[
+        bool, typer.Option("--vulns", help="Measure weaknesses instead: feeds, matching, search.")
+    ] = False,
+    feeds: Annotated[
+        Path | None, typer.Option("--feeds", metavar="DIR", help="With --vulns: the folder of feeds to load.")
+    ] = None,
+    services: Annotated[
+        int, typer.Option("--services", min=10, max=1_000_000, help="With --vulns: how many distinct services.")
+    ] = 100_000,
     output: Annotated[
         Path | None, typer.Option("--out", "-o", metavar="FILE", help="Write the JSON object there too.")
     ] = None,
     json: JsonOption = False,
 ) -> None:
-    """Measure ingest, search and host pages in a scratch database on this machine."""
+    """Measure ingest, search and host pages in a scratch database on this machine; or what has to do with CVEs."""
+    if vulns:
+        from spectra.bench.main import printed
+        from spectra.bench.vulns import run
+
+        raise typer.Exit(printed(lambda say: run(services, folder=feeds, say=say), as_json=json, output=output))
+    if feeds is not None:
+        raise BadRequest("--feeds is for --vulns.", field="feeds", hint="spectra bench --vulns --feeds DIR")
     from spectra.bench.main import main
 
     raise typer.Exit(main(hosts, as_json=json, batch=batch, output=output))
 
 
-BENCH_EXAMPLES = examples("spectra bench", "spectra bench --hosts 100000 --json", "spectra bench -o today.json")
+BENCH_EXAMPLES = examples(
+    "spectra bench",
+    "spectra bench --hosts 100000 --json",
+    "spectra bench --vulns --feeds ~/feeds --json",
+    "spectra bench -o today.json",
+)
