@@ -38,6 +38,7 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
         reach = 9 if request.param == "walked" else 1
         monkeypatch.setattr(vulnsearch, "REACH", reach)
         monkeypatch.setattr(vulnsearch, "FAR_REACH", reach)
+        monkeypatch.setattr(vulnsearch, "NEAR", reach + 2)
     return request.param
 
 

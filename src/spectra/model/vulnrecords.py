@@ -53,7 +53,10 @@ class VulnTotal(msgspec.Struct, frozen=True):
 
 
 class VulnPage(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A page of CVEs; `next_cursor` is opaque and empty on the last page. `total`, if asked for, is of all matches."""
+    """A page of CVEs. It may hold fewer than asked for: the list ends where `next_cursor`, which is opaque, is empty.
+
+    `total`, if it was asked for, is of all matches.
+    """
 
     vulns: tuple[VulnSummary, ...]
     next_cursor: str = ""

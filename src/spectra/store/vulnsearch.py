@@ -27,12 +27,15 @@ from spectra.store.lookups import expected
 from spectra.store.vulnwording import Wanted, wanted
 
 MAX_LIMIT: Final = 1000
-FEW: Final = 5_000
-"""Matches that are all read and sorted for a page, in about 25 ms; also the most that are counted."""
-REACH: Final = 4_000
-"""Rows that a walk looks up words or products of; they take about 40 ms."""
+FEW: Final = 3_000
+"""Matches that are all read and sorted for a page, in about 20 ms; more of them are not counted but estimated."""
+WORTH: Final = 4
+"""A page of the riskiest matches that is filled to this part may be short: what follows is in another order."""
+REACH: Final = 3_000
+"""Rows that a walk looks up words or products of; they take about 20 ms."""
+NEAR: Final = 12_000
 FAR_REACH: Final = 20_000
-"""Rows that a walk reads where their own columns say whether they match."""
+"""Rows that a walk reads where their own columns say whether they match; `NEAR` for the riskiest that do."""
 SAMPLE: Final = 4_000
 MAX_PRODUCTS: Final = 5
 """Products named with one CVE of a list."""
@@ -101,13 +104,13 @@ class _Row(NamedTuple):
 class _Found(NamedTuple):
     """Matches in order, one more than asked for where there are more.
 
-    `total` where all were counted; `many` where they were found to be more than `FEW`.
+    `total` where all were counted. `short`: more follow beyond `edge`, though there is not one more here.
     """
 
     rows: list[_Row]
     total: int | None = None
     edge: _Edge | None = None
-    many: bool = False
+    short: bool = False
 
 
 FIRST: Final = Paging()
@@ -211,8 +214,8 @@ def _ordered(connection: Connection, question: Wanted, walk: _Walk, hoped: int) 
     if walk.order.walkable and (stretches := walk.stretches()):
         rows = _walked(connection, question, walk, stretches)
         if len(rows) >= walk.limit:
-            return _Found(rows, many=hoped <= FEW)
-    return _Found(_sorted(connection, question, walk, key), many=hoped <= FEW)
+            return _Found(rows)
+    return _Found(_sorted(connection, question, walk, key))
 
 
 def _whole(connection: Connection, question: Wanted, walk: _Walk, key: Condition) -> _Found | None:
@@ -239,7 +242,7 @@ def _walked(connection: Connection, question: Wanted, walk: _Walk, stretches: Se
     held = all_of(question.conditions)
     rows = connection.execute(
         f"""SELECT v.num, {walk.order.key} FROM (
-              SELECT * FROM ({" UNION ALL ".join(selects)}) v ORDER BY {listed} LIMIT %s) v{question.joined}
+              SELECT * FROM ({" UNION ALL ".join(selects)}) v ORDER BY {listed} LIMIT %s) v{question.beside}
             WHERE {held.sql} ORDER BY {listed} LIMIT %s""",
         [*(p for part in stretches for p in (*part.params, reach)), reach, *held.params, walk.limit],
     )
@@ -283,11 +286,14 @@ def _relevant(connection: Connection, question: Wanted, after: _Cursor | None, l
         if found:
             return found
     if after and edge is None:  # the page before was of all matches, which have become too many
-        return _Found(_sorted(connection, question, walk, score), many=True)
+        return _Found(_sorted(connection, question, walk, score))
     rows, edge = _riskiest(connection, question, walk, score, edge)
-    if len(rows) < limit and edge:
-        rows += _beyond(connection, question, _Cursor("risk", edge.num, edge.risk), limit - len(rows))
-    return _Found(rows, edge=edge, many=hoped <= FEW)
+    if len(rows) >= limit or edge is None:
+        return _Found(rows, edge=edge)
+    if len(rows) > limit // WORTH:
+        return _Found(rows, edge=edge, short=True)
+    rows += _beyond(connection, question, _Cursor("risk", edge.num, edge.risk), limit - len(rows))
+    return _Found(rows, edge=edge)
 
 
 def _beyond(connection: Connection, question: Wanted, after: _Cursor, limit: int) -> list[_Row]:
@@ -296,31 +302,56 @@ def _beyond(connection: Connection, question: Wanted, after: _Cursor, limit: int
     return [row._replace(beyond=True) for row in found.rows]
 
 
+def _near(connection: Connection, own: Condition) -> _Edge | None:
+    """The last of the CVEs whose words are weighed, found near the top of the index; None where few are there."""
+    top: LiteralString = "SELECT * FROM vuln v ORDER BY v.risk DESC, v.num LIMIT %s"
+    count, risk, num = one(
+        connection.execute(
+            f"""WITH c AS (SELECT v.risk, v.num FROM ({top}) v WHERE {own.sql} LIMIT %s)
+                SELECT count(*), (array_agg(c.risk ORDER BY c.risk, c.num DESC))[1],
+                       (array_agg(c.num ORDER BY c.risk, c.num DESC))[1] FROM c""",
+            [NEAR, *own.params, REACH],
+        )
+    )
+    return _Edge(risk, num) if count > REACH // WORTH else None
+
+
+def _candidates(connection: Connection, own: Sequence[Condition], edge: _Edge | None) -> Condition:
+    """Numbers and risks of about `REACH` CVEs for which `own` holds, the riskiest of them, or those up to `edge`.
+
+    Adding nothing to the risk keeps the planner from walking its index: few of the riskiest are of low severity.
+    """
+    edge = edge or _near(connection, all_of(own))
+    if edge:
+        up_to: LiteralString = "(v.risk > %s::float4 OR v.risk = %s::float4 AND v.num <= %s) AND v.risk >= %s::float4"
+        held = all_of([*own, Condition(up_to, (edge.risk, edge.risk, edge.num, edge.risk))])
+        return Condition(f"SELECT v.num, v.risk FROM vuln v WHERE {held.sql}", held.params)
+    held = all_of(own)
+    return Condition(
+        f"SELECT v.num, v.risk FROM vuln v WHERE {held.sql} ORDER BY v.risk + 0 DESC, v.num LIMIT %s",
+        (*held.params, REACH),
+    )
+
+
 def _riskiest(
     connection: Connection, question: Wanted, walk: _Walk, score: Condition, edge: _Edge | None
 ) -> tuple[list[_Row], _Edge | None]:
-    """The matches among the riskiest CVEs (up to `edge`, if there is one), by how well they match; and the edge.
-
-    The conditions on columns hold for all of those already: few of the riskiest CVEs are of low severity.
-    """
-    own = list(question.own)
-    if edge:
-        up_to: LiteralString = "(v.risk > %s::float4 OR v.risk = %s::float4 AND v.num <= %s)"
-        own.append(Condition(up_to, (edge.risk, edge.risk, edge.num)))
-    first, held, rest = all_of(own), all_of(question.rest), walk.rest("m.key", "m.num")
+    """The matches among the riskiest CVEs, by how well they match, and where those end; None: they were all."""
+    first = _candidates(connection, question.own, edge)
+    held, rest = all_of(question.rest), walk.rest("m.key", "m.num")
     rows = connection.execute(
-        f"""WITH v AS MATERIALIZED (SELECT * FROM vuln v WHERE {first.sql} ORDER BY v.risk DESC, v.num LIMIT %s),
-              m AS MATERIALIZED (SELECT v.num, {score.sql} AS key FROM v{question.joined} WHERE {held.sql}),
+        f"""WITH v AS MATERIALIZED ({first.sql}),
+              m AS MATERIALIZED (SELECT v.num, {score.sql} AS key FROM v{question.beside} WHERE {held.sql}),
               k AS (SELECT * FROM m WHERE {rest.sql} ORDER BY {walk.listed("m.key", "m.num")} LIMIT %s)
             SELECT n.total, z.risk, z.num, k.num, k.key
             FROM (SELECT count(*) FROM v) n (total)
               LEFT JOIN (SELECT v.risk, v.num FROM v ORDER BY v.risk, v.num DESC LIMIT 1) z ON true
               LEFT JOIN k ON true
             ORDER BY {walk.listed("k.key", "k.num")}""",
-        [*first.params, 2 * REACH if edge else REACH, *score.params, *held.params, *rest.params, walk.limit],
+        [*first.params, *score.params, *held.params, *rest.params, walk.limit],
     ).fetchall()
     total, risk, num = rows[0][:3]
-    if edge is None and total == REACH:
+    if edge is None and total > REACH // WORTH:
         edge = _Edge(risk, num)
     return [_Row(*row[3:]) for row in rows if row[3] is not None], edge
 
@@ -329,29 +360,21 @@ def _riskiest(
 
 
 def _total(connection: Connection, question: Wanted, found: _Found) -> VulnTotal:
-    """How many match: counted up to `FEW`, beyond that scaled up from every so many rows."""
+    """How many match, where the page did not tell: scaled up from every so many rows; few of them are counted."""
     if found.total is not None:
         return VulnTotal(found.total, True)
     held = all_of(question.conditions)
-    if not found.many:
-        counted = one(
-            connection.execute(
-                f"SELECT count(*) FROM (SELECT FROM {question.source} WHERE {held.sql} LIMIT %s) n",
-                [*held.params, FEW + 1],
-            )
-        )[0]
-        if counted <= FEW:
-            return VulnTotal(counted, True)
     last = one(connection.execute("SELECT coalesce(max(num), 0) FROM vuln"))[0]
     step = max(last // SAMPLE, 1)
-    hits = one(
-        connection.execute(
-            f"SELECT count(*) FROM generate_series(1, %s, %s) g (n) JOIN vuln v ON v.num = g.n{question.joined}"
-            f" WHERE {held.sql}",
-            [last, step, *held.params],
-        )
-    )[0]
-    return VulnTotal(max(hits * step, FEW + 1) if step > 1 else hits, step == 1)
+    sampled: LiteralString = (
+        f"SELECT count(*) FROM generate_series(1, %s, %s) g (n) JOIN vuln v ON v.num = g.n{question.beside}"
+        f" WHERE {held.sql}"
+    )
+    estimate = step * one(connection.execute(sampled, [last, step, *held.params]))[0]
+    if step == 1 or estimate > FEW // 2:
+        return VulnTotal(max(estimate, len(found.rows)), step == 1)
+    counted: LiteralString = f"SELECT count(*) FROM {question.source} WHERE {held.sql}"
+    return VulnTotal(one(connection.execute(counted, held.params))[0], True)
 
 
 # Summaries -----------------------------------------------------------------------------------------------------------
@@ -406,6 +429,8 @@ _LONGEST: Final = 400  # characters
 
 def _next(found: _Found, limit: int, sort: str) -> str:
     """The cursor after a page; empty where nothing follows."""
+    if found.short and found.edge:
+        return cursors.write(_Cursor(sort, found.edge.num, found.edge.risk, found.edge, True), "vulns")
     if len(found.rows) <= limit:
         return ""
     last = found.rows[limit - 1]

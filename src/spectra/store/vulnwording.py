@@ -12,6 +12,7 @@ from spectra.store.database import Connection, one
 
 SOURCE: LiteralString = "vuln v"
 _TEXTS: LiteralString = " JOIN vuln_text t ON t.num = v.num"
+_TEXT_OF_EACH: LiteralString = " CROSS JOIN LATERAL (SELECT * FROM vuln_text t WHERE t.num = v.num OFFSET 0) t"
 
 
 class Wanted(NamedTuple):
@@ -39,6 +40,14 @@ class Wanted(NamedTuple):
     def joined(self) -> LiteralString:
         """What is joined to `v`."""
         return _TEXTS if self.texts else ""
+
+    @property
+    def beside(self) -> LiteralString:
+        """The same where `v` are few: each is looked up by its number, whatever the planner thinks of the words.
+
+        It would have all that the words match joined row by row where it expects a handful, and finds thousands.
+        """
+        return _TEXT_OF_EACH if self.texts else ""
 
     @property
     def source(self) -> LiteralString:
@@ -102,11 +111,19 @@ def _own(query: VulnQuery) -> Iterator[Condition]:
     if query.ransomware is not None:
         yield Condition("v.ransomware" if query.ransomware else "(NOT v.ransomware)")
     if query.years:
-        yield any_of([Condition("(v.sort >= %s AND v.sort < %s)", _year(year)) for year in query.years])
+        yield any_of([Condition("(v.sort >= %s AND v.sort < %s)", span) for span in _spans(query.years)])
 
 
-def _year(year: int) -> tuple[int, int]:
-    return year * 10**9, (year + 1) * 10**9
+def _spans(years: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Stretches of `vuln.sort`, of years in a row one."""
+    begin = end = 0
+    for year in sorted(set(years)):
+        if year != end:
+            if end:
+                yield begin * 10**9, end * 10**9
+            begin = year
+        end = year + 1
+    yield begin * 10**9, end * 10**9
 
 
 # Text ----------------------------------------------------------------------------------------------------------------
