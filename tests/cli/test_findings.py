@@ -73,7 +73,7 @@ def test_slips_are_pointed_at(run: Run, server: StandIn) -> None:
     server.say("GET", PATH, problem(400, "No.", field="q", column=3))
     result = run("findings", "severity:bad")
     assert (result.code, result.err.splitlines()[1]) == (2, "    ^")
-    assert run("findings", "--state", "closed").code == 2
+    assert run("findings", "--state", "shut").code == 2
 
 
 @pytest.mark.parametrize("width", [80, 100])

@@ -58,8 +58,8 @@ def severity(finding: FindingRecord) -> Text:
 
 
 def state(finding: FindingRecord) -> Text:
-    """Its state in its colour."""
-    return Text(safe(finding.state), style=STATES.get(finding.state, ""))
+    """Its state in its colour; of a closed one why."""
+    return Text(safe(finding.closed_why or finding.state), style=STATES.get(finding.state, ""))
 
 
 def sure(finding: FindingRecord) -> Text:

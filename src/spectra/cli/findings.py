@@ -76,6 +76,8 @@ def columns(now: datetime) -> list[Column[FindingRecord]]:
         Column("title", lambda f: f.title, table=False),
         Column("opened", lambda f: f.opened, table=False),
         Column("known", lambda f: f.known, table=False),
+        Column("closed", lambda f: f.closed, table=False),
+        Column("closed_why", lambda f: f.closed_why, table=False),
         Column("cpe", lambda f: f.cpe, table=False),
         Column("range", lambda f: f.range, table=False),
         Column("source", lambda f: f.source, table=False),
@@ -118,9 +120,12 @@ def listed(
     min_epss: Annotated[float | None, _least("epss", 1, "probability of exploitation")] = None,
     min_priority: Annotated[float | None, _least("priority", 100, "priority")] = None,
     state: Annotated[
-        Literal["open", "new", "reopened"], typer.Option("--state", help="open (all of them), new or reopened.")
+        Literal["open", "new", "reopened", "closed"],
+        typer.Option("--state", help="open (all that are), new or reopened alone; or closed, the last first."),
     ] = "open",
-    since: Annotated[str, typer.Option("--since", metavar="TIME", help="Opened or known since: 7d, 2026-03-01.")] = "",
+    since: Annotated[
+        str, typer.Option("--since", metavar="TIME", help="Opened, known or closed since: 7d, 2026-03-01.")
+    ] = "",
     level: Annotated[str, typer.Option("--level", metavar="A,B", help="How sure: confirmed, likely or possible.")] = "",
     patched: Annotated[
         Literal["", "no", "possibly"],
@@ -139,7 +144,7 @@ def listed(
     fields: FieldsOption = "",
     out: FileOption = None,
 ) -> None:
-    """List open findings, the most urgent first.
+    """List findings: open ones, the most urgent first.
 
     Terms about weaknesses (vuln, severity, cvss, epss, kev) are about the finding itself, all others about its
     endpoint. A `?` beside how sure it is: a distribution may have repaired that version.
@@ -231,6 +236,7 @@ findings.command(
         "spectra findings list severity:critical --kev",
         "spectra findings net:10.0.0.0/8 --min-epss 0.1 --patched no",
         "spectra findings --state new --since 3d --json",
+        "spectra findings --state closed --since 7d",
         "spectra findings --triaged all --sort opened --csv -o findings.csv",
     ),
 )(listed)

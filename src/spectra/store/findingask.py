@@ -53,7 +53,8 @@ class Filters(NamedTuple):
     """What findings have to be, all of it; what is empty or None asks nothing.
 
     The terms of `query` about weaknesses are about the finding's own CVE, the others about its endpoint. `states`
-    without `closed`; `since`: opened or known since then; `min_priority` is of the score shown. `triaged`: also what is
+    are those of open findings, or `closed` alone; `since`: opened, known or closed since then; `min_priority` is of the
+    score shown. `triaged`: also what is
     settled (`all`), nothing else (`only`), or nothing of it.
     """
 

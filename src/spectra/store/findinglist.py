@@ -25,6 +25,7 @@ from spectra.store import cursors
 from spectra.store.database import Connection, Database
 from spectra.store.filters import resolve
 from spectra.store.findingask import Asked, Filters, Place, Step
+from spectra.store.findingclosed import Closed, is_of
 from spectra.store.findingruns import Newest, Runs
 from spectra.store.findings import Clock, Found, Judge, load
 from spectra.store.lookups import hurried
@@ -49,20 +50,22 @@ def findings(
 ) -> FindingPage:
     """A page of at most `limit` (1..1000) open findings; `cursor` is the `next_cursor` of the page before.
 
-    Raises `BadRequest` naming `limit`, `sort` or `cursor`.
+    With the state `closed` it is of those, the last closed first, whatever the sort (`store/findingclosed.py`). Raises
+    `BadRequest` naming `limit`, `sort` or `cursor`.
     """
     if not 1 <= limit <= MAX_LIMIT:
         raise BadRequest(f"A limit of {limit} is not between 1 and {MAX_LIMIT}.", field="limit")
     if sort not in SORTS:
         raise BadRequest(f'There is no sort "{sort[:40]}".', hint=f"Sorts are {', '.join(SORTS)}.", field="sort")
-    after = _read(cursor, sort) if cursor else None
+    is_closed = filters.states == ("closed",)
+    after = _read(cursor, "closed" if is_closed else sort) if cursor else None
     with database.connection() as connection:
         wanted = resolve(connection, filters.of_endpoints)
         if wanted.empty:
             return FindingPage(())
         with hurried(connection, really=wanted.costly):
             asked = Asked(connection, filters, wanted, judge, now)
-            way = Newest(asked) if sort == "opened" else Runs(asked, sort)
+            way = Closed(asked) if is_closed else Newest(asked) if sort == "opened" else Runs(asked, sort)
             return _page(connection, way.steps(after, max(limit, AT_ONCE)), _Sieve(filters, judge, now), limit)
 
 
@@ -77,7 +80,7 @@ def _page(connection: Connection, steps: Iterator[Step], sieve: _Sieve, limit: i
             if step.candidate is None:  # the way ends here for now
                 return _ended(kept, step.place)
             one = next(found)
-            if one and sieve.keeps(one):
+            if one and sieve.keeps(one, step.place):
                 kept.append(one.record)
             if len(kept) == limit:
                 more = step is not taken[-1] or next(steps, None) is not None
@@ -101,7 +104,7 @@ def _read(text: str, sort: str) -> Place:
             hint="Keep the sort while following cursors.",
             field="cursor",
         )
-    if (place.since is None) == (sort == "opened"):
+    if (place.since is None) == (sort in ("opened", "closed")):
         raise cursors.damaged()
     return place
 
@@ -113,15 +116,17 @@ class _Sieve(NamedTuple):
     judge: Judge
     now: datetime
 
-    def keeps(self, found: Found) -> bool:
-        """Whether it is one of those that are asked for."""
-        if found.record.state == "closed":
-            return False
+    def keeps(self, found: Found, place: Place) -> bool:
+        """Whether it is one of those that are asked for; a closed one only where it closed on the way."""
         filters, record = self.filters, found.record
+        if (record.state == "closed") != (place.sort == "closed"):
+            return False
+        if record.closed is not None and not is_of(place, record.closed, record.closed_why):
+            return False
         settled = record.triage is not None and record.triage.status in SETTLED
         return (
             (filters.triaged == "all" or settled == (filters.triaged == "only"))
             and (not filters.states or record.state in filters.states)
-            and (filters.since is None or max(record.opened, record.known) >= filters.since)
+            and (filters.since is None or (record.closed or max(record.opened, record.known)) >= filters.since)
             and (filters.min_priority is None or record.priority.score >= filters.min_priority)
         )

@@ -32,12 +32,13 @@ _STATES: Final[dict[str, tuple[State, ...]]] = {
     "new": ("new",),
     "reopened": ("reopened",),
     "open": (),
+    "closed": ("closed",),
 }
 
 
 @router.get(
     "/v0/findings",
-    summary="Open findings of all hosts",
+    summary="Findings of all hosts",
     dependencies=[scope("findings:read"), pro()],
     responses=described(FindingPage, 400, 401, 403),
     response_class=Response,
@@ -47,9 +48,10 @@ def listed(
     services: ServicesDep,
     q: Annotated[str, Query(description="such as `severity:critical kev:true net:10.0.0.0/8 product:openssh`")] = "",
     state: Annotated[
-        Literal["open", "new", "reopened"], Query(description="`open`: all of them; new ones or reopened ones alone")
+        Literal["open", "new", "reopened", "closed"],
+        Query(description="`open`: all that are; new ones or reopened ones alone; those that are not there any more"),
     ] = "open",
-    since: Annotated[str, Query(description="opened or known since: `7d`, `2026-03-01`")] = "",
+    since: Annotated[str, Query(description="opened, known or closed since: `7d`, `2026-03-01`")] = "",
     min_priority: Annotated[float | None, Query(ge=0, le=100, description="of the score that is shown")] = None,
     patched: Annotated[
         Literal["", "no", "possibly"], Query(description="only what no distribution may have repaired, or only that")
@@ -67,7 +69,8 @@ def listed(
     itself, all others about its endpoint; each may also be given as a parameter of its name.
 
     A page may be short: follow `next_cursor`. `priority` sorts by the score that a finding has at an address of the
-    Internet; `opened` by when the version that the endpoint is in began.
+    Internet; `opened` by when the version that the endpoint is in began. Closed ones come by when they closed, the last
+    first; of those that a source took back, only where the endpoint has not changed since.
     """
     now = services.clock()
     filters = Filters(
