@@ -9,7 +9,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from spectra.intel.correlate import match, rules_of
-from spectra.intel.correlate.candidates import Candidates, alike
+from spectra.intel.correlate.candidates import Candidates, _attributes, alike
+from spectra.intel.correlate.rules import name_of
 from spectra.intel.enrich.cpename import Cpe
 from spectra.model.findings import Affected, Distribution, Identity, Software
 from spectra.model.vulns import Criterion, Node, Rule, Vuln
@@ -153,3 +154,10 @@ def test_an_exact_version_is_found_among_thousands(version: str) -> None:
     rules = rules_of(Vuln("CVE-2025-0001", configured="nvd", configurations=(Node(criteria=listed),)))
     (rule,) = Candidates(rules).of(name(OWN, version, "*")).rules
     assert 1 <= len(rule.configurations[0].criteria) <= 3
+
+
+@given(st.lists(st.from_regex(r"[a-z0-9._*-]{1,5}", fullmatch=True), min_size=4, max_size=4))
+def test_plain_names_are_taken_apart_as_all_are(values: list[str]) -> None:
+    """The short way gives what the long one gives."""
+    cpe = ":".join(["cpe:2.3:a", *values, *["*"] * 6])
+    assert _attributes(cpe) == name_of(cpe)

@@ -11,6 +11,7 @@ is found for all. There are as many kinds as a family has releases that matter, 
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Hashable, Iterator, Sequence
 from typing import Final, NamedTuple
@@ -24,6 +25,8 @@ from spectra.model.vulns import Criterion, Node, Rule
 _REMEMBERED: Final = 2048  # kinds of versions of a family
 _NO_BOUND: Final = 0
 _NUMBER: Final = key("1")[0][0]
+_WORD: Final = r"[a-z0-9][a-z0-9._]*"
+_PLAIN: Final = re.compile(rf"cpe:2\.3:[aoh](?::{_WORD}){{2}}(?::(?:{_WORD}|[*-])){{2}}(?::\*){{6}}", re.ASCII)
 
 
 _Sight = tuple[Key, tuple[int, ...]]
@@ -68,8 +71,8 @@ class Candidates:
 
     def of(self, cpe: str) -> Cut:
         """What may hold for software of this name."""
-        name = name_of(cpe)
-        if name is None or not self._rules:
+        name = _attributes(cpe) if self._rules else None
+        if name is None:
             return _NOTHING
         sights: tuple[_Sight, ...] = ()
         if name.version not in (ANY, NA):
@@ -176,6 +179,11 @@ def _cut(tree: _Tree, within: set[int]) -> Node:
     return Node(node.operator, node.negate, tuple(kept), tuple([_cut(child, within) for child in tree.children]))
 
 
+def _attributes(cpe: str) -> Cpe | None:
+    """As `name_of`; in a fraction of the time for names that need nothing but to be taken apart, as most do."""
+    return Cpe(*cpe.split(":")[2:]) if _PLAIN.fullmatch(cpe) else name_of(cpe)
+
+
 def _is_number(version: Key) -> bool:
     return all(kind == _NUMBER for kind, _, _ in version)
 
@@ -190,7 +198,7 @@ def alike(software: Software, cuts: Sequence[Cut]) -> tuple[Hashable, ...] | Non
         names = tuple([(i.cpe, i.confidence) for i in software.identities])
         return names, software.context, software.distribution
     (identity,), (cut,) = software.identities, cuts
-    name = name_of(identity.cpe)
+    name = _attributes(identity.cpe)
     if name is None or cut.kind < 0:
         return None
     told = name._replace(
