@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, date, datetime, time
 from pathlib import Path
@@ -116,19 +117,43 @@ def knowledge() -> Knowledge:
 
 
 class _Reading:
-    """A feed that is being read: where the next step goes on, if it is one of this process."""
+    """A feed that is being read: where the next step goes on, if it is one of this process.
 
-    def __init__(self, path: Path, open_feed: OpenFeed, position: int) -> None:
+    The next batch is read while the one before is written, for that is mostly waiting for the database.
+    """
+
+    def __init__(self, path: Path, open_feed: OpenFeed, position: int, batch: int) -> None:
+        self.position = self._read = position
+        self._batch = batch
         self._size = path.stat().st_size
         self._file = path.open("rb")
         self.feed = open_feed(self._file)
-        self.items = self.feed.items(position)
-        self.position = position
+        self._items = self.feed.items(position)
+        self._pool = ThreadPoolExecutor(1, "feed")
+        self._ahead = self._pool.submit(self._next)
+
+    def take(self) -> tuple[list[Item], str]:
+        """The next batch, and why nothing comes after it if that is an error. One that is not full is the last."""
+        items, error = self._ahead.result()
+        self.position += len(items)
+        if len(items) == self._batch and not error:
+            self._ahead = self._pool.submit(self._next)
+        return items, error
+
+    def _next(self) -> tuple[list[Item], str]:
+        items, error = _taken(itertools.islice(self._items, self._batch))
+        self._read += len(items)
+        return items, error
 
     @property
     def total(self) -> int:
         """How many items there are: as the feed says, or by how much of the file the ones so far took."""
-        return self.feed.total or int(self.position * self._size / max(self._file.tell(), 1))
+        return max(self.position, self.feed.total or int(self._read * self._size / max(self._file.tell(), 1)))
+
+    def close(self) -> None:
+        """Put it down."""
+        self._pool.shutdown(cancel_futures=True)
+        self.feed.close()
 
 
 class VulnSync:
@@ -214,16 +239,13 @@ class VulnSync:
         reading = self._readings.get(workflow_id)
         if reading is None or reading.position != skip:
             self._put_down(workflow_id)
-            reading = _Reading(self._stage.file(staged), self._open, skip)
+            reading = self._readings[workflow_id] = _Reading(self._stage.file(staged), self._open, skip, self._batch)
         try:
-            items, error = _taken(itertools.islice(reading.items, self._batch))
+            items, error = reading.take()
             step = self.write(items)
         except BaseException:  # what was read of it is not stored
-            reading.feed.close()
-            self._readings.pop(workflow_id, None)
+            self._put_down(workflow_id)
             raise
-        reading.position += len(items)
-        self._readings[workflow_id] = reading
         if error or len(items) < self._batch:
             self._put_down(workflow_id)
             return msgspec.structs.replace(step, end=True, error=error, head=_head(reading.feed))
@@ -231,7 +253,7 @@ class VulnSync:
 
     def _put_down(self, workflow_id: str) -> None:
         if reading := self._readings.pop(workflow_id, None):
-            reading.feed.close()
+            reading.close()
 
     def write(self, items: Sequence[Item]) -> Step:
         """Store these records in one transaction."""
