@@ -45,6 +45,7 @@ PLAIN = (
     "tier",
     "ledger",
     "ledger_day",
+    "triage",
 )
 DEEP = (
     "service",
@@ -106,6 +107,7 @@ OTHER: dict[str, str] = {
 SPECIAL = {
     "observation.status": "'failed'",
     "tier.hand": "CASE hand WHEN 'free' THEN 'pro' ELSE 'free' END",
+    "triage.status": "CASE status WHEN 'fixed' THEN 'accepted' ELSE 'fixed' END",
     "do_not_scan_request.status": "CASE status WHEN 'approved' THEN 'pending' ELSE 'approved' END",
 }
 
@@ -207,6 +209,8 @@ ADDED = {
     "tier": "INSERT INTO tier (name, hand, changed, by) VALUES ('bob', 'pro', now(), 'admin')",
     "ledger": "INSERT INTO ledger VALUES (12345, 1000)",
     "ledger_day": "INSERT INTO ledger_day VALUES ('bob', '2027-01-01', 1, 1000)",
+    "triage": """INSERT INTO triage (id, cve, status, at, by)
+        VALUES (gen_random_uuid(), 'CVE-2024-0001', 'accepted', now(), 'admin')""",
     "service": """INSERT INTO service (id, name, product, version, extra, os, device, tunnel, cpe)
         VALUES (gen_random_uuid(), 'x', '', '', '', '', '', '', '{}')""",
     "banner": "INSERT INTO banner (id, text, title) VALUES (gen_random_uuid(), 'x', '')",

@@ -14,7 +14,8 @@ from psycopg import sql
 
 from spectra.flow.submission import Ingest
 from spectra.ingest.parsers import ParseError
-from spectra.store import accounts, blocks, do_not_scan, keys, tiers, token_keys
+from spectra.model.triage import Target, Verdict
+from spectra.store import accounts, blocks, do_not_scan, keys, tiers, token_keys, triagewrite
 from spectra.store.accounts import Act
 from spectra.store.blobs import BlobStore
 from spectra.store.database import Connection, Database, one
@@ -57,6 +58,7 @@ def populate(database: Database, folder: Path) -> Town:
     keys.revoke_credentials(database, "bob", clock())
     decide_all(database, clock())
     let_in_all(database, clock())
+    triage_all(database, clock())
     submit_all(ingest, alice, clock)
     with contextlib.suppress(ParseError):
         ingest.submit(alice.envelope(b"what is this?"))
@@ -96,6 +98,20 @@ def let_in_all(database: Database, now: datetime) -> None:
     token_keys.revoke(database, "b", now)
     tiers.give(database, "carol", "pro", now + HOUR, act)
     tiers.show(database, "alice", False, act)
+
+
+def triage_all(database: Database, now: datetime) -> None:
+    """Decisions of every scope, one replaced and one taken back."""
+    wide, narrow = (
+        Target("CVE-2024-0001"),
+        Target("CVE-2024-0001", "192.0.2.1", 22, "tcp", "cpe:2.3:a:b:c:*:*:*:*:*:*:*:*"),
+    )
+    accepted = Verdict("accepted", "behind the VPN", until=now + HOUR)
+    for target in (wide, Target("CVE-2024-0001", "192.0.2.1"), narrow):
+        triagewrite.decide(database, [(target, accepted)], by="admin", now=now)
+    fine = Verdict("not_affected", justification="code_not_present", origin="urn:x")
+    triagewrite.decide(database, [(narrow, fine)], by="alice", now=now)
+    triagewrite.take_back(database, wide, by="alice", now=now)
 
 
 def submit_all(ingest: Ingest, who: Contributor, clock: Clock) -> None:

@@ -46,6 +46,8 @@ _BY_REASON: Final[dict[str, int]] = {
     "request_decided": 409,
     "busy": 503,
     "pro_required": 402,
+    "vex_older": 409,
+    "vex_superseded": 409,
     "feed_corrupt": 422,
     "feed_unknown": 422,
     "feed_unreadable": 422,

@@ -42,6 +42,7 @@ from spectra.cli import (
     search,
     stats,
     tiers,
+    triage,
     vectors,
     vulns,
     workflows,
@@ -130,6 +131,7 @@ def _register() -> None:
     correlate.add_to(feeds.feeds)
     vectors.add_to(feeds.feeds)
     tiers.add_to(accounts.accounts)
+    triage.add_to(findings.findings)
     for name, group, panel in groups:
         app.add_typer(group, name=name, rich_help_panel=panel)
 

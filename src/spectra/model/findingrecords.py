@@ -48,7 +48,7 @@ class FindingKey(NamedTuple):
 def read_id(text: str) -> FindingKey:
     """The key that the id `text` stands for; raises `BadRequest` naming `id`."""
     ip, port, protocol, cve, *rest = [*text.strip().split("~"), "", "", ""]
-    address, protocol, cve = _address(ip), protocol.lower(), cve.upper()
+    address, protocol, cve = read_address(ip), protocol.lower(), cve.upper()
     whole = address and _PORT.fullmatch(port) and protocol in _PROTOCOLS and CVE_ID.fullmatch(cve)
     if whole and int(port) <= 65535 and len(rest) == 3:
         return FindingKey(address, int(port), protocol, cve)
@@ -57,7 +57,7 @@ def read_id(text: str) -> FindingKey:
     )
 
 
-def _address(text: str) -> str:
+def read_address(text: str) -> str:
     """`text` in the canonical form of an address that every machine knows; empty if it is none."""
     try:
         address = ipaddress.ip_address(text)

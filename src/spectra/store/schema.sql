@@ -735,8 +735,23 @@ CREATE TABLE triage (
     CHECK ((port IS NULL) = (protocol IS NULL)),
     CHECK (ip IS NOT NULL OR port IS NULL)
 );
-CREATE INDEX triage_cve ON triage (cve) WHERE removed IS NULL;
+CREATE INDEX triage_cve ON triage (cve, ip) WHERE removed IS NULL;
 CREATE INDEX triage_ip ON triage (ip) WHERE removed IS NULL AND ip IS NOT NULL;
+CREATE INDEX triage_at ON triage (at, id);
+CREATE INDEX triage_origin ON triage (origin) WHERE removed IS NULL AND origin <> '';
+
+-- VEX documents that were read, each as its newest version says; `id` is what decisions name as their origin. Rows are
+-- held against the chain. `issued` is when it was last changed as it says, `sha256` that of its bytes.
+CREATE TABLE vex_document (
+    id       text PRIMARY KEY,
+    format   text NOT NULL CHECK (format IN ('openvex', 'cyclonedx')),
+    author   text NOT NULL,
+    version  int8 NOT NULL,
+    issued   timestamptz,
+    sha256   bytea NOT NULL,
+    imported timestamptz NOT NULL,
+    by       text NOT NULL
+);
 
 -- Vectors of what is said of weaknesses --------------------------------------------------------------------------------
 
