@@ -44,7 +44,6 @@ _HOSTS: Final = (
     Slot("sure"),
     Slot("names", flexible=True, optional=True),
 )
-_REFERENCES: Final = (Slot("url", flexible=True, main=True), Slot("what is there", flexible=True, style="dim"))
 _SOURCES: Final = (
     Slot("source", style="bold"),
     Slot("changed"),
@@ -71,7 +70,7 @@ def _lines(vuln: VulnDetail, now: datetime, width: int) -> Iterator[Text]:
     yield from _section("scores", _SCORES, _scores(vuln), width)
     yield from _affected(vuln)
     yield from _concerned(vuln, width)
-    yield from _references(vuln, width)
+    yield from _references(vuln)
     yield from _section("sources", _SOURCES, _sources(vuln, now), width)
 
 
@@ -201,10 +200,14 @@ def _host(one: VulnHost) -> list[Text]:
 # Who says so ---------------------------------------------------------------------------------------------------------
 
 
-def _references(vuln: VulnDetail, width: int) -> Iterator[Text]:
+def _references(vuln: VulnDetail) -> Iterator[Text]:
+    """Addresses as long as the line, to be followed; what is there stands behind them."""
     shown = vuln.references[:MAX_REFERENCES]
-    rows = ([Text(safe(one.url, 400)), Text(safe(", ".join(one.tags), 200))] for one in shown)
-    yield from _section("references", _REFERENCES, rows, width)
+    if shown:
+        yield from _title("references")
+    for one in shown:
+        tags = f"  {safe(', '.join(one.tags), 200)}" if one.tags else ""
+        yield Text.assemble(f" {safe(one.url, 400)}", (tags, "dim"))
     if len(vuln.references) > len(shown):
         yield Text(f" and {len(vuln.references) - len(shown)} more; --json prints all", style="dim")
 
