@@ -23,6 +23,7 @@ if TYPE_CHECKING:  # numpy takes a while to be imported
 _PATH: Final = "/v1/embeddings"
 _BYTES_PER_NUMBER: Final = 40  # as JSON writes one, with room for blanks
 _ROOM: Final = 64 * 1024
+_LARGEST: Final = 1e15  # of a number of a vector: its square is a float, too
 _MAX_DIMS: Final = 4000  # of an indexed halfvec
 _RETRIES: Final = 3
 _FIRST_PAUSE_S: Final = 0.5
@@ -104,13 +105,13 @@ class Service:
         from spectra.intel.embed.model import unit
 
         said = [i for i, text in enumerate(texts) if text.strip()]
-        vectors = np.zeros((len(texts), self.dims), np.float32)
+        vectors = np.zeros((len(texts), self.dims), np.float64)
         for begin in range(0, len(said), self.place.batch):
             some = said[begin : begin + self.place.batch]
             vectors[some] = self._asked([texts[i] for i in some])
-        if not np.isfinite(vectors).all():
+        if not (np.abs(vectors) < _LARGEST).all():
             raise EmbeddingError(f"{self.place.host} answered with numbers that are too large.")
-        return unit(vectors)
+        return unit(vectors.astype(np.float32))
 
     def _asked(self, texts: Sequence[str]) -> list[list[float]]:
         wait = _FIRST_PAUSE_S

@@ -139,7 +139,7 @@ def is_behind(database: Database, embedder: Embedder) -> bool:
 
 def behind(database: Database, embedder: Embedder, *, late: bool = False) -> int:
     """How many texts have no vector, or may have changed since; `late`: also those that `next_texts` looks at again."""
-    since = _since(embedder) if late else embedder.seen or "-infinity"
+    since = _since(embedder) if late else embedder.seen or "infinity"
     with database.connection() as connection:
         query: LiteralString = f"SELECT count(*) {_BEHIND}"
         return one(connection.execute(query, {"embedder": embedder.id, "after": 0, "since": since}))[0]

@@ -1,11 +1,12 @@
 """Weaknesses by the words of a whole text: the rare ones say what it is about, and bound what is read.
 
 `store.vulnsearch` looks for texts that have all words of a question. A text has many words, which no other text has all
-of: any of its rare words is enough here, or all of its common ones together.
+of: any of its rare words is enough here; one that has none is looked for by all of its common ones together.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Final, LiteralString, NamedTuple
 
@@ -16,6 +17,7 @@ _MAX_TEXT: Final = 4000  # characters that are read
 _MAX_WORDS: Final = 24  # that are looked for
 _RARE_ROWS: Final = 2000  # texts that rare words may be in together
 _MAX_ROWS: Final = 3000  # texts that are ranked
+_LENGTH: Final = 75  # words that are added to a text's length: a short one is not better for being short
 
 # What ANALYZE found (https://www.postgresql.org/docs/current/view-pg-stats.html): of a tsvector the most common lexemes
 # with the part of the rows that have each; after those, the least such part. One that is not among them is rarer.
@@ -31,10 +33,14 @@ FROM wanted w LEFT JOIN common c ON c.word = w.lexeme"""
 
 
 class Wording(NamedTuple):
-    """Texts to be looked for: those with any of the words in `rare`, and those with all in `common`."""
+    """Texts to be looked for: those with any of the words in `rare`; where there is none, those with all in `common`.
+
+    `weights` are by how rare each of `words` is: the inverse document frequency, which `ts_rank` does not know.
+    """
 
     rare: tuple[str, ...] = ()
     common: tuple[str, ...] = ()
+    weights: tuple[float, ...] = ()
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -45,7 +51,8 @@ class Wording(NamedTuple):
 def ranked(database: Database, text: str, limit: int, *, only: Filter = Filter()) -> tuple[list[int], Wording]:  # noqa: B008
     """The numbers of the weaknesses whose texts match best, the best first, and what was looked for.
 
-    At most some thousand matches are ranked, whatever the text is.
+    By the weights of the words a text has, against its length. At most some thousand matches are ranked, whatever the
+    text is.
     """
     with database.connection() as connection:
         wording = _wording(connection, text)
@@ -56,35 +63,39 @@ def ranked(database: Database, text: str, limit: int, *, only: Filter = Filter()
             WITH found AS MATERIALIZED (
               SELECT t.num, t.words FROM vuln_text t JOIN vuln v ON v.num = t.num
               WHERE t.words @@ %(wanted)s::tsquery AND {condition} LIMIT %(rows)s)
-            SELECT num FROM found ORDER BY ts_rank(words, %(ranked)s::tsquery, 1) DESC, num LIMIT %(limit)s"""
-        asked = {"wanted": _matching(wording), "ranked": _any(wording.words), "rows": _MAX_ROWS, "limit": limit}
+            SELECT num FROM found
+            CROSS JOIN unnest(%(words)s::tsquery[], %(weights)s::float8[]) AS w (word, weight)
+            WHERE words @@ word GROUP BY num, words
+            ORDER BY sum(weight) / (%(length)s + length(words)) DESC, num LIMIT %(limit)s"""
+        words = [_quoted(word) for word in wording.words]
+        asked = {"wanted": _matching(wording), "words": words, "weights": list(wording.weights)}
+        asked |= {"rows": _MAX_ROWS, "length": _LENGTH, "limit": limit}
         return [num for (num,) in connection.execute(query, values | asked)], wording
 
 
 def _wording(connection: Connection, text: str) -> Wording:
     """The words of `text` that are worth looking for."""
     rows = connection.execute(_FREQUENCIES, {"text": text[:_MAX_TEXT].replace("\0", " ")}).fetchall()
-    return chosen([(word, part * total) for word, part, total in rows])
+    return chosen([(word, part * total) for word, part, total in rows], max((total for *_, total in rows), default=0))
 
 
-def chosen(expected: Sequence[tuple[str, float]]) -> Wording:
-    """Of words with in how many texts each is expected: the rare ones as far as they bound what is read, the rest."""
+def chosen(expected: Sequence[tuple[str, float]], total: float) -> Wording:
+    """Of words with in how many of `total` texts each is expected: the rare ones, as far as they bound what is read,
+    and the rest.
+    """
     rare: list[str] = []
     common: list[str] = []
+    weights: list[float] = []
     rows = 0.0
     for word, some in sorted(expected, key=lambda one: (one[1], one[0]))[:_MAX_WORDS]:
         rows += some
         (rare if rows <= _RARE_ROWS else common).append(word)
-    return Wording(tuple(rare), tuple(common))
+        weights.append(math.log(1 + (1 + total) / (1 + some)))
+    return Wording(tuple(rare), tuple(common), tuple(weights))
 
 
 def _matching(wording: Wording) -> str:
-    together = " & ".join(map(_quoted, wording.common))
-    return " | ".join([*map(_quoted, wording.rare), *([f"({together})"] if together else [])])
-
-
-def _any(words: Sequence[str]) -> str:
-    return " | ".join(map(_quoted, words))
+    return " | ".join(map(_quoted, wording.rare)) or " & ".join(map(_quoted, wording.common))
 
 
 def _quoted(word: str) -> str:
