@@ -262,6 +262,19 @@ def test_a_product_that_feeds_name_later(database: Database, correlation: Correl
     assert found == [("CVE-2025-1000",)]
 
 
+def test_learning_families_takes_its_rests(database: Database, correlation: Correlation) -> None:
+    """Products that nobody knew may come in all the time: the background looks at all products now and then only."""
+    rested = [0, 0]
+    for n in range(20):
+        store(database, [service(f"acme:product{n}", "1.0")])
+        while correlation.step(gently=True) is not None:
+            pass
+        rested[correlation.due().products] += 1
+    assert rested[True] > 0
+    assert correlation.step() is None
+    assert not correlation.due().products
+
+
 def test_too_many_are_named_again_in_steps(database: Database) -> None:
     """Where a word concerns more services than one transaction takes, all are walked, also after an interruption."""
     bounds = Bounds(services=3, reworded=4)

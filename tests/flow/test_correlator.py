@@ -19,7 +19,7 @@ class Work:
         self.trouble: list[Exception] = []
         self._lock = threading.Lock()
 
-    def step(self) -> object | None:
+    def step(self, *, gently: bool = False) -> object | None:
         with self._lock:
             if self.trouble:
                 raise self.trouble.pop()

@@ -45,6 +45,7 @@ MANY: Final = 5000
 REWORDED: Final = 5000
 """Services that are named again at once because their words mean something else; more are walked in steps."""
 
+_REST: Final = 9  # times as long as learning families took
 _SLICE: Final = 250  # software whose rules and findings are in memory at a time
 _WIDE: Final = 2000  # the same for a few CVEs
 
@@ -114,6 +115,7 @@ class Correlation:
         self._naming = Naming(matching.identify, matching.products_of, matching.word)
         self._evaluation = Evaluation(matching.match, matching.products_of)
         self._rules = Rules()
+        self._rests_until = 0.0
 
     def due(self) -> Due:
         """What there is to do."""
@@ -123,11 +125,12 @@ class Correlation:
         """How many services and software are still to be looked at."""
         return software.left(self._database)
 
-    def step(self, *, hurry: bool = False) -> Counts | None:
+    def step(self, *, hurry: bool = False, gently: bool = False) -> Counts | None:
         """Do what is most urgent; None when there is nothing to do.
 
         What was never looked at comes first. What feeds changed waits while a sync is under way, because it goes on
-        changing, unless that takes long or there is a `hurry`.
+        changing, unless that takes long or there is a `hurry`. Learning families reads all products: `gently`, that
+        takes a tenth of the time at most, however often an ingest brings products that nobody knew.
         """
         due = self.due()
         if due.matcher < self._matching.version:
@@ -140,7 +143,7 @@ class Correlation:
             (due.unnamed, self.name),
             (due.fresh, partial(self.match, fresh=True)),
             (due.news and (settled or due.overdue), self.follow),
-            (due.products and settled, self.learn),
+            (due.products and settled and not (gently and time.monotonic() < self._rests_until), self.learn),
             (due.walk is not None, self.walk),
             (due.again, self.match),
         )
@@ -222,12 +225,15 @@ class Correlation:
         """Put products into the families that the products of now make, and name services again whose words mean
         something else by now. Products that a sync holds stay where they are until the next time.
         """
+        began = time.monotonic()
         with software.alone(self._database) as own:
             moved = software.move(own.connection, self._moved(own.connection))
             if moved:
                 software.outdate(own.connection, secrets.randbits(62))
             reworded = software.reworded(own.connection, self._bounds.reworded)
-            return Counts(moved=moved) + self._name(own.connection, reworded)
+            done = Counts(moved=moved) + self._name(own.connection, reworded)
+        self._rests_until = time.monotonic() + _REST * (time.monotonic() - began)
+        return done
 
     # What they are made of ----------------------------------------------------------------------------------------
 

@@ -17,7 +17,7 @@ _PAUSE_S: Final = 5.0  # after trouble
 class Steps(Protocol):
     """What is done: `flow.correlation.Correlation`."""
 
-    def step(self) -> object | None:
+    def step(self, *, gently: bool = False) -> object | None:
         """Do what is most urgent; None when there is nothing to do."""
         ...
 
@@ -52,7 +52,7 @@ class Correlator:
             self._awake.wait(self._every_s)
             self._awake.clear()
             try:
-                while not self._stop.is_set() and self._steps.step() is not None:
+                while not self._stop.is_set() and self._steps.step(gently=True) is not None:
                     pass
             except SpectraError as error:
                 _log.warning("findings not brought up to date: %s", error.message, extra={"error.type": error.reason})
