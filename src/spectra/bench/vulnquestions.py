@@ -13,7 +13,7 @@ from spectra.flow.vectorflow import Vectors
 from spectra.store import vectors
 from spectra.store.database import Database
 from spectra.store.embedders import Embedder
-from spectra.store.vectors import Near
+from spectra.store.vectors import Near, Text
 
 Say = Callable[[str], None]
 
@@ -89,10 +89,15 @@ def similar(database: Database, count: int = NEAREST) -> list[Question]:
 
 
 def _halves(database: Database, count: int) -> list[str]:
-    """About `count` halves of descriptions, always the same ones."""
-    total = vectors.texts(database)
-    told = [text.description for text in vectors.sample(database, min(count, total), total) if text.description]
+    """`count` halves of descriptions, always the same ones; fewer where there are no more."""
+    told = [text.description for text in _sample(database, count) if text.description]
     return [text[: max(20, len(text) // 2)][:1000] for text in told]
+
+
+def _sample(database: Database, count: int) -> list[Text]:
+    """Some more are asked for than are wanted, because which ones these are is left to chance."""
+    total = vectors.texts(database)
+    return vectors.sample(database, min(count + count // 4, total), total)[:count]
 
 
 class Nearest(NamedTuple):
@@ -135,8 +140,7 @@ def nearest(made: Vectors, say: Say, *, k: int = K, count: int = NEAREST) -> Nea
 
 def _stored(database: Database, embedder: Embedder, count: int) -> list[str]:
     """Stored vectors from all over the corpus."""
-    total = vectors.texts(database)
-    told = vectors.sample(database, min(count, total), total)
+    told = _sample(database, count)
     with database.connection() as connection:
         found = [vectors.stored(connection, embedder, text.num) for text in told]
     return [vector for vector in found if vector]

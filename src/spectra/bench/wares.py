@@ -20,9 +20,8 @@ from spectra.bench import hosts, load
 from spectra.bench.server import BenchServer
 from spectra.errors import SpectraError
 from spectra.intel.correlate.rules import name_of
-from spectra.intel.correlate.versions import joined
 from spectra.intel.enrich.cpename import ANY, NA
-from spectra.intel.enrich.products import NAMES
+from spectra.intel.enrich.products import NAMES, UPDATES
 from spectra.model.observation import Service
 from spectra.model.vulns import Criterion, Node, Product
 from spectra.store import affected, software
@@ -73,7 +72,8 @@ def _of(criterion: Criterion, product: Product) -> Iterator[str]:
     if name is None or (name.part, name.vendor, name.product) != (product.part, product.vendor, product.product):
         return
     if name.version not in (ANY, NA):
-        yield joined(name.version, name.update).replace("\\", "")
+        patch = name.update if (name.vendor, name.product) in UPDATES and name.update not in (ANY, NA) else ""
+        yield f"{name.version}{patch}".replace("\\", "")
     yield from (criterion.at_least, criterion.above, criterion.at_most, criterion.below)
 
 
