@@ -153,7 +153,6 @@ def _services(
 ) -> Generator[Services]:
     gate, buckets = settings.gate, Buckets(database)
     lifetimes = Lifetimes(settings.freshness.services, settings.freshness.default_s)
-    per_minute = settings.ingest_per_minute
     blobs = BlobStore.from_settings(settings.blobs, settings.data_dir)
     feeds = _feeds(settings, database, blobs)
     correlation = Correlation(database)
@@ -161,13 +160,8 @@ def _services(
     ingest = Ingest(
         database,
         blobs,
-        policy=Policy(
-            max_envelope_bytes=gate.max_envelope_bytes,
-            max_age_s=gate.max_age_s,
-            max_ahead_s=gate.max_ahead_s,
-            rate_per_minute=per_minute,
-        ),
-        limiter=AccountLimit(buckets, "ingest", per_minute),
+        policy=_policy(settings),
+        limiter=AccountLimit(buckets, "ingest", settings.ingest_per_minute),
         max_output_bytes=gate.max_output_bytes,
         clock=now,
         facts=feeds,
@@ -187,15 +181,9 @@ def _services(
             workflows.start()
             # Before the database goes away: its threads are loud when that happens to them.
             stack.callback(workflows.stop)
-            vuln_feeds.start()
-            stack.callback(vuln_feeds.stop)
-            folder = Folder(database)
-            folder.start()
-            stack.callback(folder.stop)
-            correlator.start()
-            stack.callback(correlator.stop)
-            follower.start()
-            stack.callback(follower.stop)
+            for background in (vuln_feeds, Folder(database), correlator, follower):
+                background.start()
+                stack.callback(background.stop)
         yield Services(
             database=database,
             blobs=blobs,
@@ -233,6 +221,16 @@ def _feeds(settings: Settings, database: Database, blobs: BlobStore) -> Feeds:
         clock=now,
         bounds=Bounds(bounds.max_bytes, bounds.timeout_s, tuple(ip_network(text) for text in bounds.allow)),
         update_every=timedelta(seconds=bounds.update_every_s),
+    )
+
+
+def _policy(settings: Settings) -> Policy:
+    gate = settings.gate
+    return Policy(
+        max_envelope_bytes=gate.max_envelope_bytes,
+        max_age_s=gate.max_age_s,
+        max_ahead_s=gate.max_ahead_s,
+        rate_per_minute=settings.ingest_per_minute,
     )
 
 
