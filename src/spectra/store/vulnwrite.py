@@ -260,7 +260,8 @@ ON CONFLICT (num) DO UPDATE SET at = excluded.at"""
 
 _BARE: Final = """
 DELETE FROM vuln v WHERE num = ANY(%s::int4[])
-  AND NOT EXISTS (SELECT FROM affected a WHERE a.vuln = v.num)
+  AND NOT EXISTS (SELECT FROM affected a WHERE a.vuln = v.num AND a.until IS NULL)
+  AND NOT EXISTS (SELECT FROM affected a WHERE a.vuln = v.num AND a.until IS NOT NULL)
   AND NOT EXISTS (SELECT FROM vuln_record r WHERE r.num = v.num)"""
 
 
