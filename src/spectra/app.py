@@ -178,10 +178,8 @@ def _services(
         feeds.start()
         stack.callback(feeds.stop)
         if with_workflows:
-            workflows.start()
-            # Before the database goes away: its threads are loud when that happens to them.
-            stack.callback(workflows.stop)
-            for background in (vuln_feeds, Folder(database), correlator, follower):
+            # Stopped before the database goes away: their threads are loud when that happens to them.
+            for background in (workflows, vuln_feeds, Folder(database), correlator, follower):
                 background.start()
                 stack.callback(background.stop)
         yield Services(
