@@ -45,8 +45,6 @@ def similar(
         raise BadRequest(
             "Give a text or a CVE, one of them.", field="text", hint="Write text=... or cve=CVE-2024-6387."
         )
-    if "\0" in text:
-        raise BadRequest("The text has a NUL character.", field="text")
     only = Filter(tuple(vulnquery.read_severities(severity)), kev, min_cvss)
     if cve:
         return answer(services.similar.to_cve(cve.upper(), k, only))
