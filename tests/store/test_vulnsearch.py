@@ -18,7 +18,7 @@ from spectra.intel.vulns.read import open_feed
 from spectra.model.vulnquery import SEVERITIES, STATUSES, VulnQuery, read_products, read_text
 from spectra.model.vulnrecords import VulnPage, VulnTotal
 from spectra.model.vulns import VulnRecord
-from spectra.store import vulnsearch
+from spectra.store import vulnsearch, vulnwording
 from spectra.store.database import Database
 from spectra.store.vulnsearch import Paging, search
 from spectra.store.vulnwrite import Writer
@@ -211,8 +211,12 @@ def test_a_word_of_a_product_is_enough(corpus: Corpus, database: Database) -> No
 # What they affect ----------------------------------------------------------------------------------------------------
 
 
-def test_affecting_is_about_services_of_now(database: Database, write: Scribe) -> None:
-    """A CVE counts while something open runs what it concerns, and while its source says so."""
+@pytest.mark.parametrize("many", [vulnwording.MANY, 0])
+def test_affecting_is_about_services_of_now(
+    database: Database, write: Scribe, monkeypatch: pytest.MonkeyPatch, many: int
+) -> None:
+    """A CVE counts while something open runs what it concerns, and while its source says so; few are listed."""
+    monkeypatch.setattr(vulnwording, "MANY", many)
     write(
         [host("10.0.0.1", T0, seen(22, "ssh", "OpenSSH", "9.2")), host("10.0.0.2", T0, seen(80, "http", "nginx", "1"))]
     )

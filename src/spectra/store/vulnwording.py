@@ -10,6 +10,9 @@ from spectra.model.vulnquery import Alternative, Id, ProductName, VulnQuery
 from spectra.store.conditions import Condition, all_of, any_of, negation
 from spectra.store.database import Connection, one
 
+MANY: Final = 5_000
+"""CVEs that are listed in a condition."""
+
 SOURCE: LiteralString = "vuln v"
 _TEXTS: LiteralString = " JOIN vuln_text t ON t.num = v.num"
 _TEXT_OF_EACH: LiteralString = " CROSS JOIN LATERAL (SELECT * FROM vuln_text t WHERE t.num = v.num OFFSET 0) t"
@@ -77,15 +80,31 @@ def wanted(connection: Connection, query: VulnQuery) -> Wanted | None:
     if query.weaknesses:
         rest.append(Condition("(t.weaknesses && %s::text[])", (list(query.weaknesses),)))
     if query.affecting is not None:
-        rest.append(_AFFECTING if query.affecting else negation(_AFFECTING))
+        affecting = _affecting(connection)
+        rest.append(affecting if query.affecting else negation(affecting))
     return Wanted(tuple(own), tuple(rest), query.weighed, bool(query.words or query.weaknesses))
 
 
-# Open endpoints whose software has an open row of `affected`.
-_AFFECTING: Final = Condition(
-    """(EXISTS (SELECT FROM affected a JOIN service s ON s.software = a.software JOIN endpoint e ON e.service = s.id
-         WHERE a.vuln = v.num AND a.until IS NULL AND e.state = 'o'))"""
-)
+# Open endpoints whose software has an open row of `affected` for the CVE `a.vuln`. The fence (OFFSET 0) has it asked of
+# one CVE after the other, up to the first endpoint: else all rows of `affected` are joined.
+_SEEN: LiteralString = """
+EXISTS (SELECT FROM affected o JOIN service s ON s.software = o.software JOIN endpoint e ON e.service = s.id
+  WHERE o.vuln = a.vuln AND o.until IS NULL AND e.state = 'o' OFFSET 0)"""
+
+# By stepping from one CVE to the next through the index: `affected` may have hundreds of rows of each.
+_AFFECTING: LiteralString = f"""
+WITH RECURSIVE a (vuln) AS (
+  SELECT min(o.vuln) FROM affected o WHERE o.until IS NULL UNION ALL
+  SELECT (SELECT min(o.vuln) FROM affected o WHERE o.until IS NULL AND o.vuln > a.vuln) FROM a WHERE a.vuln IS NOT NULL)
+SELECT a.vuln FROM a WHERE a.vuln IS NOT NULL AND {_SEEN} LIMIT %s"""
+
+
+def _affecting(connection: Connection) -> Condition:
+    """That a CVE concerns a service of now: by the numbers of those that do, unless they are more than `MANY`."""
+    nums = [row[0] for row in connection.execute(_AFFECTING, [MANY + 1])]
+    if len(nums) <= MANY:
+        return Condition("(v.num = ANY(%s::int4[]))", (nums,))
+    return Condition(f"(EXISTS (SELECT FROM (SELECT v.num) a (vuln) WHERE {_SEEN}))")
 
 
 def _own(query: VulnQuery) -> Iterator[Condition]:
