@@ -16,7 +16,7 @@ from spectra.store.conditions import Condition, all_of
 from spectra.store.findingask import Asked, Place, Step
 from spectra.store.findings import Candidate
 
-REACH: Final = 2000
+REACH: Final = 6000
 """Beginnings of versions, and rows that were taken back, after which a page ends as it is."""
 _ENDED, _WITHDRAWN = 0.0, 1.0
 
