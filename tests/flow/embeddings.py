@@ -74,7 +74,7 @@ def serving(fake: FakeEmbedder) -> Generator[FakeEmbedder]:
             with contextlib.suppress(OSError):  # who asked may have gone
                 self.wfile.write(content)
 
-        def log_message(self, *_: object) -> None:
+        def log_message(self, format: str, *_: object) -> None:
             """Nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)

@@ -107,7 +107,7 @@ def item(index: int, *numbers: float) -> dict[str, object]:
 
 
 EIGHT = (1.0,) * 8
-BAD = {
+BAD: dict[str, Answer] = {
     "refused": answered({"error": "no such model"}, 404),
     "unauthorized": answered({"error": "who?"}, 401),
     "no JSON": (200, {}, b"<html>"),

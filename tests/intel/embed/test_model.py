@@ -122,7 +122,8 @@ def test_threads_may_share_one() -> None:
     alone = [EMBEDDERS["learned"].embed([text])[0].tobytes() for text in TEXTS[:40]]
     shared = model.load(LEARNED)
     with ThreadPoolExecutor(4) as pool:
-        assert [v[0].tobytes() for v in pool.map(lambda text: shared.embed([text]), TEXTS[:40])] == alone
+        together = pool.map(shared.embed, [[text] for text in TEXTS[:40]])
+        assert [vectors[0].tobytes() for vectors in together] == alone
 
 
 def test_halves_are_as_the_database_takes_them() -> None:
