@@ -184,15 +184,15 @@ def test_proxies_are_networks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("config")
 def test_a_service_for_vectors_is_named_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    """By none as it comes, so that nothing is sent; a URL goes with a model, and is one of http; its key is not shown."""
+    """By none as it comes, so that nothing is sent; a URL goes with a model and is one of http; a key is not shown."""
     assert settings.load().embeddings.url == ""
     monkeypatch.setenv("SPECTRA_EMBEDDINGS__URL", "http://127.0.0.1:11434")
-    with pytest.raises(ValidationError, match="embeddings.model"):
+    with pytest.raises(ValidationError, match=r"embeddings\.model"):
         settings.load()
     monkeypatch.setenv("SPECTRA_EMBEDDINGS__MODEL", "nomic-embed-text")
     monkeypatch.setenv("SPECTRA_EMBEDDINGS__API_KEY", "secret")
     assert settings.load().embeddings.model == "nomic-embed-text"
-    assert "secret" not in repr(settings.load())
+    assert "secret" not in repr(settings.load().embeddings)
     for wrong in ("ftp://127.0.0.1", "http://", "127.0.0.1:11434"):
         monkeypatch.setenv("SPECTRA_EMBEDDINGS__URL", wrong)
         with pytest.raises(ValidationError, match="url"):
