@@ -59,5 +59,7 @@ def test_old_names_are_told_by_todays() -> None:
     """What scanners still say, without any feed; what is known by one name stays."""
     assert today(Product("a", "microsoft", "iis")) == Product("a", "microsoft", "internet_information_services")
     assert today(Product("a", "igor_sysoev", "nginx")) == Product("a", "f5", "nginx")
+    assert today(Product("a", "ibm", "lotus_domino")) == Product("a", "hcltech", "domino")
+    assert today(Product("a", "the_kelleys", "dnsmasq")) == Product("a", "thekelleys", "dnsmasq")
     assert today(Product("a", "haxx", "libcurl")) == Product("a", "haxx", "curl")
     assert today(Product("a", "acme", "gateway")) == Product("a", "acme", "gateway")

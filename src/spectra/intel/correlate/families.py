@@ -98,6 +98,59 @@ filezilla-project:filezilla_server filezilla:filezilla_server
 solarwinds:serv-u serv-u:serv-u rhinosoft:serv-u_file_server solarwinds:serv-u_file_server
 solarwinds:serv-u solarwinds:serv-u_ftp_server serv-u:serv-u_ftp_server
 altn:mdaemon alt-n:mdaemon mdaemon:mdaemon
+hcltech:domino ibm:domino ibm:lotus_domino lotus:domino ibm:lotus_domino_server lotus:domino_server
+hcltech:domino lotus:domino_r5_server ibm:lotus_domino_enterprise_server lotus:domino_enterprise_server
+oracle:iplanet_web_server sun:java_system_web_server sun:one_web_server sun:iplanet_web_server
+oracle:iplanet_web_server iplanet:iplanet_web_server netscape:enterprise_server iplanet:iplanet_enterprise_server
+sun:java_system_application_server sun:one_application_server oracle:java_system_application_server
+oracle:glassfish_server oracle:sun_glassfish_enterprise_server sun:glassfish_enterprise_server
+oracle:application_server_web_cache oracle:web_cache
+redhat:jboss_application_server jboss:jboss_application_server
+twistedmatrix:twisted twistedmatrix:twistedweb
+embedthis:appweb mbedthis_software:mbedthis_appweb_http_server mbedthis:appweb_http_server
+caucho:resin caucho_technology:resin
+aprelium:abyss_web_server_x1 aprelium_technologies:abyss_web_server aprelium:abyss_web_server
+mongrel:mongrel zed_shaw:mongrel
+nazgul:nostromo_nhttpd nazgul:nostromo
+badblue:badblue working_resources_inc.:badblue
+savant:savant_webserver michael_lamont:savant_webserver micheal_lamont:savant_webserver savant:savant_web_server
+zeus:zeus_web_server zeus_technologies:zeus_web_server
+imatix:xitami xitami:xitami
+talend:restlet restlet:restlet restlet:restlet_framework
+konghq:kong_gateway konghq:kong
+xiph:icecast icecast:icecast
+netdata:netdata my-netdata:netdata firehol:netdata
+miniupnp_project:miniupnpd miniupnp.free:miniupnpd
+libupnp_project:libupnp portable_sdk_for_upnp_project:portable_sdk_for_upnp
+parallels:parallels_plesk_panel plesk:plesk parallels:plesk swsoft:plesk plesk:obsidian
+control-webpanel:webpanel centos-webpanel:centos_web_panel
+tableau:tableau_server tableausoftware:tableau_server
+connectwise:control connectwise:screenconnect
+thekelleys:dnsmasq dnsmasq:dnsmasq the_kelleys:dnsmasq
+powerdns:authoritative_server powerdns:authoritative
+powerdns:recursor powerdns:powerdns_recursor
+communigate:communigate_pro stalker:communigate_pro
+ipswitch:imail ipswitch:imail_server
+argosoft:argosoft_mail_server argosoft:mail_server
+mcafee:webshield_smtp mcafee:webshield network_associates:webshield_smtp network_associates:webshield
+novell:groupwise microfocus:groupwise
+apache:james apache:james_server
+icewarp:mail_server icewarp:merak_mail_server merak:mail_server icewarp:server
+washington_university:wu-ftpd university_of_washington:wu-ftpd wuftpd:wu-ftpd
+progress:ws_ftp_server ipswitch:ws_ftp_server progress:ipswitch_ws_ftp_server
+southrivertech:titan_ftp_server south_river_technologies:titan_ftp_server
+xlightftpd:xlight_ftp_server xlight_ftp_server:xlight_ftp_server xlightftpd:xlight_ftp
+cerberusftp:ftp_server cerberus:ftp_server grant_averett:cerberus_ftp_server
+crushftp:crushftp ben_spink:crushftp_ftp_server
+steve_poulsen:guildftpd guildftpd:guildftpd
+maxum:rumpus maxum:rumpus_ftp maxum_development_corporation:rumpus_ftp_server
+luke_mewburn:tnftpd netbsd:tnftpd
+vandyke:vshell van_dyke_technologies:vshell
+ssh:tectia_server ssh:secure_shell ssh:secure_shell_for_servers
+attachmate:reflection_for_secure_it attachmatewrq:reflection_for_secure_it_server
+attachmate:reflection_for_secure_it wrq:wrq_reflection_for_secure_it_windows_server
+zimbra:collaboration synacor:zimbra_collaboration_server zimbra:collaboration_server zimbra:zimbra_collaboration_server
+altn:mdaemon deerfield:mdaemon altn:mdaemon_email_server mdaemon:email_server
 postgresql:postgresql postgresql_global_development_group:postgresql
 h2database:h2 h2:h2
 gitea:gitea go-gitea:gitea
