@@ -11,7 +11,9 @@ import pytest
 import zstandard
 
 from spectra.collect.scanners.recognise import recognise
-from spectra.model import products
+from spectra.intel.correlate.families import today
+from spectra.model import products, webproducts
+from spectra.model.vulns import Product
 
 _FRAMES = {
     "ssh_banners.xml": "SSH-2.0-{}\r\n",
@@ -19,20 +21,28 @@ _FRAMES = {
     "ftp_banners.xml": "220 {}\r\n",
     "smtp_banners.xml": "220 {}\r\n",
 }
-# NVD's name for what the labels call otherwise.
+# What the labels call otherwise, beside names of one software that are known. IBM's and Oracle's servers are Apache's,
+# with weaknesses of their own.
 _SAME = {
-    "microsoft:internet_information_services": "microsoft:iis",
-    "solarwinds:serv-u": "solarwinds:serv-u_ftp_server",
+    "ibm:http_server": "apache:http_server",
+    "oracle:http_server": "apache:http_server",
     "ibm:websphere_application_server": "ibm:websphere",
-    "twistedmatrix:twisted": "twistedmatrix:twistedweb",
+    "progress:ws_ftp_server": "ipswitch:ws_ftp",
 }
+
+
+def _today(name: str) -> Product:
+    vendor, _, product = name.partition(":")
+    return today(Product("a", vendor, product))
 
 
 def test_every_row_has_a_name_and_a_cpe_prefix_of_two_parts() -> None:
     """A CPE is `cpe:/a:vendor:product` or absent; only the last row of HTTP takes the name from the banner."""
-    for table in (products.SSH, products.HTTP, products.FTP, products.SMTP, products.POP3, products.IMAP):
+    mail = (products.SMTP, products.POP3, products.IMAP)
+    others = (products.DNS, products.NTP, products.NNTP, products.SIP, products.REDIS, products.MEMCACHED)
+    for table in (products.SSH, webproducts.HTTP, products.FTP, *mail, *others):
         for row in table:
-            assert row.name or row is products.HTTP[-1]
+            assert row.name or row is webproducts.HTTP[-1]
             assert row.cpe == "" or re.fullmatch(r"cpe:/[aho]:[a-z0-9_.-]+:[a-z0-9_.-]+", row.cpe)
 
 
@@ -54,7 +64,7 @@ def test_products_are_told_as_labelled(shared_data: Path) -> None:
             continue
         ours = ":".join(service.cpe[0].split(":")[2:4])
         theirs = ":".join(labelled.split(":")[2:4])
-        if theirs in (ours, _SAME.get(ours)):
+        if theirs == _SAME.get(ours) or _today(theirs) == _today(ours):
             right += 1
         else:
             wrong.append(f"{record['banner'][:60]!r}: {ours}, labelled {theirs}")

@@ -1,8 +1,4 @@
-"""What a banner says of the software behind it. Pure: text in, a `Service` out.
-
-The built-in scanner reads what it hears with this, and so do the parsers of tools that hand over banners unread.
-Texts come from strangers: every look is at a bounded prefix, and what is not understood is simply not recognised.
-"""
+"""How the tables of products are read: rows to services, CPE names, and the versions of MySQL."""
 
 from __future__ import annotations
 
@@ -53,13 +49,13 @@ def told(row: Product, found: re.Match[str], name: str) -> Service:
     """The service that a row stands for. Its update (`-P1`, `SP2`) is part of the version that is shown."""
     groups = found.groupdict(default="")
     version, update = groups.get("version", ""), groups.get("update", "").strip()
-    between = " " if update and update[0] != "-" else ""
+    between = " " if update and update[0] not in "-." else ""
     return Service(
         name,
         row.name or groups.get("name", ""),
         version + between + update,
         groups.get("extra", ""),
-        cpe=cpe(row.cpe, version, update.lstrip("-")),
+        cpe=cpe(row.cpe, version, update.lstrip("-.")),
     )
 
 

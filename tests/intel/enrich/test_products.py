@@ -9,6 +9,7 @@ import zstandard
 from spectra.intel.enrich.cpename import Cpe, parse, quoted
 from spectra.intel.enrich.products import NAMES, UPDATES
 from spectra.model import products as scanner
+from spectra.model import webproducts
 
 
 def test_every_row_is_a_name() -> None:
@@ -26,7 +27,7 @@ def test_every_row_is_a_name() -> None:
 
 def test_our_own_scanner_says_the_same() -> None:
     """A product that its banner grabber names with a CPE is no other product here."""
-    rows = [*scanner.SSH, *scanner.HTTP, *scanner.FTP, *scanner.SMTP, *scanner.POP3, *scanner.IMAP]
+    rows = [*scanner.SSH, *webproducts.HTTP, *scanner.FTP, *scanner.SMTP, *scanner.POP3, *scanner.IMAP]
     both = [(row, NAMES[row.name.lower()]) for row in rows if row.cpe and row.name.lower() in NAMES]
     assert len(both) > 40
     for row, (vendor, product) in both:

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable
 
 from spectra.model.banners import cpe, match, mysql
 from spectra.model.observation import MAX_BANNER_BYTES, Service
-from spectra.model.products import FTP, HTTP, IMAP, POP3, SMTP, SSH
+from spectra.model.products import FTP, IMAP, POP3, SMTP, SSH
+from spectra.model.webproducts import HTTP
 
 MAX_SAID = 16 * 1024  # bytes looked at; a title further down is not found
 MAX_TITLE = 300
