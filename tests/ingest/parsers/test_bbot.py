@@ -132,3 +132,11 @@ def test_resolved_addresses_are_bounded() -> None:
     """A name with a thousand addresses does not become a thousand hosts."""
     many = [f"10.0.{n >> 8}.{n & 255}" for n in range(1000)]
     assert len(of(HostSeen, read(lines(event("DNS_NAME", "a.example", resolved_hosts=many))))) == 16
+
+
+def test_a_banner_tells_the_product() -> None:
+    """BBOT itself names the protocol alone."""
+    place = {"host": "192.0.2.1", "port": 22}
+    found = endpoint(lines(event("PROTOCOL", {"protocol": "SSH", "banner": "SSH-2.0-OpenSSH_7.4"}, **place)))
+    assert found.service == Service("ssh", "OpenSSH", "7.4", cpe=("cpe:/a:openbsd:openssh:7.4",))
+    assert found.banner == Banner("SSH-2.0-OpenSSH_7.4")

@@ -27,7 +27,8 @@ def test_a_real_file(shared_data: Path) -> None:
     (path,) = (shared_data / "scans" / "httpx").iterdir()
     found = host(path.read_bytes())
     (seen,) = found.endpoints
-    assert (found.ip, seen.port, seen.service) == ("172.29.0.2", 80, Service("http", "nginx", "1.31.3"))
+    nginx = Service("http", "nginx", "1.31.3", cpe=("cpe:/a:f5:nginx:1.31.3",))
+    assert (found.ip, seen.port, seen.service) == ("172.29.0.2", 80, nginx)
     assert seen.banner == Banner(title="generic-app")
     assert [item.kind for item in seen.evidence] == ["httpx:tech"] + ["httpx:url"] * 5
 
@@ -42,7 +43,7 @@ def test_a_redirect_to_https(shared_data: Path) -> None:
     assert https.certificate.subject_cn == "gslink.hackerone.com"
     assert https.certificate.serial == "35496e4f56d953f190d6cecf4f8c26f"
     assert (https.service, https.banner) == (
-        Service("http", "nginx", tunnel="tls"),
+        Service("http", "nginx", tunnel="tls", cpe=("cpe:/a:f5:nginx",)),
         Banner(title="404 Not Found"),
     )
 

@@ -38,7 +38,7 @@ def test_a_port_and_its_banners(der: bytes) -> None:
     )
     first, second = of(HostSeen, read(f"[\n{text}\n]\n"))
     https, smtp = first.endpoints
-    assert https.service == Service("http", tunnel="tls")
+    assert https.service == Service("http", "café\\x00", tunnel="tls")
     assert https.banner == Banner("HTTP/1.0 200 OK\nServer: café\\x00", "Home")
     assert https.certificate
     assert https.certificate.subject_cn == "example.org"

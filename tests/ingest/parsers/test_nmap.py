@@ -85,8 +85,10 @@ def test_real_files_hold_what_a_naive_reading_finds(shared_data: Path) -> None:
         if "masscan" in path.name or path.name.startswith("ivre"):
             continue  # grouped: one host for several elements
         assert found["seen"] + found["down"] == expected["hosts"], path.name
-        for key in ("down", "open", "closed", "filtered", "version", "cpe"):
+        for key in ("down", "open", "closed", "filtered"):
             assert found[key] == expected[key], (path.name, key)
+        for key in ("version", "cpe"):  # and what banners tell of services that nmap did not know
+            assert found[key] >= expected[key], (path.name, key)
     # The data set's own count, whose one file with a placeholder for a port this reading leaves out.
     assert (total["hosts"], total["up"], total["open"]) == (2369, 181, 877)
     assert (total["version"], total["cpe"]) == (105, 84)

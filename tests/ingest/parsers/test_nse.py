@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from datetime import UTC, datetime
 
-from spectra.model.observation import Banner, Certificate, EndpointSeen, Evidence
+from spectra.model.observation import Banner, Certificate, EndpointSeen, Evidence, Service
 from tests.ingest.parsers.reading import endpoint, host, nmap, nmap_host, nmap_port
 
 
@@ -28,6 +28,19 @@ def test_what_http_title_says_instead_of_a_title_is_evidence() -> None:
     text = "Did not follow redirect to https://x/"
     found = seen(f'<script id="http-title" output="{text}"/>')
     assert (found.banner, found.evidence) == (None, (Evidence("nse:http-title", text),))
+
+
+def test_a_banner_tells_the_product_that_nmap_did_not_find() -> None:
+    """By what the service said, whatever nmap took the port for; what nmap found itself stays."""
+    openssh = Service("ssh", "OpenSSH", "7.4", cpe=("cpe:/a:openbsd:openssh:7.4",))
+    banner = '<script id="banner" output="SSH-2.0-OpenSSH_7.4"/>'
+    guessed = '<service name="http" method="table" conf="3"/>'
+    assert seen(guessed, banner).service == openssh
+    assert seen(guessed, '<script id="banner" output="hello"/>').service is None
+    probed = '<service name="ssh" product="Acme" method="probed" conf="10"/>'
+    assert seen(probed, banner).service == Service("ssh", "Acme")
+    header = '<script id="http-server-header" output="nginx/1.2"/>'
+    assert seen(guessed, header).service == Service("http", "nginx", "1.2", cpe=("cpe:/a:f5:nginx:1.2",))
 
 
 def test_the_server_header_is_the_banner_where_there_is_none() -> None:

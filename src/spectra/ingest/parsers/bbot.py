@@ -10,7 +10,7 @@ import msgspec
 from spectra.ingest.parsers.context import Context
 from spectra.ingest.parsers.encoding import Utf8Stream
 from spectra.ingest.parsers.location import Location, locate
-from spectra.ingest.parsers.software import http_service
+from spectra.ingest.parsers.software import completed, http_service
 from spectra.ingest.parsers.text import address, block, clean, cpes, port_number
 from spectra.ingest.parsers.times import instant
 from spectra.ingest.parsers.window import EndpointDraft, Remarks, Window, grouped
@@ -23,7 +23,7 @@ KEPT: tuple[tuple[str, str], ...] = (
     ("`timestamp`", "seen_at"),
     ("DNS_NAME, DNS_NAME_UNRESOLVED, IP_ADDRESS", "hosts, hostnames and names"),
     ("OPEN_TCP_PORT, OPEN_UDP_PORT", "endpoint: port, protocol; state open, on each resolved address"),
-    ("PROTOCOL: `protocol`, `banner`", "service: name, tunnel; banner: text"),
+    ("PROTOCOL: `protocol`, `banner`", "service: name, tunnel, product and version by the banner; banner: text"),
     ("URL", "endpoint; service: http, tunnel; evidence `bbot:URL`"),
     ("HTTP_RESPONSE: `webserver`, `title`, `raw_header`", "service: product, version; banner: title, text"),
     ("TECHNOLOGY", "service: cpe where it is a CPE and the port is known; else evidence `bbot:TECHNOLOGY`"),
@@ -173,6 +173,7 @@ def _udp_port(scene: _Scene) -> None:
 def _protocol(scene: _Scene) -> None:
     name = clean(scene.event.word("protocol"), 100).lower()
     service = Service("http", tunnel="tls") if name == "https" else Service(name)
+    service = completed(service, name, scene.event.word("banner")) or service
     for endpoint in scene.endpoints():
         endpoint.serves(service)
         scene.window.holds(endpoint.said(scene.event.word("banner")))

@@ -19,7 +19,7 @@ KEPT: tuple[tuple[str, str], ...] = (
     ("`timestamp`", "seen_at"),
     ("`ports[].port`, `proto`", "endpoint: port, protocol (tcp, udp, sctp; an ICMP answer only keeps the host)"),
     ("`ports[].status` open, closed", "endpoint: state"),
-    ("`ports[].service.name`, `banner`", "service: name; banner: text"),
+    ("`ports[].service.name`, `banner`", "service: name, product and version by the banner; banner: text"),
     ("`service` X509", "certificate by the SHA-256 of its DER form"),
     ("`service` title, http.server", "banner: title; service: product, version"),
     ("`rec_type`, `data` of JSON lines", "as `ports[]`"),

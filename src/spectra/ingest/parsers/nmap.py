@@ -41,10 +41,13 @@ KEPT: tuple[tuple[str, str], ...] = (
         "service, where nmap probed it; a guess from the port number is not kept",
     ),
     ("script http-title", "banner: title"),
-    ("script banner, else http-server-header", "banner: text (2 KB)"),
+    (
+        "script banner, else http-server-header",
+        "banner: text (2 KB); service: product, version where nmap found none",
+    ),
     ("script ssl-cert", "certificate by the SHA-256 of its DER form; without PEM or SHA-256 as evidence"),
     ("every other script of a port or host", "evidence `nse:<id>` (4 KB each, 64 for each endpoint or host)"),
-    ("`service@banner` (masscan)", "banner: text; of `X509` the certificate; of `title` the title"),
+    ("`service@banner` (masscan)", "banner: text, and service by it; of `X509` the certificate; of `title` the title"),
     ("servicefp, traceroute, uptime, timing, pre- and postscripts", "only in the raw original"),
 )
 

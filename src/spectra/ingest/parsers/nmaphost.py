@@ -100,14 +100,15 @@ class HostReader:
         findings: Findings | None = None
         banner: Banner | None = None
         found: Certificate | None = None
+        name = ""
         for child in port:
             tag = child.tag
             if tag == "state":
                 state = _STATES.get(child.get("state"))
             elif tag == "service":
-                service = self._service(child)
+                service, name = self._service(child), child.get("name") or ""
                 if said := child.get("banner"):
-                    told, banner, found = read_banner(child.get("name") or "", said)
+                    told, banner, found = read_banner(name, said)
                     service = service or told
             elif tag == "script":
                 findings = findings or Findings()
@@ -120,7 +121,7 @@ class HostReader:
             number,
             protocol,
             state,
-            service,
+            findings.served(service, name),
             findings.banner() or banner,
             findings.certificate or found,
             findings.evidence(),

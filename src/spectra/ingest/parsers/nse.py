@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from spectra.ingest.parsers import certificate
+from spectra.ingest.parsers.software import completed
 from spectra.ingest.parsers.text import MAX_EVIDENCE, TITLE_CHARS, block, clean
 from spectra.ingest.parsers.times import instant
 from spectra.ingest.parsers.xml import Element
-from spectra.model.observation import MAX_BANNER_BYTES, Banner, Certificate, Evidence
+from spectra.model.observation import MAX_BANNER_BYTES, Banner, Certificate, Evidence, Service
 
 _TITLES = frozenset({"http-title", "html-title", "HTML title"})
 # http-title says these in place of a title.
@@ -52,6 +53,15 @@ class Findings:
         if not (self._title or self._banner or self._server):
             return None
         return Banner(text=self._banner or self._server, title=self._title)
+
+    def served(self, service: Service | None, name: str) -> Service | None:
+        """`service` with the product that its header or banner tells, where nmap found none.
+
+        `name` is what nmap takes the port for, where it did not ask.
+        """
+        if self._server:
+            service = completed(service, "http", f"HTTP/1.1 200\nServer: {self._server}")
+        return completed(service, name, self._banner)
 
     def evidence(self) -> tuple[Evidence, ...]:
         """All other output, one piece for each script."""
