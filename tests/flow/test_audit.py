@@ -46,6 +46,7 @@ PLAIN = (
     "ledger",
     "ledger_day",
     "triage",
+    "vex_document",
 )
 DEEP = (
     "service",
@@ -107,6 +108,7 @@ OTHER: dict[str, str] = {
 SPECIAL = {
     "observation.status": "'failed'",
     "tier.hand": "CASE hand WHEN 'free' THEN 'pro' ELSE 'free' END",
+    "vex_document.format": "CASE format WHEN 'openvex' THEN 'cyclonedx' ELSE 'openvex' END",
     "triage.status": "CASE status WHEN 'fixed' THEN 'accepted' ELSE 'fixed' END",
     "do_not_scan_request.status": "CASE status WHEN 'approved' THEN 'pending' ELSE 'approved' END",
 }
@@ -211,6 +213,7 @@ ADDED = {
     "ledger_day": "INSERT INTO ledger_day VALUES ('bob', '2027-01-01', 1, 1000)",
     "triage": """INSERT INTO triage (id, cve, status, at, by)
         VALUES (gen_random_uuid(), 'CVE-2024-0001', 'accepted', now(), 'admin')""",
+    "vex_document": "INSERT INTO vex_document VALUES ('urn:y', 'openvex', '', 1, NULL, 'x', now(), 'admin')",
     "service": """INSERT INTO service (id, name, product, version, extra, os, device, tunnel, cpe)
         VALUES (gen_random_uuid(), 'x', '', '', '', '', '', '', '{}')""",
     "banner": "INSERT INTO banner (id, text, title) VALUES (gen_random_uuid(), 'x', '')",

@@ -15,7 +15,7 @@ from psycopg import sql
 from spectra.flow.submission import Ingest
 from spectra.ingest.parsers import ParseError
 from spectra.model.triage import Target, Verdict
-from spectra.store import accounts, blocks, do_not_scan, keys, tiers, token_keys, triagewrite
+from spectra.store import accounts, blocks, do_not_scan, keys, tiers, token_keys, triagewrite, vexwrite
 from spectra.store.accounts import Act
 from spectra.store.blobs import BlobStore
 from spectra.store.database import Connection, Database, one
@@ -101,7 +101,7 @@ def let_in_all(database: Database, now: datetime) -> None:
 
 
 def triage_all(database: Database, now: datetime) -> None:
-    """Decisions of every scope, one replaced and one taken back."""
+    """Decisions of every scope, one replaced and one taken back; a VEX document in two versions."""
     wide, narrow = (
         Target("CVE-2024-0001"),
         Target("CVE-2024-0001", "192.0.2.1", 22, "tcp", "cpe:2.3:a:b:c:*:*:*:*:*:*:*:*"),
@@ -112,6 +112,9 @@ def triage_all(database: Database, now: datetime) -> None:
     fine = Verdict("not_affected", justification="code_not_present", origin="urn:x")
     triagewrite.decide(database, [(narrow, fine)], by="alice", now=now)
     triagewrite.take_back(database, wide, by="alice", now=now)
+    for version in (1, 2):
+        document = vexwrite.Source("urn:x", "openvex", "Acme", version, now, bytes(32))
+        vexwrite.register(database, document, by="admin", now=now)
 
 
 def submit_all(ingest: Ingest, who: Contributor, clock: Clock) -> None:

@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from spectra.errors import BadRequest, NotFound
-from spectra.model.triage import Target, Verdict
+from spectra.model.triage import DecisionRecord, Target, Verdict
 from spectra.store import triagelist, triagewrite
 from spectra.store.database import Database
 from spectra.store.triagelist import Filters
@@ -72,7 +72,8 @@ def test_pages(decided: Database, limit: int) -> None:
     triagewrite.decide(decided, [(Target(CVE, f"10.0.0.{n}"), Verdict("fixed")) for n in range(5)], by="eve", now=NOW)
     whole = triagelist.decisions(decided, Filters(fate="all"), NOW)
     assert (len(whole.decisions), whole.next_cursor) == (11, "")
-    found, cursor = list(whole.decisions[:0]), ""
+    found: list[DecisionRecord] = []
+    cursor = ""
     while True:
         page = triagelist.decisions(decided, Filters(fate="all"), NOW, cursor=cursor, limit=limit)
         found += page.decisions
@@ -83,7 +84,12 @@ def test_pages(decided: Database, limit: int) -> None:
 
 def test_slips(decided: Database) -> None:
     """A limit out of bounds, and a cursor of no list."""
-    for options, field in (({"limit": 0}, "limit"), ({"limit": 1001}, "limit"), ({"cursor": "x"}, "cursor")):
+    slips: list[tuple[dict[str, Any], str]] = [
+        ({"limit": 0}, "limit"),
+        ({"limit": 1001}, "limit"),
+        ({"cursor": "x"}, "cursor"),
+    ]
+    for options, field in slips:
         with pytest.raises(BadRequest) as caught:
             triagelist.decisions(decided, Filters(), NOW, **options)
         assert caught.value.field == field

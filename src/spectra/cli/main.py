@@ -44,6 +44,7 @@ from spectra.cli import (
     tiers,
     triage,
     vectors,
+    vex,
     vulns,
     workflows,
 )
@@ -132,6 +133,7 @@ def _register() -> None:
     vectors.add_to(feeds.feeds)
     tiers.add_to(accounts.accounts)
     triage.add_to(findings.findings)
+    vex.add_to(findings.findings)
     for name, group, panel in groups:
         app.add_typer(group, name=name, rich_help_panel=panel)
 

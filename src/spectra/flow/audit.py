@@ -1,9 +1,9 @@
 """Walking the provenance chain: every hash, every signature, every blob, and on request the whole graph.
 
 The plain walk shows that no entry, no submission's row and what it counts for, no contributor, key, token or tier, no
-block, no do-not-scan entry, no feed, no decision about a finding and no blob was changed, added or removed. The deep
-walk also reads the log and holds it against its digests, folds the graph again from it and recomputes every content
-address: an edited sighting, endpoint, name, service, banner or certificate is named.
+block, no do-not-scan entry, no feed, no decision about a finding, no VEX document and no blob was changed, added or
+removed. The deep walk also reads the log and holds it against its digests, folds the graph again from it and recomputes
+every content address: an edited sighting, endpoint, name, service, banner or certificate is named.
 
 What it cannot show is that the newest entries were removed together with all they tell of: compare the head with one
 kept elsewhere for that.
@@ -19,7 +19,19 @@ from spectra.identity import dsse, payload
 from spectra.identity.errors import IdentityError
 from spectra.identity.keys import PublicKey
 from spectra.model.records import ChainReport
-from spectra.store import accounts, audit, blocks, do_not_scan, feeds, keys, ledger, tiers, token_keys, triagewrite
+from spectra.store import (
+    accounts,
+    audit,
+    blocks,
+    do_not_scan,
+    feeds,
+    keys,
+    ledger,
+    tiers,
+    token_keys,
+    triagewrite,
+    vexwrite,
+)
 from spectra.store.audit import Stored
 from spectra.store.blobs import BlobStore
 from spectra.store.database import Database
@@ -38,6 +50,7 @@ _RECORDED: Final = (
     "feed.",
     "tier.",
     "finding.",
+    "vex.",
 )
 """Kinds of entry whose newest says what the row of its subject is."""
 _UNRECORDED: Final = ("session.",)
@@ -173,13 +186,13 @@ class _Walk:
                 yield _Broken("the log has rows of an observation that is not settled", seq, observation_id)
 
     def _altered_identities(self) -> Iterator[_Broken]:
-        rooms = (keys, accounts, token_keys, blocks, do_not_scan, feeds, tiers, triagewrite)
+        rooms = (keys, accounts, token_keys, blocks, do_not_scan, feeds, tiers, triagewrite, vexwrite)
         rows = {subject: detail for room in rooms for subject, detail in room.details(self._database).items()}
         now = {subject: audit.plain(detail) for subject, detail in rows.items()}
         for subject in sorted(now.keys() | self._identities.keys()):
             seq, told = self._identities.get(subject, (None, None))
             if told != now.get(subject):
-                what = "key, token, tier, block, do-not-scan entry, feed or decision"
+                what = "key, token, tier, block, do-not-scan entry, feed, decision or VEX document"
                 reason = f"{what} {subject[:16]} is not what the chain says it is"
                 yield _Broken(reason, seq, subject, observation=False)
 

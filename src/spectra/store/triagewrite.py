@@ -108,11 +108,20 @@ def take_back(database: Database, target: Target, *, by: str, now: datetime) -> 
     return commit(database, work)
 
 
-def remove(database: Database, ids: Sequence[UUID], *, by: str, now: datetime) -> list[DecisionRecord]:
-    """Take back those of these decisions that were not removed before."""
+def remove(
+    database: Database,
+    ids: Sequence[UUID],
+    *,
+    by: str,
+    now: datetime,
+    within: Callable[[Connection], None] | None = None,
+) -> list[DecisionRecord]:
+    """Take back those of these decisions that were not removed before; `within` as in `decide`."""
 
     def work(connection: Connection) -> tuple[list[DecisionRecord], list[Entry]]:
         _alone(connection)
+        if within:
+            within(connection)
         gone = _remove(connection, ids, by, now)
         return list(gone.values()), _removals(connection, gone, now)
 
