@@ -81,12 +81,15 @@ def test_the_past_is_what_still_takes_room(database: Database) -> None:
     vectors.write(database, old, [Vector(num, b"d", b"\x3c\0\0\0")])
     begin(database, "two", blob=b"y" * 32)
     with database.connection() as connection:
-        assert [e.model for e in embedders.retired(connection)] == ["one"]
+        assert [e.model for e in embedders.retired(connection)] == ["one"], "it has vectors and a model"
         assert embedders.is_used(connection, b"y" * 32)
         assert not embedders.is_used(connection, b"x" * 32)
     vectors.drop(database, old)
+    embedders.forget(database, old.id)
+    embedders.forget(database, old.id + 1)
     with database.connection() as connection:
         assert embedders.retired(connection) == []
+        assert embedders.is_used(connection, b"y" * 32), "what is being filled is not forgotten"
 
 
 def test_one_is_given_up(database: Database) -> None:

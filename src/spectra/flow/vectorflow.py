@@ -262,6 +262,7 @@ class Vectors:
                     embedders.lock(connection)
                     if not embedders.is_used(connection, embedder.blob):
                         self._blobs.discard(embedder.blob)
+            embedders.forget(self.database, embedder.id)
         return len(past)
 
     def vectorize(self, *, anew: bool = False) -> int:

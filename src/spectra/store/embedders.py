@@ -59,9 +59,8 @@ def get(connection: Connection, number: int) -> Embedder | None:
 
 
 def retired(connection: Connection) -> list[Embedder]:
-    """Those that had their time and still have vectors or an index."""
-    kept: LiteralString = "state = 'retired' AND (indexed OR EXISTS (SELECT FROM vuln_vector WHERE embedder = id))"
-    return _rows(connection, kept)
+    """Those that had their time and of which something is left: see `forget`."""
+    return _rows(connection, "state = 'retired' AND (indexed OR done > 0 OR blob IS NOT NULL)")
 
 
 def _rows(connection: Connection, condition: LiteralString, *values: Any) -> list[Embedder]:
@@ -94,6 +93,14 @@ def begin(
 def retire(connection: Connection, number: int) -> None:
     """Give an embedder up that was being filled. Within `lock`."""
     connection.execute("UPDATE embedder SET state = 'retired' WHERE id = %s AND state = 'filling'", [number])
+
+
+def forget(database: Database, number: int) -> None:
+    """Note that nothing is left of an embedder that is retired: no index, no vector, no model."""
+    with database.transaction() as connection:
+        connection.execute(
+            "UPDATE embedder SET indexed = false, done = 0, blob = NULL WHERE id = %s AND state = 'retired'", [number]
+        )
 
 
 def switch(database: Database, number: int, seen: datetime | None, now: datetime) -> None:

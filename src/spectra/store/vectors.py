@@ -279,7 +279,6 @@ def drop(database: Database, embedder: Embedder, *, batch: int = 20_000) -> None
     """Remove the index and all vectors of an embedder that is retired; what stopped midway goes on."""
     with database.connection() as connection:
         connection.execute(sql.SQL("DROP INDEX CONCURRENTLY IF EXISTS {}").format(_index(embedder)))
-        connection.execute("UPDATE embedder SET indexed = false WHERE id = %s", [embedder.id])
         gone = batch
         while gone == batch:
             gone = connection.execute(

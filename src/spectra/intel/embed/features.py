@@ -20,7 +20,7 @@ from spectra.intel.embed.words import stem
 _WORD: Final = re.compile(r"[a-z0-9]+(?:[._+#-]+[a-z0-9]+)*")
 _PART: Final = re.compile(r"[a-z0-9]+")
 _LONGEST: Final = 40  # characters of a word: longer ones are hashes, paths and noise
-_REMEMBERED: Final = 400_000  # words whose hashes are kept: bounds memory, whatever the texts are
+_REMEMBERED: Final = 200_000  # words whose hashes are kept: bounds memory, whatever the texts are
 _PAIR: Final = np.uint64(0x9E3779B97F4A7C15)
 _SHIFT: Final = np.uint64(29)
 _IS_PAIR: Final = np.uint64(1)

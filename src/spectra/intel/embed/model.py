@@ -104,7 +104,8 @@ def fit(texts: Sequence[str]) -> bytes:
 
     Takes about 15 s and 250 MB for 30,000 texts. Raises `BadRequest` where they are too few to learn anything from.
     """
-    sample = _joined([Reader().count(texts[i : i + 1000]) for i in range(0, len(texts), 1000)])
+    reader = Reader()
+    sample = _joined([reader.count(texts[i : i + 1000]) for i in range(0, len(texts), 1000)])
     words = lsa.vocabulary(sample, size=_WORDS, least=_LEAST, most=_MOST)
     if len(words.ids) <= _TOPICS or len(texts) <= _TOPICS:
         raise BadRequest(f"{len(texts)} texts are too few to learn from.", reason="too_few_texts")
