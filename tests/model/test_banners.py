@@ -52,6 +52,7 @@ def test_rows_are_found_anywhere_unless_the_start_is_asked_for() -> None:
         ("5.5.5-10.11.6-MariaDB-0+deb12u1", "MariaDB", "10.11.6", "MariaDB-0+deb12u1"),
         ("5.1.44-community-maria-log", "MariaDB", "5.1.44", "community-maria-log"),
         ("5.6.16-64.2-569.quantal-log", "Percona Server", "5.6.16", "64.2-569.quantal-log"),
+        ("5.5.5-10.0.0 2.1.14-maxscale", "MariaDB MaxScale", "2.1.14", "10.0.0"),
         ("5.1.60rel13.1-log", "Percona Server", "5.1.60", "rel13.1-log"),
     ],
 )

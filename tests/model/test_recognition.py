@@ -136,6 +136,7 @@ def test_banners(protocol: str, said: str, expected: str) -> None:
         ("Oracle Thing/12c", "Oracle Thing | 12c | "),
         ("Acme (Ubuntu)", "Acme |  | (Ubuntu)"),
         ("Acme 192.0.2.1", "Acme 192.0.2.1 |  | "),
+        ("Linux, HTTP/1.1, BOX-815 Ver 1.04", "Linux, HTTP/1.1, BOX-815 Ver 1.04 |  | "),
         ("/odd", "/odd |  | "),
     ],
 )

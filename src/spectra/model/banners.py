@@ -12,6 +12,8 @@ _CPE_PLAIN = re.compile(r"[A-Za-z0-9._-]")
 
 # 5.5.5- is MariaDB's prefix for replicas that know no ten; distributions append with - or +, old MySQL with a letter.
 _MYSQL = re.compile(r"(?:5\.5\.5-)?(\d{1,4}(?:\.\d{1,4}){1,4}(?!\d)(?:[a-z](?![a-z0-9]))?)(.{0,60})")
+# A proxy says its own version behind that of the servers it stands for.
+_MAXSCALE = re.compile(r" ?(\d{1,3}(?:\.\d{1,4}){1,3})-maxscale", re.IGNORECASE)
 _MYSQL_FORKS = (
     (r"maria", "MariaDB", "cpe:/a:mariadb:mariadb"),
     (r"percona|^rel\d|^rc\d\d\.|^\d\d\.\d-\d{3}", "Percona Server", "cpe:/a:percona:percona_server"),
@@ -65,6 +67,8 @@ def mysql(version: str) -> Service | None:
     if found is None:
         return None
     number, extra = found[1], found[2].lstrip("-.")
+    if proxy := _MAXSCALE.match(extra):
+        return Service("mysql", "MariaDB MaxScale", proxy[1], number, cpe=cpe("cpe:/a:mariadb:maxscale", proxy[1]))
     product, prefix = next((p, c) for pattern, p, c in _MYSQL_FORKS if re.search(pattern, extra, re.IGNORECASE))
     return Service("mysql", product, number, extra, cpe=cpe(prefix, number))
 

@@ -60,7 +60,7 @@ _FORMS: Final = tuple(
     for form in (
         rf"(?P<name>{_WORDS}) v?(?P<version>{_NUMBER}[\w.+~-]{{0,40}})(?P<rest>|[ (\[;,].{{0,500}})",
         rf"(?P<name>{_WORDS}) ?\(v?(?P<version>{_NUMBER}[\w.+~-]{{0,40}})\)(?P<rest>.{{0,500}})",
-        r"(?P<name>[^/()]+)/(?P<version>\S+)(?:\s+(?P<rest>.*))?",
+        r"(?P<name>[^/(),]+)/(?P<version>\S+)(?:\s+(?P<rest>.*))?",
         r"(?P<name>[^/()]+?)(?P<version>)(?:\s+(?P<rest>\(.*))?",
     )
 )

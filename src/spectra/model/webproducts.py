@@ -107,7 +107,7 @@ _APPLICATION_SERVERS = rows(
     (r"Payara Server {1,2}$V", "Payara Server", "cpe:/a:payara:payara_server"),
     (r"Resin/$V", "Caucho Resin", "cpe:/a:caucho:resin"),
     (
-        r"Sun[ -]Java[ -]System[ /-]Application[ -]Server(?:[/ ](?P<version>\d[\w.]{0,20}))?",
+        r"Sun[ -]Java[ -]System[ /-]Application[ -]Server(?: \w{1,20} Edition)?(?:[/ ](?P<version>\d[\w.]{0,20}))?",
         "Sun Java System Application Server",
         "cpe:/a:sun:java_system_application_server",
     ),
