@@ -66,7 +66,8 @@ def work(folder: Path) -> None:
     for case in json.load(sys.stdin):
         pair = (case["vendor"], case["product"])
         for form in FORMS:
-            began, cves = time.perf_counter(), set()
+            began = time.perf_counter()
+            cves: set[str] = set()
             with scanner.CVEScanner() as one:
                 for vendor, product in sorted(aliases.get(pair, {pair})):
                     asked = info(vendor, product, case[form], "/usr/bin/x", None)
@@ -172,15 +173,16 @@ def compare(data: Path, python: Path, folder: Path) -> dict[str, Any]:
     theirs = peer(python, folder, asked)
     figures = {"spectra": _figures(total(judged), took)}
     for form in FORMS:
-        scores, ms = [], []
+        scores: list[Score] = []
+        ms: list[float] = []
         for case in cases:
             answer = theirs["cases"].get(case.name, {}).get(form, {"cves": [], "ms": 0.0})
             found = frozenset(answer["cves"]) & corpus.told.keys()
             known = frozenset(cve for cve in case.expected if cve in corpus.told and corpus.told[cve].configured)
             false = [cve for cve in found - case.expected if corpus.told[cve].published <= case.as_of or not case.as_of]
-            scores.append((len(known & found), len(known - found), len(false)))
+            scores.append(Score(len(known & found), len(known - found), len(false)))
             ms.append(answer["ms"])
-        figures[f"cve-bin-tool, {form}"] = _figures(Score(*map(sum, zip(*scores, strict=True))), ms)
+        figures[f"cve-bin-tool, {form}"] = _figures(Score(*(sum(column) for column in zip(*scores, strict=True))), ms)
     return {"cases": len(cases), "read_s": round(read_s, 1), "peer_load_s": theirs["load_s"], **figures}
 
 
