@@ -81,16 +81,16 @@ def test_unknown_products_are_looked_up_in_the_feeds() -> None:
 
 def test_a_name_of_several_makers_is_less_sure() -> None:
     """The maker most CVEs know is taken; where none leads, the confidence says so."""
-    led = identify(Service(product="Gateway", version="1.0"), Few(acme__gateway=90, zenith__gateway=2))
-    even = identify(Service(product="Gateway", version="1.0"), Few(acme__gateway=11, zenith__gateway=10))
-    assert led.identities[0].cpe == even.identities[0].cpe == app("acme:gateway:1.0")
+    led = identify(Service(product="Parrot", version="1.0"), Few(acme__parrot=90, zenith__parrot=2))
+    even = identify(Service(product="Parrot", version="1.0"), Few(acme__parrot=11, zenith__parrot=10))
+    assert led.identities[0].cpe == even.identities[0].cpe == app("acme:parrot:1.0")
     assert even.identities[0].confidence < 0.5 < led.identities[0].confidence
 
 
 def test_names_of_one_family_are_no_contradiction() -> None:
     """Two makers of one software are one candidate."""
-    one = Few({"acme__gateway": 7, "zenith__gateway": 7}, acme__gateway=11, zenith__gateway=10)
-    assert identify(Service(product="Gateway", version="1.0"), one).identities[0].confidence > 0.5
+    one = Few({"acme__parrot": 7, "zenith__parrot": 7}, acme__parrot=11, zenith__parrot=10)
+    assert identify(Service(product="Parrot", version="1.0"), one).identities[0].confidence > 0.5
 
 
 def test_a_name_behind_other_words_needs_its_maker() -> None:
@@ -98,6 +98,20 @@ def test_a_name_behind_other_words_needs_its_maker() -> None:
     names = Few(acme__server=90)
     assert identify(Service(product="Camera viewer server", version="1.0"), names).identities == ()
     assert identify(Service(product="Acme server", version="1.0"), names).identities[0].cpe == app("acme:server:1.0")
+
+
+def test_a_version_is_that_of_the_product_beside_it() -> None:
+    """What a page is made with does not have the version of the server that sends it."""
+    service = Service("http", "nginx", "1.18.0", cpe=("cpe:2.3:a:wordpress:wordpress:*:*:*:*:*:*:*:*",))
+    cpes = {i.cpe for i in identify(service, NoNames()).identities}
+    assert cpes == {app("wordpress:wordpress"), app("f5:nginx:1.18.0")}
+
+
+def test_common_words_are_nobodys_product() -> None:
+    """Every maker of cameras has a product of that name; with the maker it is that one."""
+    names = Few(samsung__camera=9)
+    assert identify(Service(product="camera", version="1.0"), names).identities == ()
+    assert identify(Service(product="Samsung camera"), names).identities[0].cpe == app("samsung:camera")
 
 
 def test_unsure_versions_are_no_versions() -> None:

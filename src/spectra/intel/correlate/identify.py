@@ -9,7 +9,7 @@ and the finding is less sure.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from spectra.intel.correlate.distributions import distribution, split
@@ -41,6 +41,12 @@ _ROLES: Final = frozenset(
     | {"rsyncd", "tftpd", "http", "ftp", "ssh", "smtp", "imap", "pop3", "server", "service", "daemon", "proxy"}
     | {"webserver", "web", "admin", "config", "api", "rest"}
 )
+# What many makers call a product of theirs: not taken for one without its maker's name beside it.
+_COMMON: Final = _ROLES | {
+    *("camera", "router", "switch", "printer", "gateway", "firewall", "modem", "device", "phone", "ip camera", "nvr"),
+    *("dvr", "control", "panel", "portal", "monitor", "manager", "management", "system", "network", "security"),
+    *("application", "framework", "embedded", "linux", "windows", "unix", "mail", "storage", "nas", "controller"),
+}
 
 
 class _Text(NamedTuple):
@@ -63,7 +69,9 @@ def identify(service: Service, names: Names) -> Software:
                 found[identity.cpe] = identity
 
     add(_by_tool(service, said))
-    if not any(_is_application(cpe) for cpe in found):
+    if any(_is_application(cpe) for cpe in found):
+        add(_besides(said, set(map(product_of, found))))
+    else:
         add(_by_name(said, names))
     add(_components(service, names))
     ordered = sorted(found.values(), key=lambda i: -i.confidence)[:_MAX_IDENTITIES]
@@ -119,7 +127,7 @@ def _today(name: Cpe) -> Cpe:
 
 def _whole(name: Cpe, said: _Text) -> Cpe:
     """`name` without what a distribution appended, its patch level apart, with the version told beside it."""
-    if name.version in (ANY, NA) and said.version:
+    if name.version in (ANY, NA) and said.version and _speaks_of(said.product, name):
         number, update = versions(said.version, split=patched(name._replace(version="1p1", update=ANY)).update != ANY)
         name = name._replace(version=quoted(number), update=quoted(update)) if number else name
     if name.version not in (ANY, NA):
@@ -129,6 +137,19 @@ def _whole(name: Cpe, said: _Text) -> Cpe:
     if name.update == NA and name.version not in (ANY, NA):
         name = name._replace(update=ANY)
     return patched(name)._replace(other=ANY)
+
+
+def _speaks_of(product: str, name: Cpe) -> bool:
+    """Whether the words of a product mean that of `name`: a version told beside nginx is not that of WordPress."""
+    known = by_text(product, "")
+    if known is not None:
+        return _today(known)[:3] == name[:3]
+    own = word(name.product)
+    return any(len(part) > 2 and (part in own or own in part) for part in _parts(product)) or not product
+
+
+def _parts(text: str) -> list[str]:
+    return re.findall(r"[A-Za-z0-9+.]+", text.lower())[:_MAX_WORDS]
 
 
 def _attributes(name: Cpe) -> list[str]:
@@ -160,6 +181,13 @@ def _by_name(said: _Text, names: Names) -> Iterator[Identity]:
     yield Identity(str(name), confidence, f"the feeds know a product called {said.product}")
 
 
+def _besides(said: _Text, told: Collection[Product | None]) -> Iterator[Identity]:
+    """The product in words where it is known for sure and no CPE name tells of it: nginx, in front of WordPress."""
+    known = by_text(said.product, said.version)
+    if known is not None and product_of(str(_today(known))) not in told:
+        yield Identity(str(known), _BY_NAME, f"{said.product} is known by that name")
+
+
 def _version(text: str) -> tuple[str, str]:
     """The upstream version in `text`; what the stricter reader will not take is taken word for word."""
     number, update = versions(text)
@@ -171,8 +199,7 @@ def _version(text: str) -> tuple[str, str]:
 
 def _learned(text: str, names: Names) -> tuple[Product, float] | None:
     """The product that `text` names, perhaps behind its maker's name or before a role (`httpd`)."""
-    parts = re.findall(r"[A-Za-z0-9+.]+", text.lower())[:_MAX_WORDS]
-    tries = list(_tries(parts))
+    tries = [(maker, product) for maker, product in _tries(_parts(text)) if maker or product not in _COMMON]
     found = names.named([word(product) for _, product in tries])
     for maker, product in tries:
         known = found.get(word(product))
