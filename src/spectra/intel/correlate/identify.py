@@ -191,7 +191,7 @@ def _besides(said: _Text, told: Collection[Product | None]) -> Iterator[Identity
 def _version(text: str) -> tuple[str, str]:
     """The upstream version in `text`; what the stricter reader will not take is taken word for word."""
     number, update = versions(text)
-    if number or not text:
+    if number or not text.strip():
         return number, update
     first = text.split(maxsplit=1)[0].strip("(),;")
     return (split(first)[0], "") if _VERSION_WORD.match(first) else ("", "")
