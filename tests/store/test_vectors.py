@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from spectra.store import embedders, vectors
-from spectra.store.database import Database
+from spectra.store.database import Database, one
 from spectra.store.embedders import Embedder
 from spectra.store.vectors import Filter, Vector
 from tests.store.scribe import T0
@@ -181,15 +181,18 @@ def test_the_index_finds_what_looking_at_all_finds(database: Database, cloud: tu
         assert [n.cosine for n in near] == sorted((n.cosine for n in near), reverse=True)
         found += len({n.num for n in near} & {n.num for n in exact})
         missed += len({n.num for n in exact} - {n.num for n in near})
+        assert vectors.among(database, embedder, text, [n.num for n in exact][::-1] + [10**6]) == exact
     assert found / (found + missed) >= 0.98
-    with database.connection() as connection:
-        connection.execute("SET enable_seqscan = off")
-        cursor = vectors._by_distance(connection, embedder, "[1,0,0,0,0,0,0,0]", 20, Filter())
-        assert len(cursor.fetchall()) == 20
-        used = connection.execute(
-            "SELECT idx_scan FROM pg_stat_get_xact_numscans(%s::regclass) idx_scan", [f"vuln_vector_{embedder.id}"]
-        )
-        assert used.fetchone() == (1,)
+    with database.transaction() as connection:
+        connection.execute("SET LOCAL enable_seqscan = off")
+        index = f"vuln_vector_{embedder.id}"
+
+        def scans() -> int:
+            return one(connection.execute("SELECT pg_stat_get_xact_numscans(%s::regclass)", [index]))[0]
+
+        before = scans()
+        assert len(vectors._by_distance(connection, embedder, "[1,0,0,0,0,0,0,0]", 20, Filter()).fetchall()) == 20
+        assert scans() == before + 1
 
 
 @pytest.mark.parametrize("few", [True, False])

@@ -62,7 +62,7 @@ class Similar:
     def _fused(self, words: str, text: str, k: int, only: Filter, told: Text | None = None) -> SimilarPage:
         most = max(CANDIDATES, k)
         worded, wording = vulnwords.ranked(self._database, words, most, only=only)
-        vectored = self._nearest(text, most, only, told)
+        vectored = self._nearest(text, most, only, told, worded)
         best = fuse(worded, [near.num for near in vectored.near])[:k]
         cosines = {near.num: near.cosine for near in vectored.near}
         with self._database.connection() as connection:
@@ -75,7 +75,10 @@ class Similar:
             note=vectored.note,
         )
 
-    def _nearest(self, text: str, most: int, only: Filter, told: Text | None) -> _Vectored:
+    def _nearest(self, text: str, most: int, only: Filter, told: Text | None, worded: list[int]) -> _Vectored:
+        """The nearest by the index, and those of `worded` that are as near: an index misses some, mostly of texts that
+        are unlike any.
+        """
         for _ in range(_TRIES):
             ready, filling = self._vectors.current()
             if ready is None:
@@ -83,9 +86,13 @@ class Similar:
             try:
                 vector, note = self._vector(ready, text, told)
             except SpectraError as error:
-                _log.warning("the embedder cannot be asked", exc_info=True)
+                _log.warning("the embedder cannot be asked: %s", error.message)
                 return _Vectored([], "ready", ready.model, f"By words alone: {error.message}")
-            near = vectors.nearest(self._database, ready, vector, most, only=only) if vector else []
+            if not vector:
+                return _Vectored([], "ready", ready.model, note)
+            found = vectors.nearest(self._database, ready, vector, most, only=only)
+            found += vectors.among(self._database, ready, vector, worded)
+            near = sorted(set(found), key=lambda one: (-one.cosine, one.num))[:most]
             if self._vectors.current()[0] == ready or near:
                 return _Vectored(near, "ready", ready.model, note)
         return _Vectored([], "ready")

@@ -22,7 +22,7 @@ INDEX_FROM: Final = 10_000
 """Vectors from which on an index is made: below, looking at each takes a few milliseconds and misses none."""
 M: Final = 24
 EF_CONSTRUCTION: Final = 128
-EF_SEARCH: Final = 120
+EF_SEARCH: Final = 200
 _PRODUCTS: Final = 8  # of a CVE that are part of its text
 _LATE: Final = timedelta(hours=1)  # a change may become visible this much after its time
 _BUILD_TIMEOUT: Final = "3600s"
@@ -327,6 +327,16 @@ def nearest(
             )
             # An index holds rounded vectors: the last few of its order are not quite the nearest.
             return _near(_by_distance(connection, embedder, vector, k + min(k, _SPARE), only))[:k]
+
+
+def among(database: Database, embedder: Embedder, vector: str, nums: Sequence[int]) -> list[Near]:
+    """These weaknesses, the nearest first; without those that have no vector."""
+    query = sql.SQL(
+        """SELECT num, 1 - (embedding::halfvec({dims}) <=> %s::halfvec({dims})) FROM vuln_vector
+           WHERE num = ANY(%s) AND embedder = {embedder}"""
+    ).format(dims=sql.Literal(embedder.dims), embedder=sql.Literal(embedder.id))
+    with database.connection() as connection:
+        return _near(connection.execute(query, [vector, list(nums)]))
 
 
 def exact(database: Database, embedder: Embedder, vector: str, k: int) -> list[Near]:
