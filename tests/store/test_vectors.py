@@ -181,7 +181,7 @@ def test_the_index_finds_what_looking_at_all_finds(database: Database, cloud: tu
         assert [n.cosine for n in near] == sorted((n.cosine for n in near), reverse=True)
         found += len({n.num for n in near} & {n.num for n in exact})
         missed += len({n.num for n in exact} - {n.num for n in near})
-        assert vectors.among(database, embedder, text, [n.num for n in exact][::-1] + [10**6]) == exact
+        assert vectors.among(database, embedder, text, [*[n.num for n in exact][::-1], 10**6]) == exact
     assert found / (found + missed) >= 0.98
     with database.transaction() as connection:
         connection.execute("SET LOCAL enable_seqscan = off")
