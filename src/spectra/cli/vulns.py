@@ -156,35 +156,42 @@ def _narrow(name: str, shown: str, help: str) -> Any:
     return typer.Option(f"--{name}", metavar=shown, help=help)
 
 
+WordsArgument = Annotated[
+    list[str] | None, typer.Argument(metavar="TEXT|CVE", help="Words to look for, or the id of one CVE.")
+]
+LeastEpss = Annotated[
+    float | None, typer.Option("--min-epss", min=0, max=1, help="Exploited within 30 days this probably (0..1).")
+]
+AffectingOption = Annotated[
+    bool | None, typer.Option("--affecting/--not-affecting", help="That concern a service seen here, or none.")
+]
+StatusOption = Annotated[
+    str, _narrow("status", "WORD", "published, awaiting, deferred, disputed, rejected or all; else not rejected.")
+]
+SortOption = Annotated[
+    str, typer.Option("--sort", help="relevance, risk, cvss, epss, published, modified or cve; -cve turns it.")
+]
+
+
 def vulns(
     context: typer.Context,
     *,
-    words: Annotated[
-        list[str] | None, typer.Argument(metavar="TEXT|CVE", help="Words to look for, or the id of one CVE.")
-    ] = None,
+    words: WordsArgument = None,
     severity: Annotated[str, _narrow("severity", "high,critical", "Of these severities.")] = "",
     min_cvss: Annotated[float | None, typer.Option("--min-cvss", min=0, max=10, help="From this score on.")] = None,
     max_cvss: Annotated[float | None, typer.Option("--max-cvss", min=0, max=10, help="Up to this score.")] = None,
-    min_epss: Annotated[
-        float | None, typer.Option("--min-epss", min=0, max=1, help="Exploited within 30 days this probably (0..1).")
-    ] = None,
+    min_epss: LeastEpss = None,
     kev: Annotated[bool | None, typer.Option("--kev/--no-kev", help="Known to be exploited (CISA), or not.")] = None,
     ransomware: Annotated[bool, typer.Option("--ransomware", help="Known to be used for ransomware.")] = False,
-    affecting: Annotated[
-        bool | None, typer.Option("--affecting/--not-affecting", help="That concern a service seen here, or none.")
-    ] = None,
+    affecting: AffectingOption = None,
     product: Annotated[str, _narrow("product", "openssh", "Of this product, or vendor:product.")] = "",
     cwe: Annotated[str, _narrow("cwe", "79,89", "Of these weaknesses.")] = "",
     year: Annotated[str, _narrow("year", "2019-2021", "With ids of these years.")] = "",
     since: Annotated[str, _narrow("since", "TIME", "Published since then: 7d, 2024-07-01.")] = "",
     before: Annotated[str, _narrow("before", "TIME", "Published before.")] = "",
     modified: Annotated[str, _narrow("modified", "TIME", "Changed by a source since then.")] = "",
-    status: Annotated[
-        str, _narrow("status", "WORD", "published, awaiting, deferred, disputed, rejected or all; else not rejected.")
-    ] = "",
-    sort: Annotated[
-        str, typer.Option("--sort", help="relevance, risk, cvss, epss, published, modified or cve; -cve turns it.")
-    ] = "",
+    status: StatusOption = "",
+    sort: SortOption = "",
     hosts: Annotated[bool, typer.Option("--hosts", help="With a CVE: the endpoints it concerns.")] = False,
     limit: LimitOption = 50,
     everything: AllOption = False,
