@@ -85,8 +85,8 @@ def import_(
     if json:
         sys.stdout.write(f"{json_line(report)}\n")
         return
-    for line in _lines(report):
-        sys.stdout.write(f"{safe(line, 400)}\n")
+    for number, line in enumerate(_lines(report)):
+        sys.stdout.write(f"{'  ' if number > 1 else ''}{safe(line, 400)}\n")
 
 
 def _read(file: Path, most: int) -> bytes:
@@ -105,22 +105,22 @@ def _read(file: Path, most: int) -> bytes:
 
 def _lines(r: VexReport) -> Iterator[str]:
     version = f"version {r.version}" + (f" of {stamp(r.issued)} UTC" if r.issued else "")
-    yield f"{r.id}  {version}{f'  by {r.author}' if r.author else ''}"
+    yield f"{r.id}, {version}{f' by {r.author}' if r.author else ''}"
     counts = ((r.decided, "decided"), (r.replaced, "in place of another"), (r.unchanged, "as before"))
     more = ((r.kept, "kept as decided here since"), (r.removed, "said no more"), (r.undecided, "not decided there"))
     told = [f"{count:,} {words}" for count, words in (*counts, *more) if count]
     yield f"{plural(r.statements, 'statement')}: {', '.join(told) or 'nothing to decide'}"
     for problem in r.problems[:SHOWN]:
-        yield f"  {problem.field}: {problem.message}"
+        yield f"{problem.field}: {problem.message}"
     yield from _more(r.problems_total, "problem")
     for one in r.unmatched[:SHOWN]:
-        yield f"  statement {one.index}, {one.product}: {one.why}"
+        yield f"statement {one.index}, {one.product}: {one.why}"
     yield from _more(r.unmatched_total, "product")
 
 
 def _more(total: int, what: str) -> Iterator[str]:
     if total > SHOWN:
-        yield f"  and {plural(total - SHOWN, f'more {what}', f'more {what}s')}; --json tells up to 1,000"
+        yield f"and {plural(total - SHOWN, f'more {what}', f'more {what}s')}; --json tells up to 1,000"
 
 
 vex.command(

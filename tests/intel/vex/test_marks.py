@@ -55,8 +55,10 @@ def test_other_lines(text: str) -> None:
     "text",
     [
         "urn:spectra:", "urn:spectra:host:", "urn:spectra:host:x", "urn:spectra:everywhere:x",
-        "urn:spectra:endpoint:1.2.3.4",        "urn:spectra:endpoint:192.0.2.7~22", "urn:spectra:host:192.0.2.7~22~tcp",
-        "urn:spectra:endpoint:192.0.2.7~99999~tcp",        "urn:spectra:everywhere#openssh", "urn:spectra:everywhere#cpe:2.3:a:x:y:1.*", 
+        "urn:spectra:endpoint:1.2.3.4",
+        "urn:spectra:endpoint:192.0.2.7~22", "urn:spectra:host:192.0.2.7~22~tcp",
+        "urn:spectra:endpoint:192.0.2.7~99999~tcp",
+        "urn:spectra:everywhere#openssh", "urn:spectra:everywhere#cpe:2.3:a:x:y:1.*",
         "urn:uuid:x", "192.0.2.7", "",
         "urn:spectra:endpoint:192.0.2.7~22~tcp~CVE-2024-0001",
     ],
