@@ -47,6 +47,7 @@ class Result(msgspec.Struct, kw_only=True):
     feed_load_cves_per_s: float
     feed_baseline_cves_per_s: float
     feed_ratio: float
+    feed_rss_mb: float
     vectorize_s: float
     match_services_per_s: float
     first_eval_s: float
@@ -86,6 +87,7 @@ def run(n_services: int = 100_000, *, folder: Path | None = None, rounds: int = 
 def _served(server: BenchServer, files: Mapping[str, Path], n_services: int, tell: Say) -> dict[str, Any]:
     """What a user of the server sees: key of the result to figure."""
     measured: dict[str, Any] = {"feed_load_s": round(feeds.take(server, files, tell), 1)}
+    measured["feed_rss_mb"] = round(server.peak_mb())
     with Database(_url(server.data_dir), pool_size=2, statement_timeout_s=_STATEMENT_S) as database:
         measured["cves"] = feeds.told(database)
         measured["vectorize_s"] = _job(server, "/v0/vulns/vectorize", "vectors", tell)
