@@ -38,6 +38,7 @@ def every_route() -> list[Route]:
             path = path.replace("{workflow_id}", "0" * 64).replace("{observation_id}", "0" * 64)
             path = re.sub(r"\{[a-z_]+_id\}", str(UUID(int=0)), path)
             path = path.replace("{account}", "nobody").replace("{role}", "looker")
+            path = path.replace("{cve:cve}", "CVE-2024-6387")
             path = re.sub(r"\{[a-z_]+(:path)?\}", "1", path)
             assert "{" not in path
             declared = scope_of(list(route.dependencies))

@@ -103,6 +103,9 @@ def test_bodies_are_documented(openapi: dict[str, Any]) -> None:
         "/v0/enrich",
         "/v0/feeds/{name}/update",
         "/v0/feeds/{name}/rollback",
+        "/v0/correlate",
+        "/v0/vuln-feeds/{name}/update",
+        "/v0/vulns/vectorize",
     }
 
 
