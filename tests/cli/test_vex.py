@@ -16,7 +16,8 @@ PATH = "/v0/vex"
 DOCUMENT = {"@context": "https://openvex.dev/ns/v0.2.0", "statements": [{"status": "fixed", "note": "a\u202eb"}]}
 REPORT: dict[str, Any] = {
     "id": "https://example.org/vex/1", "format": "openvex", "author": "Acme", "version": 2,
-    "issued": "2026-03-01T12:00:00Z",    "statements": 3, "decided": 2, "unchanged": 1, "kept": 1, "replaced": 1, "removed": 4, "undecided": 5,
+    "issued": "2026-03-01T12:00:00Z",
+    "statements": 3, "decided": 2, "unchanged": 1, "kept": 1, "replaced": 1, "removed": 4, "undecided": 5,
     "problems": [{"index": 1, "field": "statements[1].status", "message": "'x' is no status."}], "problems_total": 1,
     "unmatched": [{"index": 0, "product": f"192.0.2.{n}", "why": "No such host was ever seen."} for n in range(30)],
     "unmatched_total": 31,

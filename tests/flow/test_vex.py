@@ -60,10 +60,10 @@ def take_all_back(database: Database) -> None:
         connection.execute("TRUNCATE triage, vex_document, provenance")
 
 
-def vendor(*statements: dict[str, Any], now: datetime = NOW, **fields: Any) -> bytes:
+def vendor(*statements: dict[str, Any], **fields: Any) -> bytes:
     """A document of somebody else; a statement is about `CVE` and fixed unless it says otherwise."""
     told = [{"vulnerability": {"name": CVE}, "status": "fixed", "products": [{"@id": SSH}]} | one for one in statements]
-    head = {"@context": openvex.CONTEXT, "@id": ID, "author": "Acme", "version": 1, "timestamp": now.isoformat()}
+    head = {"@context": openvex.CONTEXT, "@id": ID, "author": "Acme", "version": 1, "timestamp": NOW.isoformat()}
     return json.dumps(head | {"statements": told} | fields).encode()
 
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from hypothesis import strategies as st
 
-from spectra.model.triage import JUSTIFICATIONS, JUSTIFIED, STATUSES, Target, Verdict
+from spectra.model.triage import JUSTIFICATIONS, JUSTIFIED, SCOPES, STATUSES, Target, Verdict
 from spectra.model.vex import Outgoing, Product, Statement
 
 CPES = (
@@ -19,12 +19,21 @@ CPES = (
 )
 _IPS = st.one_of(st.ip_addresses(v=4).map(str), st.sampled_from(["2001:db8::7", "::1", "fe80::1"]))
 _ENDPOINTS = st.tuples(_IPS, st.integers(0, 65535), st.sampled_from(["tcp", "udp", "sctp"]))
-_PLACES = st.one_of(
-    st.just(("", None, "")), _IPS.map(lambda ip: (ip, None, "")), _ENDPOINTS
-)  # fmt: skip
-TARGETS: st.SearchStrategy[Target] = st.builds(
-    lambda place, cpe: Target("", *place, cpe), _PLACES, st.sampled_from(CPES)
-)
+
+
+@st.composite
+def _targets(draw: st.DrawFn) -> Target:
+    cpe = draw(st.sampled_from(CPES))
+    match draw(st.sampled_from(SCOPES)):
+        case "everywhere":
+            return Target("", cpe=cpe)
+        case "host":
+            return Target("", draw(_IPS), cpe=cpe)
+        case _:
+            return Target("", *draw(_ENDPOINTS), cpe)
+
+
+TARGETS: st.SearchStrategy[Target] = _targets()
 """Places of decisions, without a CVE."""
 
 _TIMES = st.datetimes(datetime(2020, 1, 1), datetime(2090, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - bounds are naive

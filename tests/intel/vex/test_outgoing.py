@@ -26,7 +26,8 @@ def finding(ip: str = "192.0.2.7", port: int = 22, cve: str = CVE, **changes: An
 
 def decision(**changes: Any) -> TriageRecord:
     """One decision."""
-    return TriageRecord(**({"id": "x", "cve": CVE, "status": "accepted", "at": T0, "by": "alice"} | changes))
+    facts: dict[str, Any] = {"id": "x", "cve": CVE, "status": "accepted", "at": T0, "by": "alice"}
+    return TriageRecord(**(facts | changes))
 
 
 def test_what_is_alike_is_one_statement() -> None:
