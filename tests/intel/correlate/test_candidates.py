@@ -33,10 +33,23 @@ bounded = st.fixed_dictionaries(
     {},
     optional={field: versions | st.just("unknown-") for field in ("at_least", "above", "at_most", "below")},
 )
+
+
+def criterion(
+    product: tuple[str, str], version: str, update: str, edition: str, bounds: dict[str, str], vulnerable: bool
+) -> Criterion:
+    """A criterion, with bounds where its version leaves room for them."""
+    cpe = name(product, version, update, edition)
+    return Criterion(cpe, vulnerable, **(bounds if version == "*" else {}))
+
+
+def identity(product: tuple[str, str], version: str, update: str, confidence: float, how: str) -> Identity:
+    """One name of a software."""
+    return Identity(name(product, version, update), confidence, how)
+
+
 criteria = st.builds(
-    lambda product, version, update, edition, bounds, vulnerable: Criterion(
-        name(product, version, update, edition), vulnerable, **(bounds if version == "*" else {})
-    ),
+    criterion,
     st.sampled_from(OTHERS),
     st.sampled_from(["*", "*", "*", "-", "1.*", "1.?", *NUMBERS, *LETTERS]),
     st.sampled_from(UPDATES),
@@ -63,7 +76,7 @@ families = st.lists(st.lists(nodes, min_size=1, max_size=3).map(tuple), min_size
     ]
 )
 identities = st.builds(
-    lambda product, version, update, confidence, how: Identity(name(product, version, update), confidence, how),
+    identity,
     st.sampled_from([OWN, OWN, ("acme", "module")]),
     st.sampled_from(["*", "-", *NUMBERS, *LETTERS]),
     st.sampled_from(UPDATES),
