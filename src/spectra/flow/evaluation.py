@@ -19,8 +19,8 @@ from spectra.store.database import Connection
 
 _log = logging.getLogger("spectra.flow")
 
-_REMEMBERED: Final = 60_000  # rules, about 100 MB; what a slice needs is held in any case
-_RESULTS: Final = 500_000  # findings, about 60 MB
+_REMEMBERED: Final = 30_000  # rules, about 80 MB; what a slice needs is held in any case
+_RESULTS: Final = 200_000  # findings, about 40 MB
 _REASONS: Final = 100_000  # about 30 MB
 
 Match = Callable[[Software, Sequence[Sequence[Rule]]], Sequence[Affected]]
