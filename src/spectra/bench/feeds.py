@@ -101,7 +101,8 @@ def copied_s(url: str, spare: Path) -> float:
     columns = _unload(url, spare)
     with psycopg.connect(url, autocommit=True) as admin, ExitStack() as stack:
         admin.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-        drop = sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name))
+        # Not WITH (FORCE), which may not end an autovacuum that is at it; without, it is waited for.
+        drop = sql.SQL("DROP DATABASE {}").format(sql.Identifier(name))
         stack.callback(admin.execute, drop)
         copy = make_conninfo(url, dbname=name)
         with Database(copy, pool_size=2) as database:

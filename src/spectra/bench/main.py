@@ -198,7 +198,7 @@ def _baseline(server: BenchServer, n_hosts: int, batch: int) -> float:
             pieces = [baseline.batch(start, min(batch, last - start)) for start in range(first, last, batch)]
             seconds += baseline.merge(database, pieces)
     with psycopg.connect(own, autocommit=True) as admin:
-        admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+        admin.execute(sql.SQL("DROP DATABASE {}").format(sql.Identifier(name)))
     return n_hosts / seconds
 
 
