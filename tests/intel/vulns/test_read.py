@@ -40,11 +40,11 @@ def test_the_content_says_what_it_is(tmp_path: Path, kind: str, indent: int | No
     forms = [
         data,
         b"\xef\xbb\xbf" + data,
-        gzip.compress(data),
+        gzip.compress(data, mtime=0),
         zstandard.compress(data),
-        gzip.compress(zstandard.compress(data)),
+        gzip.compress(zstandard.compress(data), mtime=0),
     ]
-    forms += [zipped({"x.json": data}), tarred({"x.json": data}), gzip.compress(tarred({"x.json": data}))]
+    forms += [zipped({"x.json": data}), tarred({"x.json": data}), gzip.compress(tarred({"x.json": data}), mtime=0)]
     for form in forms:
         path = tmp_path / "file.bin"
         path.write_bytes(form)
@@ -76,7 +76,7 @@ def test_an_empty_page_is_a_feed_of_nothing() -> None:
     [
         (b"", "feed_corrupt", "empty"),
         (b" \n\n ", "feed_corrupt", "empty"),
-        (gzip.compress(b""), "feed_corrupt", "empty"),
+        (gzip.compress(b"", mtime=0), "feed_corrupt", "empty"),
         (b"<!DOCTYPE html><html>404</html>", "feed_corrupt", "web page"),
         (b'\n<?xml version="1.0"?><Error/>', "feed_corrupt", "web page"),
         (b'{"message": "API rate limit exceeded"}', "feed_unknown", "no feed of a known format"),
@@ -87,7 +87,7 @@ def test_an_empty_page_is_a_feed_of_nothing() -> None:
         (packed({"CVE_Items": [{"cve": {"CVE_data_meta": {"ID": "CVE-2020-0001"}}}]}), "feed_unknown", "JSON 1.1"),
         (packed(nvd_document(nvd_cve()))[:300], "feed_malformed", "ends too early"),
         (packed(nvd_cve())[:300], "feed_corrupt", "middle of its first record"),
-        (gzip.compress(packed(nvd_cve()))[:60], "feed_corrupt", "ends too early"),
+        (gzip.compress(packed(nvd_cve()), mtime=0)[:60], "feed_corrupt", "ends too early"),
         (zipped({"README.md": b"text"}), "feed_unknown", "no file of records"),
     ],
 )
@@ -116,7 +116,7 @@ def test_what_is_cut_short_gives_what_came_before_and_then_tells(form: str) -> N
     """Never taken for the whole."""
     cves = [nvd_cve(f"CVE-2024-{n:04}", descriptions=[{"lang": "en", "value": str(n) * 300}]) for n in range(40)]
     lines = b"\n".join(packed(cve) for cve in cves)
-    data = {"lines": lines, "document": packed(nvd_document(*cves)), "gzip": gzip.compress(lines)}[form]
+    data = {"lines": lines, "document": packed(nvd_document(*cves)), "gzip": gzip.compress(lines, mtime=0)}[form]
     got: list[object] = []
     with pytest.raises(VulnFeedError):
         got.extend(feed(data[: int(len(data) * 0.8)]))
@@ -174,7 +174,7 @@ def test_archives_of_single_records_are_read() -> None:
         "cves/2024/0xxx/CVE-2024-0004.json": packed(cve_record("CVE-2024-0004")),
         "README.md": b"text",
     }
-    for data in (zipped(files), zipped(files, to_pipe=True), gzip.compress(tarred(files))):
+    for data in (zipped(files), zipped(files, to_pipe=True), gzip.compress(tarred(files), mtime=0)):
         with feed(data) as read:
             assert read.kind == "cve"
             first, second, problem, last = read
@@ -190,7 +190,7 @@ def test_archives_of_single_records_are_read() -> None:
 def test_an_archive_may_hold_one_packed_file() -> None:
     """A table or a document that somebody packed again."""
     table = b"cve,epss,percentile\nCVE-2024-0001,0.5,0.9\n"
-    for files in ({"epss.csv": table}, {"epss.csv.gz": gzip.compress(table)}):
+    for files in ({"epss.csv": table}, {"epss.csv.gz": gzip.compress(table, mtime=0)}):
         assert list(feed(zipped(files))) == [Epss("CVE-2024-0001", 0.5, 0.9)]
     with feed(zipped({"nvdcve-2.0-2024.json": packed(nvd_document(nvd_cve(), nvd_cve("CVE-2024-0002")))})) as read:
         assert len(list(read)) == 2
@@ -200,7 +200,7 @@ def test_an_archive_may_hold_one_packed_file() -> None:
 def test_a_feed_is_bounded() -> None:
     """What comes out of the packing, and of the archive."""
     data = packed(nvd_document(*[nvd_cve()] * 300))
-    for form in (data, gzip.compress(data), zipped({"x.json": data})):
+    for form in (data, gzip.compress(data, mtime=0), zipped({"x.json": data})):
         with pytest.raises(VulnFeedError) as caught:
             list(feed(form, max_bytes=100_000))
         assert caught.value.reason == "feed_too_large"
