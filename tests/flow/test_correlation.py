@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -343,7 +344,7 @@ def test_what_cannot_be_judged_keeps_nobody_else(database: Database) -> None:
             raise ValueError(service)
         return MATCHING.identify(service, names)
 
-    def match(software: Software, rules: Any) -> list[Affected]:
+    def match(software: Software, rules: Any) -> Sequence[Affected]:
         if broken["matching"] and "8.9" in software.identities[0].cpe:
             raise ValueError(software)
         return MATCHING.match(software, rules)
@@ -414,19 +415,35 @@ FIRST = [
 VERSIONS = ("1.0", "2.0")
 CVES = ("CVE-2025-0001", "CVE-2025-0002", "CVE-2025-0003")
 
+
+def first_version(product: str) -> Criterion:
+    """Version 1.0 of a product, by name."""
+    return Criterion(cpe(product, "1.0"))
+
+
+def told_of(name: str, some: list[Criterion], status: Status, by: str) -> Vuln:
+    """A CVE of these criteria."""
+    return vuln(name, *some, status=status, by=by)
+
+
+def in_words(product: str, version: str) -> Service:
+    """A service whose scanner gave no CPE."""
+    return Service(name="any", product=product, version=version)
+
+
 criteria = st.builds(below, st.sampled_from(PRODUCTS), st.just("2.0")) | st.builds(
-    lambda p: Criterion(cpe(p, "1.0")), st.sampled_from(PRODUCTS)
+    first_version, st.sampled_from(PRODUCTS)
 )
 statuses: st.SearchStrategy[Status] = st.sampled_from(["", "", "", "disputed", "rejected"])
 vulns = st.builds(
-    lambda cve, some, status, by: vuln(cve, *some, status=status, by=by),
+    told_of,
     st.sampled_from(CVES),
     st.lists(criteria, max_size=2),
     statuses,
     st.sampled_from(["nvd", "cve"]),
 )
 services = st.builds(service, st.sampled_from(PRODUCTS), st.sampled_from(VERSIONS)) | st.builds(
-    lambda product, version: Service(name="any", product=product, version=version),
+    in_words,
     st.sampled_from(["nginx", "OpenSSH", "Frobnicator", "frob frobnicator httpd"]),
     st.sampled_from(VERSIONS),
 )
