@@ -174,8 +174,12 @@ def test_what_news_may_concern(database: Database) -> None:
         past, waits = software(connection, "c", other), software(connection, "d", ssh, 1)
         for of, until in ((by_finding, None), (past, "now")):
             connection.execute("INSERT INTO affected VALUES (%s, %s, 'yesterday', %s, 1, 0.5, 0)", [of, num, until])
-        assert affected.touched(connection, [num]) == sorted([by_rule, by_finding], key=[by_rule, by_finding].index)
-        assert [s.body for s in affected.stored(connection, [by_rule, waits])] == ["a", "d"]
+        batches = list(affected.touched(connection, [num], 1))
+        assert [len(batch) for batch in batches] == [1, 1]
+        assert {s for batch in batches for s in batch} == {(by_rule, "a"), (by_finding, "b")}
+        assert affected.findings_of(connection, [num], 1) == {by_finding: {num: Finding(1, 0.5, 0, "")}}
+        assert affected.findings_of(connection, [num], 0) is None
+        assert affected.members(connection, [ssh]) == {SSH: ssh}
         assert affected.families(connection, [by_rule, by_finding]) == {SSH: ssh, Product("a", "x", "y"): 0}
         affected.touch(connection, [num])
         waiting = [s.id for s in affected.waiting(connection, 9)]

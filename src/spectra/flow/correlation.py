@@ -47,7 +47,8 @@ REWORDED: Final = 5000
 
 _REST: Final = 9  # times as long as learning families took
 _SLICE: Final = 250  # software whose rules and findings are in memory at a time
-_WIDE: Final = 2000  # the same for a few CVEs
+_WIDE: Final = 5000  # the same for a few CVEs
+_FINDINGS: Final = 300_000  # of these CVEs that are in memory at once, about 60 MB
 
 
 class Matching(NamedTuple):
@@ -246,15 +247,16 @@ class Correlation:
 
     def _hold(self, own: Alone, nums: Sequence[int]) -> Counts:
         rules = {family: ruleset(stored) for family, stored in affected.rules_of(own.connection, nums).items()}
-        touched = affected.touched(own.connection, nums)
-        differences = Differences()
-        for begin in range(0, len(touched), _WIDE):
-            ids = touched[begin : begin + _WIDE]
-            families = affected.families(own.connection, ids)
-            stored = affected.findings(own.connection, ids, nums)
-            self._evaluation.compare(affected.stored(own.connection, ids), families, rules, stored, differences)
+        families = affected.members(own.connection, list(rules))
+        all_of = affected.findings_of(own.connection, nums, _FINDINGS)
+        differences, evaluated = Differences(), 0
+        for part in affected.touched(own.connection, nums, _WIDE):
+            ids = [s.id for s in part]
+            of = affected.findings(own.connection, ids, nums) if all_of is None else {i: all_of.get(i, {}) for i in ids}
+            self._evaluation.compare(part, families, rules, of, differences)
+            evaluated += len(part)
         affected.write(own.connection, differences, own.now)
-        return Counts(evaluated=len(touched)) + _written(differences)
+        return Counts(evaluated=evaluated) + _written(differences)
 
     def _moved(self, connection: Connection) -> dict[int, int]:
         """Products that are in another family than they should be (ids), and that family."""

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from spectra.intel.correlate.candidates import Candidates, Cut, alike
-from spectra.model.findings import Affected, Software
+from spectra.model.findings import Affected, Identity, Software
 from spectra.model.vulns import Product, Rule
 from spectra.store import affected
 from spectra.store.affected import Differences, Finding, Reason, Stored, StoredRule
@@ -80,6 +80,26 @@ class Rules:
         return found
 
 
+class _Sight(NamedTuple):
+    """What may hold for one name, and the rules that it is of."""
+
+    of: Ruleset
+    cut: Cut
+
+
+class _Name(msgspec.Struct):
+    cpe: str
+
+
+class _Names(msgspec.Struct):
+    """As much of a `Software` as is needed to see that nothing holds for it."""
+
+    identities: tuple[_Name, ...] = ()
+
+
+_names: Final = msgspec.json.Decoder(_Names).decode
+
+
 class _Result(NamedTuple):
     """What was found of a software, by the number of the CVE, and the reasons by their ids."""
 
@@ -109,27 +129,36 @@ class Evaluation:
         differences: Differences,
     ) -> None:
         """Note in `differences` what of these software is otherwise than `stored`; `families` has their products'."""
+        seen: dict[str, _Sight] = {}
         for one in software:
             try:
-                found = self._found(_software(one.body), families, rules)
-            except Exception:  # noqa: BLE001 - what cannot be matched keeps the findings that it has, and keeps nobody else
+                sights = [
+                    seen.get(n.cpe) or self._look(n.cpe, families, rules, seen) for n in _names(one.body).identities
+                ]
+                found = self._found(_software(one.body), sights) if any(s.cut.rules for s in sights) else _CLEAN
+            except Exception:  # noqa: BLE001 - what cannot be matched keeps the findings it has, and keeps nobody else
                 _log.exception("a software could not be matched", extra={"spectra.software": one.id})
                 continue
             if found.findings != stored[one.id]:
                 differences.compare(one.id, found.findings, stored[one.id])
                 differences.reasons.update(found.reasons)
 
-    def _found(self, software: Software, families: Mapping[Product, int], rules: Mapping[int, Ruleset]) -> _Result:
-        sets = [rules.get(families.get(product, -1), _NONE) for product in self._products_of(software)]
-        cuts = [s.candidates.of(i.cpe) for s, i in zip(sets, software.identities, strict=True)]
-        if not any(cut.rules for cut in cuts):
-            return _CLEAN
-        like = alike(software, cuts)
-        like = like and (like, tuple([s.serial for s in sets]))
+    def _look(
+        self, cpe: str, families: Mapping[Product, int], rules: Mapping[int, Ruleset], seen: dict[str, _Sight]
+    ) -> _Sight:
+        """What may hold for a name; noted in `seen`."""
+        products = self._products_of(Software((Identity(cpe, 1.0, ""),)))
+        of = rules.get(families.get(products[0], -1), _NONE) if products else _NONE
+        sight = seen[cpe] = _Sight(of, of.candidates.of(cpe))
+        return sight
+
+    def _found(self, software: Software, sights: Sequence[_Sight]) -> _Result:
+        like = alike(software, [s.cut for s in sights])
+        like = like and (like, tuple([s.of.serial for s in sights]))
         known = self._results.get(like) if like is not None else None
         if known is not None:
             return known
-        result = self._evaluated(software, sets, cuts)
+        result = self._evaluated(software, sights)
         if like is not None:
             self._held += len(result.findings) + 1
             if self._held > _RESULTS:
@@ -138,12 +167,12 @@ class Evaluation:
             self._results[like] = result
         return result
 
-    def _evaluated(self, software: Software, sets: Sequence[Ruleset], cuts: Sequence[Cut]) -> _Result:
+    def _evaluated(self, software: Software, sights: Sequence[_Sight]) -> _Result:
         findings: dict[int, Finding] = {}
         reasons: dict[int, Reason] = {}
         names = [identity.cpe for identity in software.identities]
-        for a in self._match(software, [cut.rules for cut in cuts]):
-            of = next(s for s in sets if a.cve in s.nums and a.product in s.products)
+        for a in self._match(software, [s.cut.rules for s in sights]):
+            of = next(s.of for s in sights if a.cve in s.of.nums and a.product in s.of.products)
             reason = Reason(of.products[a.product], a.criterion, a.range, a.source, a.requires)
             key = self._ids.get(reason) or self._remember(reason)
             reasons[key] = reason

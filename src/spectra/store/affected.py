@@ -8,7 +8,8 @@ changed and which therefore keeps its date. All of it inside the transaction of 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import LiteralString, NamedTuple
 
@@ -160,6 +161,29 @@ def _read(connection: Connection, where: LiteralString, of: list[int], found: di
         found.setdefault(family, []).append(StoredRule(num, key, rule))
 
 
+def members(connection: Connection, families: Sequence[int]) -> dict[Product, int]:
+    """All products of these families, and which of them each is of."""
+    rows = connection.execute(
+        "SELECT part, vendor, product, family FROM product WHERE family = ANY(%s)", [list(families)]
+    )
+    return {Product(part, vendor, product): family for part, vendor, product, family in rows.fetchall()}
+
+
+def findings_of(connection: Connection, nums: Sequence[int], limit: int) -> dict[int, dict[int, Finding]] | None:
+    """The open rows of these CVEs, by software and CVE; None where there are more than `limit`."""
+    rows = connection.execute(
+        """SELECT software, vuln, reason, confidence, identity, patched FROM affected
+           WHERE vuln = ANY(%s) AND until IS NULL LIMIT %s""",
+        [list(nums), limit + 1],
+    ).fetchall()
+    if len(rows) > limit:
+        return None
+    found: dict[int, dict[int, Finding]] = defaultdict(dict)
+    for software, vuln, reason, confidence, identity, patched in rows:
+        found[software][vuln] = Finding(reason, confidence, identity, patched)
+    return found
+
+
 def findings(
     connection: Connection, ids: Sequence[int], nums: Sequence[int] | None = None
 ) -> dict[int, dict[int, Finding]]:
@@ -210,15 +234,17 @@ def has_more_news(connection: Connection, than: int) -> bool:
     return bool(one(connection.execute("SELECT EXISTS (SELECT FROM vuln_news OFFSET %s)", [than]))[0])
 
 
-def touched(connection: Connection, nums: Sequence[int]) -> list[int]:
-    """Software that what changed about these CVEs may concern."""
+def touched(connection: Connection, nums: Sequence[int], batch: int) -> Iterator[list[Stored]]:
+    """Software that what changed about these CVEs may concern, in batches."""
     query = (
         _TOUCHED
         + """
-      SELECT s.id FROM touched JOIN software s ON s.id = touched.software
-      WHERE s.pending IS NULL ORDER BY s.product, s.id"""
+      SELECT s.id, s.body FROM touched JOIN software s ON s.id = touched.software WHERE s.pending IS NULL"""
     )
-    return [key for (key,) in connection.execute(query, {"nums": list(nums)})]
+    with connection.cursor("touched") as cursor:
+        cursor.execute(query, {"nums": list(nums)})
+        while rows := cursor.fetchmany(batch):
+            yield [Stored(*row) for row in rows]
 
 
 def touch(connection: Connection, nums: Sequence[int]) -> None:
@@ -229,9 +255,3 @@ def touch(connection: Connection, nums: Sequence[int]) -> None:
         UPDATE software s SET pending = 1 FROM touched WHERE s.id = touched.software AND s.pending IS NULL""",
         {"nums": list(nums)},
     )
-
-
-def stored(connection: Connection, ids: Sequence[int]) -> list[Stored]:
-    """These software."""
-    rows = connection.execute("SELECT id, body FROM software WHERE id = ANY(%s) ORDER BY product, id", [list(ids)])
-    return [Stored(*row) for row in rows]
