@@ -20,8 +20,8 @@ from spectra.store.database import Connection
 _log = logging.getLogger("spectra.flow")
 
 _REMEMBERED: Final = 30_000  # rules, about 80 MB; what a slice needs is held in any case
-_RESULTS: Final = 200_000  # findings, about 40 MB
-_REASONS: Final = 100_000  # about 30 MB
+_RESULTS: Final = 1_000_000  # findings of software that is like no other, about 60 MB
+_FINDINGS: Final = 100_000  # findings that are like no other, with their reasons: about 60 MB
 
 Match = Callable[[Software, Sequence[Sequence[Rule]]], Sequence[Affected]]
 ProductsOf = Callable[[Software], Sequence[Product]]
@@ -100,14 +100,7 @@ class _Names(msgspec.Struct):
 _names: Final = msgspec.json.Decoder(_Names).decode
 
 
-class _Result(NamedTuple):
-    """What was found of a software, by the number of the CVE, and the reasons by their ids."""
-
-    findings: Mapping[int, Finding]
-    reasons: Mapping[int, Reason]
-
-
-_CLEAN: Final = _Result({}, {})
+_CLEAN: Final[Mapping[int, Finding]] = {}
 
 
 class Evaluation:
@@ -116,9 +109,7 @@ class Evaluation:
     def __init__(self, match: Match, products_of: ProductsOf) -> None:
         self._match = match
         self._products_of = products_of
-        self._results: dict[Hashable, _Result] = {}
-        self._held = 0
-        self._ids: dict[Reason, int] = {}
+        self._forget()
 
     def compare(
         self,
@@ -129,6 +120,8 @@ class Evaluation:
         differences: Differences,
     ) -> None:
         """Note in `differences` what of these software is otherwise than `stored`; `families` has their products'."""
+        if self._held > _RESULTS or len(self._findings) > _FINDINGS:
+            self._forget()
         seen: dict[str, _Sight] = {}
         for one in software:
             try:
@@ -139,9 +132,9 @@ class Evaluation:
             except Exception:  # noqa: BLE001 - what cannot be matched keeps the findings it has, and keeps nobody else
                 _log.exception("a software could not be matched", extra={"spectra.software": one.id})
                 continue
-            if found.findings != stored[one.id]:
-                differences.compare(one.id, found.findings, stored[one.id])
-                differences.reasons.update(found.reasons)
+            if found != stored[one.id]:
+                differences.compare(one.id, found, stored[one.id])
+                differences.reasons.update((f.reason, self._reasons[f.reason]) for f in found.values())
 
     def _look(
         self, cpe: str, families: Mapping[Product, int], rules: Mapping[int, Ruleset], seen: dict[str, _Sight]
@@ -152,35 +145,36 @@ class Evaluation:
         sight = seen[cpe] = _Sight(of, of.candidates.of(cpe))
         return sight
 
-    def _found(self, software: Software, sights: Sequence[_Sight]) -> _Result:
+    def _found(self, software: Software, sights: Sequence[_Sight]) -> Mapping[int, Finding]:
         like = alike(software, [s.cut for s in sights])
         like = like and (like, tuple([s.of.serial for s in sights]))
         known = self._results.get(like) if like is not None else None
         if known is not None:
             return known
-        result = self._evaluated(software, sights)
+        found = self._evaluated(software, sights)
         if like is not None:
-            self._held += len(result.findings) + 1
-            if self._held > _RESULTS:
-                self._results.clear()
-                self._held = len(result.findings) + 1
-            self._results[like] = result
-        return result
+            self._held += len(found) + 1
+            self._results[like] = found
+        return found
 
-    def _evaluated(self, software: Software, sights: Sequence[_Sight]) -> _Result:
-        findings: dict[int, Finding] = {}
-        reasons: dict[int, Reason] = {}
+    def _evaluated(self, software: Software, sights: Sequence[_Sight]) -> dict[int, Finding]:
+        found: dict[int, Finding] = {}
         names = [identity.cpe for identity in software.identities]
         for a in self._match(software, [s.cut.rules for s in sights]):
             of = next(s.of for s in sights if a.cve in s.of.nums and a.product in s.of.products)
             reason = Reason(of.products[a.product], a.criterion, a.range, a.source, a.requires)
-            key = self._ids.get(reason) or self._remember(reason)
-            reasons[key] = reason
-            findings[of.nums[a.cve]] = Finding(key, round(a.confidence, 4), names.index(a.cpe), a.patched)
-        return _Result(findings, reasons)
+            key = self._ids.get(reason)
+            if key is None:
+                key = self._ids[reason] = reason.id
+                self._reasons[key] = reason
+            finding = Finding(key, round(a.confidence, 4), names.index(a.cpe), a.patched)
+            found[of.nums[a.cve]] = self._findings.setdefault(finding, finding)  # most are equal to many others
+        return found
 
-    def _remember(self, reason: Reason) -> int:
-        if len(self._ids) >= _REASONS:
-            self._ids.clear()
-        key = self._ids[reason] = reason.id
-        return key
+    def _forget(self) -> None:
+        """Begin with an empty memory."""
+        self._results: dict[Hashable, Mapping[int, Finding]] = {}
+        self._held = 0
+        self._ids: dict[Reason, int] = {}
+        self._reasons: dict[int, Reason] = {}
+        self._findings: dict[Finding, Finding] = {}

@@ -19,7 +19,14 @@ NUMBERS = ["1", "1.0", "1.2", "1.2.0", "1.2.3", "1.10", "2", "2.0.1", "10.4"]
 LETTERS = ["1.2a", "1.2c", "1.2rc1", "1.2-beta2", "1.2p1", "1.0.2k", "final", "1.x", "2.0-p3"]
 UPDATES = ["*", "*", "*", "-", "p1", "p2", "a", "rc1", "beta2"]
 OWN = ("acme", "server")
-OTHERS = [OWN, OWN, OWN, ("acme", "module"), ("linux", "linux_kernel")]
+OTHERS = [OWN, OWN, OWN, ("acme", "module"), ("linux", "linux_kernel"), ("debian", "debian_linux")]
+
+BUILDS = [
+    Distribution("debian"),
+    Distribution("debian", "12", "1.2-3+deb12u1", "3+deb12u1"),
+    Distribution("ubuntu", "22.04", "1.2-3ubuntu0.1", "3ubuntu0.1"),
+    Distribution("ubuntu", "24.04", "1.0.2k-9ubuntu2", "9ubuntu2"),
+]
 
 versions = st.sampled_from([*NUMBERS, *NUMBERS, *LETTERS])
 
@@ -87,7 +94,7 @@ softwares = st.builds(
     Software,
     st.lists(identities, min_size=1, max_size=2).map(tuple),
     st.sampled_from([(), (), (name(("linux", "linux_kernel"), "1.2", "*"),)]),
-    st.sampled_from([None, None, Distribution("debian", "12")]),
+    st.sampled_from([None, None, *BUILDS]),
 )
 
 

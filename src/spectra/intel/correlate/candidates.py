@@ -191,12 +191,13 @@ def _is_number(version: Key) -> bool:
 def alike(software: Software, cuts: Sequence[Cut]) -> tuple[Hashable, ...] | None:
     """Equal for software of which `match` finds the same in the same rules (`cuts[i]` of identity i); None: unlike all.
 
-    That is all of it but how its names were found out, and of a version only its kind. Where there are several names,
-    each may be asked for beside another one, by its version.
+    That is all of it but how its names were found out, which of a distribution's builds it is, and of a version all but
+    its kind. Where there are several names, each may be asked for beside another one, by its version.
     """
+    build = software.distribution and software.distribution.name
     if len(cuts) > 1:
         names = tuple([(i.cpe, i.confidence) for i in software.identities])
-        return names, software.context, software.distribution
+        return names, software.context, build
     (identity,), (cut,) = software.identities, cuts
     name = _attributes(identity.cpe)
     if name is None or cut.kind < 0:
@@ -205,4 +206,4 @@ def alike(software: Software, cuts: Sequence[Cut]) -> tuple[Hashable, ...] | Non
         version=name.version if name.version in (ANY, NA) else "",
         update=name.update if name.update in (ANY, NA) else "",
     )
-    return told, cut.kind, identity.confidence, software.context, software.distribution
+    return told, cut.kind, identity.confidence, software.context, build
