@@ -35,7 +35,7 @@ def unnamed(*services: Service) -> list[Unnamed]:
 
 def test_each_word_is_asked_for_once() -> None:
     """A hundred services of one product are one look-up; each knows the words it was named by, and what these said."""
-    table = Table(frobnicator=Word(((FROB, 7),), "seven"))
+    table = Table(frobnicator=Word(((FROB, 7, 1),), "seven"))
     services = [Service(name="http", product="Frobnicator", version=f"1.{n}") for n in range(100)]
     named = Naming(identify, products_of, word).of(unnamed(*services), table)
     assert len(table.asked) == 1
@@ -55,7 +55,7 @@ def test_what_is_asked_for_may_depend_on_answers() -> None:
         known = found.get("two", ())
         return Software(tuple(Identity(cpe(f"{k.product.vendor}:{k.product.product}"), 0.8, "asked") for k in known))
 
-    table = Table(one=Word(((FROB, 1),), "1"), two=Word(((FROB, 2),), "2"))
+    table = Table(one=Word(((FROB, 1, 1),), "1"), two=Word(((FROB, 2, 1),), "2"))
     named = Naming(chained, products_of, word).of(unnamed(Service(name="x")), table)
     assert table.asked == [["one"], ["two"]]
     assert named.found[0].products == (FROB,)

@@ -95,7 +95,7 @@ def test_words_say_which_products_cves_name(database: Database) -> None:
         known(connection, SSH, 7)
         product_ids(database, connection, {WEB: "nginx"})
         told = software.words(connection, ["openssh", "nginx", "nobody", "x" * 1000])
-        assert told["openssh"].products == ((SSH, 7),)
+        assert told["openssh"].products == ((SSH, 7, 0),)
         assert told["openssh"].said
         assert {w: told[w] for w in ("nginx", "nobody")} == dict.fromkeys(("nginx", "nobody"), ((), ""))
         assert told["x" * 1000].products == ()

@@ -97,5 +97,5 @@ class _Asked:
         found = lookup(sorted(self.missing))
         self.words.update(found)
         for word, told in found.items():
-            self._known[word] = [Known(product, vulns) for product, vulns in told.products]
+            self._known[word] = [Known(*known) for known in told.products]
         self.missing.clear()

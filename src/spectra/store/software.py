@@ -31,10 +31,10 @@ MAX_WORD: Final = 300
 _MAX_NAME: Final = 1000  # bytes of a product's name: an entry of an index holds 2,704
 
 _SERVICE: LiteralString = "s.id, s.name, s.product, s.version, s.extra, s.os, s.device, s.tunnel, s.cpe, s.software"
-_SAID: LiteralString = "coalesce(md5(string_agg(p.id || ' ' || p.vulns, ',' ORDER BY p.id)), '')"
+_SAID: LiteralString = "coalesce(md5(string_agg(p.id || ' ' || p.vulns || ' ' || p.family, ',' ORDER BY p.id)), '')"
 
 _WORDS: LiteralString = f"""
-SELECT w.word, {_SAID}, json_agg(json_build_array(p.part, p.vendor, p.product, p.vulns) ORDER BY p.id)
+SELECT w.word, {_SAID}, json_agg(json_build_array(p.part, p.vendor, p.product, p.vulns, p.family) ORDER BY p.id)
   FILTER (WHERE p.id IS NOT NULL)
 FROM unnest(%s::text[]) AS w (word) LEFT JOIN product p ON p.word = w.word COLLATE "C" AND p.vulns > 0
 GROUP BY w.word"""
@@ -123,9 +123,11 @@ class Unnamed(NamedTuple):
 
 
 class Word(NamedTuple):
-    """What the product table says of a word: products and their numbers of CVEs; `said` is the digest of that."""
+    """What the product table says of a word: products, their numbers of CVEs and their families; `said` is the digest
+    of that.
+    """
 
-    products: tuple[tuple[Product, int], ...]
+    products: tuple[tuple[Product, int, int], ...]
     said: str
 
 
@@ -259,9 +261,9 @@ def words(connection: Connection, wanted: Sequence[str]) -> dict[str, Word]:
     return {word: found.get(word, Word((), "")) for word in wanted}
 
 
-def _known(product: tuple[str, str, str, int]) -> tuple[Product, int]:
-    part, vendor, name, vulns = product
-    return Product(part, vendor, name), vulns
+def _known(product: tuple[str, str, str, int, int]) -> tuple[Product, int, int]:
+    part, vendor, name, vulns, family = product
+    return Product(part, vendor, name), vulns, family
 
 
 def name(
