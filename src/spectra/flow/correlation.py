@@ -24,7 +24,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from spectra.flow.evaluation import Evaluation, Match, ProductsOf, Rules, ruleset
+from spectra.flow.evaluation import Evaluation, Match, ProductsOf, Rules, Sight, ruleset
 from spectra.flow.naming import Identify, Naming
 from spectra.intel import correlate
 from spectra.model.vulns import Product
@@ -250,10 +250,11 @@ class Correlation:
         families = affected.members(own.connection, list(rules))
         all_of = affected.findings_of(own.connection, nums, _FINDINGS)
         differences, evaluated = Differences(), 0
+        seen: dict[str, Sight] = {}
         for part in affected.touched(own.connection, nums, _WIDE):
             ids = [s.id for s in part]
             of = affected.findings(own.connection, ids, nums) if all_of is None else {i: all_of.get(i, {}) for i in ids}
-            self._evaluation.compare(part, families, rules, of, differences)
+            self._evaluation.compare(part, families, rules, of, differences, seen=seen)
             evaluated += len(part)
         affected.write(own.connection, differences, own.now)
         return Counts(evaluated=evaluated) + _written(differences)

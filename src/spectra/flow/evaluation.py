@@ -80,7 +80,7 @@ class Rules:
         return found
 
 
-class _Sight(NamedTuple):
+class Sight(NamedTuple):
     """What may hold for one name, and the rules that it is of."""
 
     of: Ruleset
@@ -98,8 +98,6 @@ class _Names(msgspec.Struct):
 
 
 _names: Final = msgspec.json.Decoder(_Names).decode
-
-
 _CLEAN: Final[Mapping[int, Finding]] = {}
 
 
@@ -118,11 +116,16 @@ class Evaluation:
         rules: Mapping[int, Ruleset],
         stored: Mapping[int, Mapping[int, Finding]],
         differences: Differences,
+        *,
+        seen: dict[str, Sight] | None = None,
     ) -> None:
-        """Note in `differences` what of these software is otherwise than `stored`; `families` has their products'."""
+        """Note in `differences` what of these software is otherwise than `stored`; `families` has their products'.
+
+        `seen` is what was found of names under the same `families` and `rules` before, and more is noted in it.
+        """
         if self._held > _RESULTS or len(self._findings) > _FINDINGS:
             self._forget()
-        seen: dict[str, _Sight] = {}
+        seen = {} if seen is None else seen
         for one in software:
             try:
                 sights = [
@@ -137,15 +140,15 @@ class Evaluation:
                 differences.reasons.update((f.reason, self._reasons[f.reason]) for f in found.values())
 
     def _look(
-        self, cpe: str, families: Mapping[Product, int], rules: Mapping[int, Ruleset], seen: dict[str, _Sight]
-    ) -> _Sight:
+        self, cpe: str, families: Mapping[Product, int], rules: Mapping[int, Ruleset], seen: dict[str, Sight]
+    ) -> Sight:
         """What may hold for a name; noted in `seen`."""
         products = self._products_of(Software((Identity(cpe, 1.0, ""),)))
         of = rules.get(families.get(products[0], -1), _NONE) if products else _NONE
-        sight = seen[cpe] = _Sight(of, of.candidates.of(cpe))
+        sight = seen[cpe] = Sight(of, of.candidates.of(cpe))
         return sight
 
-    def _found(self, software: Software, sights: Sequence[_Sight]) -> Mapping[int, Finding]:
+    def _found(self, software: Software, sights: Sequence[Sight]) -> Mapping[int, Finding]:
         like = alike(software, [s.cut for s in sights])
         like = like and (like, tuple([s.of.serial for s in sights]))
         known = self._results.get(like) if like is not None else None
@@ -157,7 +160,7 @@ class Evaluation:
             self._results[like] = found
         return found
 
-    def _evaluated(self, software: Software, sights: Sequence[_Sight]) -> dict[int, Finding]:
+    def _evaluated(self, software: Software, sights: Sequence[Sight]) -> dict[int, Finding]:
         found: dict[int, Finding] = {}
         names = [identity.cpe for identity in software.identities]
         for a in self._match(software, [s.cut.rules for s in sights]):
