@@ -56,7 +56,7 @@ def test_the_workflow_evaluates_everything(
     record = done(workflows, begun.workflow_id)
     assert (record.name, record.status, record.observation_id) == ("wf.vuln_correlate", "done", "")
     assert record.done == record.total == 10
-    assert [step.name for step in record.steps] == ["begin", "evaluate"]
+    assert [step.name for step in record.steps] == ["count services", "evaluate"]
     assert len(open_findings(database)) == 1 + 4
     before = rows(database, "SELECT software, vuln, since, until FROM affected ORDER BY 1, 2")
     again = done(workflows, correlations.start().workflow_id)

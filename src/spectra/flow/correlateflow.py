@@ -48,7 +48,7 @@ def correlate() -> str:
         return "done"
 
 
-@DBOS.step(name="begin", retries_allowed=True, max_attempts=_TRIES, should_retry=retryable)
+@DBOS.step(name="count services", retries_allowed=True, max_attempts=_TRIES, should_retry=retryable)
 def _begin() -> dict[str, int]:
     """Everything is to be looked at again."""
     correlation = _correlation()
