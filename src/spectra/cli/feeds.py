@@ -12,7 +12,6 @@ import typer
 
 from spectra.cli import vulnfeeds
 from spectra.cli.help import JsonOption, examples
-from spectra.cli.ids import short
 from spectra.cli.local import Machine
 from spectra.cli.output import Column, Format, Target, emit, json_line, note, plural
 from spectra.cli.pages import Command, Group
@@ -236,24 +235,13 @@ def apply(
 
     It goes on where it was after whatever ends the server. New hosts are looked up as they come in any case.
     """
-    from spectra.cli.workflows import follow
+    from spectra.cli.workflows import tell
     from spectra.model.feeds import Relocating
 
     with Machine.of(context).client(notify=note) as client:
         begun = client.slow("POST", "/v0/enrich", Relocating)
-        if not begun.started:
-            note("One is running already.")
-        if not watch:
-            words = f"{plural(begun.hosts_behind, 'host')} to look up, workflow {safe(begun.workflow_id)}"
-            sys.stdout.write(f"{json_line(begun) if json else words}\n")
-            note(f"Follow it with: spectra workflows show {safe(short(begun.workflow_id))} --watch")
-            return
-        record = follow(client, begun.workflow_id)
-    if record is not None:
-        words = f"{record.status}: {safe(record.error)}" if record.error else f"{record.status}, {record.done:,} hosts"
-        sys.stdout.write(f"{json_line(record) if json else words}\n")
-        if record.status == "failed":
-            raise typer.Exit(1)
+        said = f"{plural(begun.hosts_behind, 'host')} to look up"
+        tell(client, begun, said, lambda r: f"{r.done:,} hosts", name="wf.relocate", watch=watch, json=json)
 
 
 feeds.command(

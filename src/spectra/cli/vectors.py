@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from spectra.cli.help import CsvOption, FieldsOption, FileOption, FormatOption, JsonOption, examples
-from spectra.cli.ids import short
 from spectra.cli.local import Machine
 from spectra.cli.output import Column, Target, emit, json_line, note, plural
 from spectra.cli.pages import Command
@@ -121,30 +120,18 @@ def vectorize(
 
     Not needed after a sync, which is followed by itself within minutes.
     """
-    from spectra.cli.workflows import follow
+    from spectra.cli.workflows import tell
     from spectra.model.similar import Vectorizing
 
     params = {"anew": "true"} if anew else {}
     with Machine.of(context).client(notify=note) as client:
         begun = client.slow("POST", "/v0/vulns/vectorize", Vectorizing, params=params)
-        if not begun.started:
-            note("One is running already.")
-        if not watch:
-            words = f"{plural(begun.behind, 'text')} without a vector, workflow {safe(begun.workflow_id)}"
-            sys.stdout.write(f"{json_line(begun) if json else words}\n")
-            note(f"Follow it with: spectra workflows show {safe(short(begun.workflow_id))} --watch")
-            return
-        record = follow(client, begun.workflow_id, "wf.vuln_vectorize")
-    if record is not None:
-        sys.stdout.write(f"{json_line(record) if json else _end(record)}\n")
-        if record.status == "failed":
-            raise typer.Exit(1)
+        said = f"{plural(begun.behind, 'text')} without a vector"
+        tell(client, begun, said, _ended, name="wf.vuln_vectorize", watch=watch, json=json)
 
 
-def _end(record: WorkflowRecord) -> str:
-    if record.error:
-        return f"{record.status}: {safe(record.error)}"
-    return f"{record.status}, {plural(record.done, 'text')} looked at"
+def _ended(record: WorkflowRecord) -> str:
+    return f"{plural(record.done, 'text')} looked at"
 
 
 def add_to(group: typer.Typer) -> None:

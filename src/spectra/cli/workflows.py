@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,7 +13,7 @@ import typer
 from spectra.cli.help import JsonOption, examples
 from spectra.cli.ids import LOOK_AT, resolve, short
 from spectra.cli.local import Machine
-from spectra.cli.output import Column, Target, console, emit, note, plural, text
+from spectra.cli.output import Column, Target, console, emit, json_line, note, plural, text
 from spectra.cli.pages import Command, Group
 from spectra.cli.safe import safe
 from spectra.cli.times import ago, stamp
@@ -21,7 +22,12 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from spectra.cli.client import Client
+    from spectra.model.correlation import Correlating
+    from spectra.model.feeds import Relocating
     from spectra.model.records import WorkflowRecord
+    from spectra.model.similar import Vectorizing
+
+    Begun = Correlating | Relocating | Vectorizing
 
 STYLES = {"done": "green", "failed": "red", "running": "cyan", "pending": "yellow"}
 # What a workflow goes over, and what it does: wf.vuln_correlate counts services and what they are.
@@ -113,7 +119,7 @@ def _versions(client: Client, workflow_id: str, watch: bool) -> Iterator[Workflo
     note("Still running after an hour; look again later.")
 
 
-def follow(client: Client, workflow_id: str, name: str = "wf.relocate") -> WorkflowRecord | None:
+def follow(client: Client, workflow_id: str, name: str) -> WorkflowRecord | None:
     """Draw how far a workflow that goes over everything is, until it ends; returns how it ended."""
     from spectra.cli.progress import bar
 
@@ -122,6 +128,35 @@ def follow(client: Client, workflow_id: str, name: str = "wf.relocate") -> Workf
         for record in _versions(client, workflow_id, watch=True):
             progress.move(record.done, max(record.total, 1), _share(record))
     return record
+
+
+def tell(
+    client: Client,
+    begun: Begun,
+    said: str,
+    ended: Callable[[WorkflowRecord], str],
+    *,
+    name: str,
+    watch: bool,
+    json: bool,
+) -> None:
+    """Say that a workflow which goes over everything was begun (`said`), or with `watch` how it `ended`.
+
+    Raises `typer.Exit` where it failed.
+    """
+    if not begun.started:
+        note("One is running already.")
+    if not watch:
+        words = f"{said}, workflow {safe(begun.workflow_id)}"
+        sys.stdout.write(f"{json_line(begun) if json else words}\n")
+        note(f"Follow it with: spectra workflows show {safe(short(begun.workflow_id))} --watch")
+        return
+    record = follow(client, begun.workflow_id, name)
+    if record is not None:
+        words = f"{record.status}, {ended(record)}" if not record.error else f"{record.status}: {safe(record.error)}"
+        sys.stdout.write(f"{json_line(record) if json else words}\n")
+        if record.status == "failed":
+            raise typer.Exit(1)
 
 
 def _share(record: WorkflowRecord) -> str:
