@@ -21,6 +21,7 @@ from spectra.errors import BadRequest, Unavailable
 
 T = TypeVar("T")
 
+JSON: Final = "application/json"
 MAX_JSON_BYTES: Final = 256 * 1024
 _NUL: Final = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")  # escaped: no text in PostgreSQL can hold one
 _AT: Final = re.compile(r" - at `\$\.?([^`]+)`$")
@@ -110,8 +111,33 @@ def json_body(kind: type[T], most: int = MAX_JSON_BYTES) -> Any:
 def described_body(kind: type) -> dict[str, Any]:
     """The `openapi_extra` of a route whose body is a JSON `kind`."""
     describe(kind)
-    content = {"application/json": {"schema": {"$ref": ref(kind)}}}
+    content = {JSON: {"schema": {"$ref": ref(kind)}}}
     return {"requestBody": {"required": True, "description": kind.__doc__, "content": content}}
+
+
+def described_file(kind: type) -> dict[str, Any]:
+    """The `openapi_extra` of a route that takes a file, or a JSON `kind` that says where to fetch it from."""
+    describe(kind)
+    content = {
+        "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
+        JSON: {"schema": {"$ref": ref(kind)}},
+    }
+    words = "The file, as it is published, plain or packed; or as application/json where to fetch it from."
+    return {"requestBody": {"required": True, "description": words, "content": content}}
+
+
+async def source(request: Request, kind: type[T]) -> T | None:
+    """Where to fetch a file from, as a struct of type `kind`; None where the body is the file itself."""
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != JSON:
+        return None
+    try:
+        return msgspec.json.decode(await read(request, MAX_JSON_BYTES), type=kind)
+    except (ValueError, RecursionError) as error:
+        raise BadRequest(
+            f"The body is not where to fetch a feed from: {str(error)[:300]}.",
+            field="body",
+            hint="Send a file as application/octet-stream, even where it is JSON itself.",
+        ) from error
 
 
 def _refused(error: Exception) -> BadRequest:

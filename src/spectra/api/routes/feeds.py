@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Annotated, Any, Final
+from typing import Annotated
 
-import msgspec
 from fastapi import APIRouter, Path, Query, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from spectra.api import bodies
-from spectra.api.answers import answer, describe, described, ref
+from spectra.api.answers import answer, described
 from spectra.api.auth import ServicesDep, caller_of, scope
-from spectra.errors import BadRequest
 from spectra.model.feeds import FEED_NAME, FeedChange, FeedPage, FeedRecord, FeedSet, FeedSource, Relocating
 
 router = APIRouter(tags=["feeds"])
 
-_JSON: Final = "application/json"
 Name = Annotated[str, Path(pattern=FEED_NAME, description="Lower case letters, digits, dots, dashes and underscores.")]
 Force = Annotated[
     bool, Query(description="Take a feed that shrank by more than half, is of another kind, or was taken back.")
@@ -29,16 +26,6 @@ Provider = Annotated[
 Filename = Annotated[
     str, Query(max_length=200, description="Name of the file; it may tell the provider where nothing else does.")
 ]
-
-
-def _body() -> dict[str, Any]:
-    describe(FeedSource)
-    content = {
-        "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
-        _JSON: {"schema": {"$ref": ref(FeedSource)}},
-    }
-    words = "The file, as it is published, plain or packed; or as application/json where to fetch it from."
-    return {"requestBody": {"required": True, "description": words, "content": content}}
 
 
 @router.get(
@@ -82,7 +69,7 @@ def one_set(services: ServicesDep, feed_set: Annotated[int, Path(ge=1, le=2**31 
     summary="Take a feed in, in the place of its last version",
     dependencies=[scope("feeds:write")],
     responses=described(FeedChange, 400, 401, 403, 408, 409, 413, 422, 424, 507),
-    openapi_extra=_body(),
+    openapi_extra=bodies.described_file(FeedSource),
     response_class=Response,
 )
 async def put(
@@ -95,8 +82,7 @@ async def put(
 ) -> Response:
     """The body is the file, or as JSON where to fetch it from. Whole, sound and not suspiciously small, or not."""
     feeds, by = services.feeds, caller_of(request).contributor
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() == _JSON:
-        source = _source(await bodies.read(request, bodies.MAX_JSON_BYTES))
+    if (source := await bodies.source(request, FeedSource)) is not None:
         whose = source.provider or provider
         work = partial(feeds.add, name, source.url, by=by, provider=whose, force=force)
         return answer(await run_in_threadpool(work))
@@ -105,17 +91,6 @@ async def put(
             await bodies.save(request, feeds.max_bytes, file)
         work = partial(feeds.upload, name, path, by=by, provider=provider, force=force)
         return answer(await run_in_threadpool(work))
-
-
-def _source(raw: bytes) -> FeedSource:
-    try:
-        return msgspec.json.decode(raw, type=FeedSource)
-    except (ValueError, RecursionError) as error:
-        raise BadRequest(
-            f"The body is not where to fetch a feed from: {str(error)[:300]}.",
-            field="body",
-            hint="Send a file as application/octet-stream, even where it is JSON itself.",
-        ) from error
 
 
 @router.post(

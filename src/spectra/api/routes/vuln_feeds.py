@@ -3,38 +3,25 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Annotated, Any, Final
+from typing import Annotated
 
-import msgspec
 from fastapi import APIRouter, Path, Query, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from spectra.api import bodies
-from spectra.api.answers import answer, describe, described, ref
+from spectra.api.answers import answer, described
 from spectra.api.auth import ServicesDep, caller_of, scope
-from spectra.errors import BadRequest
 from spectra.model.feeds import FEED_NAME
 from spectra.model.vulnfeeds import VulnFeedPage, VulnFeedSource, VulnSync
 
 router = APIRouter(tags=["feeds"])
 
-_JSON: Final = "application/json"
 Name = Annotated[str, Path(pattern=FEED_NAME, description="Lower case letters, digits, dots, dashes and underscores.")]
 Force = Annotated[
     bool,
     Query(description="Take what is older or much smaller than what is held, of another kind, or was taken before."),
 ]
-
-
-def _body() -> dict[str, Any]:
-    describe(VulnFeedSource)
-    content = {
-        "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
-        _JSON: {"schema": {"$ref": ref(VulnFeedSource)}},
-    }
-    words = "The file, as it is published, plain or packed; or as application/json where to fetch it from."
-    return {"requestBody": {"required": True, "description": words, "content": content}}
 
 
 @router.get(
@@ -55,7 +42,7 @@ def every(services: ServicesDep) -> Response:
     status_code=202,
     dependencies=[scope("feeds:write")],
     responses=described(VulnSync, 400, 401, 403, 408, 413, 422, 507, status=202),
-    openapi_extra=_body(),
+    openapi_extra=bodies.described_file(VulnFeedSource),
     response_class=Response,
 )
 async def put(request: Request, services: ServicesDep, name: Name, force: Force = False) -> Response:
@@ -63,24 +50,12 @@ async def put(request: Request, services: ServicesDep, name: Name, force: Force 
     where it is newer, by a durable workflow: `GET /v0/workflows/{id}` tells how far it is.
     """
     feeds, by = services.vuln_feeds, caller_of(request).contributor
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() == _JSON:
-        source = _source(await bodies.read(request, bodies.MAX_JSON_BYTES))
+    if (source := await bodies.source(request, VulnFeedSource)) is not None:
         return answer(await run_in_threadpool(partial(feeds.add, name, source, by=by, force=force)), 202)
     with feeds.incoming() as path:
         with path.open("wb") as file:
             await bodies.save(request, feeds.max_bytes, file)
         return answer(await run_in_threadpool(partial(feeds.upload, name, path, by=by, force=force)), 202)
-
-
-def _source(raw: bytes) -> VulnFeedSource:
-    try:
-        return msgspec.json.decode(raw, type=VulnFeedSource)
-    except (ValueError, RecursionError) as error:
-        raise BadRequest(
-            f"The body is not where to fetch a feed from: {str(error)[:300]}.",
-            field="body",
-            hint="Send a file as application/octet-stream, even where it is JSON itself.",
-        ) from error
 
 
 @router.post(
