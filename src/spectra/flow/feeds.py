@@ -21,6 +21,7 @@ import msgspec
 from spectra.errors import BadRequest, NotFound, SpectraError, Unavailable
 from spectra.flow.download import Bounds, checked_url, fetch
 from spectra.flow.lookup import Loaded, Lookup
+from spectra.flow.schedule import due
 from spectra.flow.tables import Tables
 from spectra.model.facts import HostFacts
 from spectra.model.feeds import UPLOAD, FeedChange, FeedPage, FeedRecord, FeedSet, Outcome, public_source
@@ -37,9 +38,7 @@ _log = logging.getLogger("spectra.feeds")
 
 _WAIT_S: Final = 60.0  # for another change of this coordinator to end
 _UPDATE_LOOK_S: Final = 30.0
-_RETRY: Final = timedelta(hours=1)  # after an update that failed
 _LEASE: Final = timedelta(minutes=30)
-_JITTER: Final = 0.1  # of the interval between updates
 SCHEDULE: Final = "schedule"
 """Who updates feeds that are due, in the chain."""
 
@@ -353,13 +352,8 @@ class Feeds:
         return done
 
     def _due(self, feed: Feed) -> datetime:
-        """When to look for another version. Each feed has a jitter of its own, or all would be fetched at once."""
-        if feed.held.source == UPLOAD:
-            return datetime.max.replace(tzinfo=feed.checked.tzinfo)
-        if feed.error:
-            return feed.checked + min(self._update_every, _RETRY)
-        share = hashlib.sha256(f"{feed.name} {feed.checked}".encode()).digest()[0] / 255
-        return feed.checked + self._update_every * (1 + _JITTER * share)
+        source, failed = feed.held.source, bool(feed.error)
+        return due(feed.name, source, feed.checked, failed=failed, every=self._update_every)
 
 
 _KINDS: Final = {"added": "updated", "updated": "updated", "rolled_back": "rolled_back", "removed": "removed"}

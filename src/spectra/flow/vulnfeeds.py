@@ -16,6 +16,7 @@ from typing import Final
 
 from spectra.errors import BadRequest, SpectraError
 from spectra.flow.download import checked_url
+from spectra.flow.schedule import due
 from spectra.flow.vulnflow import Order, begin
 from spectra.flow.vulnstage import Stage
 from spectra.flow.vulnsync import SCORES, OpenFeed, VulnSync
@@ -29,9 +30,7 @@ from spectra.store.vulnsources import Coverage, Source
 _log = logging.getLogger("spectra.vulns")
 
 _LOOK_S: Final = 30.0
-_RETRY: Final = timedelta(hours=1)  # after an update that failed
 _LEASE: Final = timedelta(minutes=30)
-_JITTER: Final = 0.1  # of the interval between updates
 _API_PATH: Final = "/rest/json/cves/2.0"
 SCHEDULE: Final = "schedule"
 """Who updates feeds that are due."""
@@ -172,13 +171,8 @@ class VulnFeeds:
         return done
 
     def _due(self, source: Source) -> datetime:
-        """When to look for more. Each feed has a jitter of its own, or all would be fetched at once."""
-        if source.source == UPLOAD:
-            return datetime.max.replace(tzinfo=source.checked.tzinfo)
-        if source.error:
-            return source.checked + min(self._update_every, _RETRY)
-        share = hashlib.sha256(f"{source.name} {source.checked}".encode()).digest()[0] / 255
-        return source.checked + self._update_every * (1 + _JITTER * share)
+        failed = bool(source.error)
+        return due(source.name, source.source, source.checked, failed=failed, every=self._update_every)
 
 
 def _sha256(file: Path) -> str:
