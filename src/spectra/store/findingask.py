@@ -269,3 +269,17 @@ def _of_affected(filters: Filters) -> Iterator[Condition]:
         yield Condition("a.patched <> ''" if filters.patched else "a.patched = ''")
     if filters.levels:
         yield any_of([_CONFIDENCE[level] for level in filters.levels])
+
+
+def left(after: Place | None, rows: LiteralString) -> list[Condition]:
+    """What is left of the `rows` (a table's alias) that a walk goes along by `since`, each part one range of the index;
+    `after`'s own is, unless it is through.
+    """
+    if after is None:
+        return [Condition("true")]
+    beyond: LiteralString = ">=" if after.vuln >= 0 else ">"
+    keys: LiteralString = f"({rows}.ip, {rows}.port, {rows}.protocol) {beyond} (%s::inet, %s::int4, %s::int2)"
+    return [
+        Condition(f"({rows}.since = %s AND {keys})", (after.since, after.ip, after.port, after.protocol)),
+        Condition(f"{rows}.since < %s", (after.since,)),
+    ]

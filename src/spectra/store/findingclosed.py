@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any, Final, LiteralString
 
 from spectra.store.conditions import Condition, all_of
-from spectra.store.findingask import Asked, Place, Step
+from spectra.store.findingask import Asked, Place, Step, left
 from spectra.store.findings import Candidate
 
 REACH: Final = 6000
@@ -90,7 +90,7 @@ class Closed:
         since = Condition("w.since >= %s", (asked.filters.since,)) if asked.filters.since else Condition("true")
         for table in ("endpoint", "endpoint_version"):
             source: LiteralString = _BEGINNING.format(table=table)
-            for stretch in _left(after):
+            for stretch in left(after, "w"):
                 rest = all_of([stretch, since])
                 parts.append(Condition(f"({source} WHERE {rest.sql} ORDER BY w.since DESC, w.ip, w.port, w.protocol"
                                        " LIMIT %s)", (*rest.params, REACH)))  # fmt: skip
@@ -147,18 +147,6 @@ def _at(kind: float, at: datetime | None, *, over: bool = False) -> Place:
     if over:
         return Place("closed", 0.0, -1, kind, 0, None, "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", 65535, 255, at)
     return Place("closed", 0.0, -1, kind, -1, None, "0.0.0.0", 0, 0, at)  # noqa: S104 - an address to compare with
-
-
-def _left(after: Place | None) -> list[Condition]:
-    """What is left of the beginnings, each one range of the index; `after`'s own is, unless it is through."""
-    if after is None:
-        return [Condition("true")]
-    beyond: LiteralString = ">=" if after.vuln >= 0 else ">"
-    keys: LiteralString = f"(w.ip, w.port, w.protocol) {beyond} (%s::inet, %s::int4, %s::int2)"
-    return [
-        Condition(f"(w.since = %s AND {keys})", (after.since, after.ip, after.port, after.protocol)),
-        Condition("w.since < %s", (after.since,)),
-    ]
 
 
 def _further(after: Place) -> Condition:

@@ -10,7 +10,7 @@ from typing import Any, Final, LiteralString
 from uuid import UUID
 
 from spectra.store.conditions import Condition, all_of
-from spectra.store.findingask import LEFT, RETOLD, ROUNDED, Asked, Place, Run, Spot, Step, order
+from spectra.store.findingask import LEFT, RETOLD, ROUNDED, Asked, Place, Run, Spot, Step, left, order
 from spectra.store.findings import Candidate
 from spectra.store.lookups import expected
 
@@ -262,7 +262,7 @@ class Newest:
 
     def _rows(self, after: Place | None, most: int) -> list[tuple[Any, ...]]:
         asked = self._asked
-        parts = [_part(stretch, asked.endpoints if asked.narrow else _OPEN) for stretch in _left(after)]
+        parts = [_part(stretch, asked.endpoints if asked.narrow else _OPEN) for stretch in left(after, "e")]
         union: LiteralString = " UNION ALL ".join([part.sql for part in parts])
         held = [asked.of_pairs, asked.endpoints]
         if asked.recent is not None:
@@ -287,18 +287,6 @@ def _part(stretch: Condition, held: Condition) -> Condition:
         f"(SELECT * FROM endpoint e WHERE {held.sql} AND {stretch.sql} ORDER BY {_ORDER} LIMIT %s)",
         (*held.params, *stretch.params, REACH),
     )
-
-
-def _left(after: Place | None) -> list[Condition]:
-    """What is left of the endpoints, each one range of the index on `since`; `after`'s own is, unless it is through."""
-    if after is None:
-        return [Condition("true")]
-    beyond: LiteralString = ">=" if after.vuln >= 0 else ">"
-    keys: LiteralString = f"(e.ip, e.port, e.protocol) {beyond} (%s::inet, %s::int4, %s::int2)"
-    return [
-        Condition(f"(e.since = %s AND {keys})", (after.since, after.ip, after.port, after.protocol)),
-        Condition("e.since < %s", (after.since,)),
-    ]
 
 
 def _further(after: Place) -> Condition:
