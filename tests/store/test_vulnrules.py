@@ -2,12 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from typing import Final
+
 from spectra.intel.correlate import rules_of
 from spectra.intel.vulns import merge
-from spectra.model.vulns import Criterion, Node
-from spectra.store import vulnrules, vulns
-from spectra.store.database import Database
+from spectra.model.vulns import Criterion, Node, Product, Rule
+from spectra.store import vulns
+from spectra.store.database import Connection, Database
+from spectra.store.vulnrules import unpack_configurations
 from tests.store.vulnfeed import affects, counted, record, rows, write
+
+_RULES: Final = """
+SELECT r.product, p.part, p.vendor, p.product, v.cve, v.configured, r.body, v.status
+FROM vuln_rule r JOIN vuln v USING (num) JOIN product p ON p.id = r.product
+WHERE r.product = ANY(%(products)s) AND (%(nums)s::int4[] IS NULL OR r.num = ANY(%(nums)s))
+ORDER BY r.product, v.sort"""
+
+
+def rules(
+    connection: Connection, products: Collection[int], nums: Collection[int] | None = None
+) -> dict[int, list[Rule]]:
+    """The rules about each of these products (ids), in order of CVE; only those of the CVEs `nums` where given."""
+    given = {"products": list(products), "nums": None if nums is None else list(nums)}
+    found: dict[int, list[Rule]] = {}
+    for key, part, vendor, product, cve, source, body, status in connection.execute(_RULES, given, binary=True):
+        about = Product(part, vendor, product)
+        found.setdefault(key, []).append(Rule(cve, source, about, unpack_configurations(body), status))
+    return found
 
 
 def ids(database: Database) -> dict[str, int]:
@@ -22,16 +44,16 @@ def test_rules_come_back_by_product(database: Database) -> None:
     write(database, records)
     known = ids(database)
     with database.connection() as connection:
-        found = vulnrules.rules(connection, known.values())
+        found = rules(connection, known.values())
         assert [rule.cve for rule in found[known["httpd"]]] == [f"CVE-2026-{n:04}" for n in (9, 10, 11, 100)]
         assert [rule.status for rule in found[known["httpd"]]] == ["", "", "disputed", ""]
         wanted = {rule.product.product: rule for rule in rules_of(merge([records[0]]))}
         assert found[known["proxy"]][1] == wanted["proxy"]
         nums = vulns.nums(connection, ["CVE-2026-0009"]).values()
-        some = vulnrules.rules(connection, [known["httpd"]], nums)
+        some = rules(connection, [known["httpd"]], nums)
         assert [rule.cve for rule in some[known["httpd"]]] == ["CVE-2026-0009"]
-        assert vulnrules.rules(connection, [known["httpd"]], []) == {}
-        assert vulnrules.rules(connection, []) == {}
+        assert rules(connection, [known["httpd"]], []) == {}
+        assert rules(connection, []) == {}
 
 
 def test_products_are_their_own_family_at_first(database: Database) -> None:

@@ -47,13 +47,6 @@ UPDATE product p SET vulns = p.vulns + t.n
 FROM (SELECT * FROM unnest(%s::int4[], %s::int4[]) AS u (id, n) ORDER BY id) t WHERE p.id = t.id"""
 
 
-_RULES: Final = """
-SELECT r.product, p.part, p.vendor, p.product, v.cve, v.configured, r.body, v.status
-FROM vuln_rule r JOIN vuln v USING (num) JOIN product p ON p.id = r.product
-WHERE r.product = ANY(%(products)s) AND (%(nums)s::int4[] IS NULL OR r.num = ANY(%(nums)s))
-ORDER BY r.product, v.sort"""
-
-
 def write_rules(
     connection: Connection, told: Mapping[int, Sequence[Rule]], known: Collection[int], word: Callable[[str], str]
 ) -> set[int]:
@@ -119,15 +112,3 @@ def _count(connection: Connection, more: Iterable[int], fewer: Iterable[int]) ->
     change = {product: n for product, n in change.items() if n}
     if change:
         connection.execute(_COUNT, [list(change), list(change.values())])
-
-
-def rules(
-    connection: Connection, products: Collection[int], nums: Collection[int] | None = None
-) -> dict[int, list[Rule]]:
-    """The rules about each of these products (ids), in order of CVE; only those of the CVEs `nums` where given."""
-    given = {"products": list(products), "nums": None if nums is None else list(nums)}
-    found: dict[int, list[Rule]] = {}
-    for key, part, vendor, product, cve, source, body, status in connection.execute(_RULES, given, binary=True):
-        about = Product(part, vendor, product)
-        found.setdefault(key, []).append(Rule(cve, source, about, unpack_configurations(body), status))
-    return found
