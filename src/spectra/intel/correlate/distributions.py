@@ -8,7 +8,6 @@ revisions they append: `9.18.1-1ubuntu1.2`, `7.88.1-11+deb12u10`, `2.4.37-43.el8
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import Final
 
 from spectra.model.findings import Distribution
@@ -72,8 +71,3 @@ def split(version: str) -> tuple[str, str]:
     """Upstream version and revision of a package's version: `9.18.1` and `1ubuntu1.2`. Without revision, itself."""
     found = _REVISION.fullmatch(version.split(" ", maxsplit=1)[0]) if version else None
     return (found["upstream"], found["revision"]) if found else (version, "")
-
-
-def words(text: str) -> Iterator[str]:
-    """The distributions that `text` speaks of, by id."""
-    yield from (name for name, pattern in _WORDS if pattern.search(text))

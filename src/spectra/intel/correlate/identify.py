@@ -19,7 +19,7 @@ from spectra.intel.correlate.rules import name_of, product_of
 from spectra.intel.correlate.systems import context_of
 from spectra.intel.enrich.cpe import by_text, patched, versions
 from spectra.intel.enrich.cpename import ANY, NA, Cpe, quoted
-from spectra.model.findings import Distribution, Identity, Software
+from spectra.model.findings import Identity, Software
 from spectra.model.observation import Service
 from spectra.model.vulns import Product
 
@@ -59,7 +59,8 @@ class _Text(NamedTuple):
 def identify(service: Service, names: Names) -> Software:
     """All that can be told of `service`; without identities where nothing can."""
     said = _said(service)
-    system = distribution(said.version, service.extra, service.os, *_others(service))
+    named = said.product or service.cpe
+    system = distribution(said.version, service.extra, service.os, *_others(service)) if named else None
     found: dict[str, Identity] = {}
 
     def add(identities: Iterator[Identity]) -> None:
@@ -75,7 +76,7 @@ def identify(service: Service, names: Names) -> Software:
         add(_by_name(said, names))
     add(_components(service, names))
     ordered = sorted(found.values(), key=lambda i: -i.confidence)[:_MAX_IDENTITIES]
-    return Software(tuple(ordered), context_of(service), system if _is_built(said, service, system) else None)
+    return Software(tuple(ordered), context_of(service), system)
 
 
 def products_of(software: Software) -> list[Product]:
@@ -98,11 +99,6 @@ def _others(service: Service) -> list[str]:
     """What CPE names say in attributes that scanners put distributions into."""
     names = [name for text in service.cpe if (name := name_of(text)) is not None]
     return [part for name in names for part in (name.version, name.other, name.target_sw) if part not in (ANY, NA)]
-
-
-def _is_built(said: _Text, service: Service, system: Distribution | None) -> bool:
-    """Whether the distribution built it: it says so itself, or runs on one and is not from elsewhere (a container)."""
-    return system is not None and bool(said.product or service.cpe)
 
 
 # By the tool ---------------------------------------------------------------------------------------------------------
