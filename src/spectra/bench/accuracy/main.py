@@ -90,21 +90,21 @@ class Report:
         by_source: dict[str, list[int]] = defaultdict(lambda: [0, 0])
         for j in judged:
             self._line(f"    {_short(j.case.name)}", total([j]))
-            for a in corpus.match(corpus.identify(j.case.service)):
+            for a in j.findings:
                 by_source[a.source][0 if a.cve in j.found else 1] += a.cve in j.found or a in j.false
         for source, (right, false) in sorted(by_source.items()):
             self._say(f"    by {source}: {right} found, {false} false")
         self.numbers[name] = {"labels": _numbers(plain), "reviewed": _numbers(better), "seconds": round(took, 2)}
         if self._verbose:
             for j in judged:
-                self._misses(corpus, j)
+                self._misses(j)
 
     def _line(self, name: str, score: Score) -> None:
         counts = f"{score.found:>7}{score.missed:>8}{score.false:>7}"
         self._say(f"{name:<46}{counts}{score.precision:>11.3f}{score.recall:>8.3f}{score.f1:>7.3f}")
 
-    def _misses(self, corpus: Corpus, judged: Judged) -> None:
-        products = ", ".join(map(str, products_of(corpus.identify(judged.case.service))))
+    def _misses(self, judged: Judged) -> None:
+        products = ", ".join(map(str, products_of(judged.software)))
         for cve in sorted(judged.missed)[:_SHOWN]:
             note = " (its newest label has it no more)" if cve in judged.disowned else ""
             self._say(f"      missed {cve} of {_short(judged.case.name)} as {products or 'nothing'}{note}")

@@ -13,17 +13,21 @@ from spectra.bench.accuracy.corpus import Corpus
 from spectra.bench.accuracy.labels import Case, Named
 from spectra.intel.correlate.rules import name_of
 from spectra.intel.correlate.versions import compare, joined
-from spectra.model.findings import Affected
+from spectra.model.findings import Affected, Software
 from spectra.model.vulns import Product
 
 
 class Judged(NamedTuple):
-    """One case: the CVEs found rightly, missed, and found wrongly with why they were found; `later` are findings that
-    the label is too old to know, `reviewed` false ones that a later version of the label has, `disowned` missed ones
-    that its newest version no longer has.
+    """One case, what its service is, and all that was found.
+
+    Of that and of the label: the CVEs found rightly, missed, and found wrongly with why they were found; `later` are
+    findings that the label is too old to know, `reviewed` false ones that a later version of the label has, `disowned`
+    missed ones that its newest version no longer has.
     """
 
     case: Case
+    software: Software
+    findings: tuple[Affected, ...]
     found: frozenset[str]
     missed: frozenset[str]
     false: tuple[Affected, ...]
@@ -58,13 +62,16 @@ class Score(NamedTuple):
 
 def judge(corpus: Corpus, case: Case) -> Judged:
     """What the matcher makes of one case."""
-    findings = {a.cve: a for a in corpus.match(corpus.identify(case.service))}
+    software = corpus.identify(case.service)
+    findings = {a.cve: a for a in corpus.match(software)}
     known = frozenset(cve for cve in case.expected if cve in corpus.told and corpus.told[cve].configured)
     false = [a for cve, a in sorted(findings.items()) if cve not in case.expected]
     timely = [a for a in false if not case.as_of or corpus.told[a.cve].published <= case.as_of]
     missed = known - findings.keys()
     return Judged(
         case=case,
+        software=software,
+        findings=tuple(findings.values()),
         found=known & findings.keys(),
         missed=missed,
         false=tuple(timely),
