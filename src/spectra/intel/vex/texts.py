@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final
 
 import msgspec
 
+from spectra.intel.vulns.texts import moment as when
 from spectra.model.vex import VexProblem
 
 MAX_NOTE: Final = 1000
@@ -34,13 +35,10 @@ def line(text: str, most: int = MAX_NOTE) -> str:
 
 def moment(text: str | None, name: str) -> datetime | None:
     """A time of RFC 3339, UTC where it says no zone; None where there is none. Raises `ValueError` with its `name`."""
-    if not text:
-        return None
-    try:
-        found = datetime.fromisoformat(text)
-        return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
-    except (ValueError, OverflowError) as error:
-        raise ValueError(f"`{name}` {text[:40]!r} is no time") from error
+    found = when(text)
+    if text and found is None:
+        raise ValueError(f"`{name}` {text[:40]!r} is no time")
+    return found
 
 
 def problem(place: int, at: str, error: Exception) -> VexProblem:
