@@ -22,6 +22,10 @@ export UV_PYTHON_DOWNLOADS := never
 STORES := /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt /etc/ssl/cert.pem
 export UV_SYSTEM_CERTS := $(if $(wildcard $(STORES)),true,false)
 unexport VIRTUAL_ENV UV_PROJECT_ENVIRONMENT
+# Compiling what it imports takes a process four seconds: what is installed is compiled once, and our own code at its
+# first import, also where the environment says otherwise (images of containers do).
+export UV_COMPILE_BYTECODE := true
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help install demo up down test lint format bench accuracy docs clean
 

@@ -308,12 +308,13 @@ class Workflows:
         )
         DBOS(config=config)
         DBOS.launch()
+        # Each look at a queue is two transactions, of an idle node too: somebody waits for an import, nobody for a job.
         for queue in (QUEUE, PARTS_QUEUE):
             DBOS.register_queue(
-                queue, worker_concurrency=self._concurrency, polling_interval_sec=0.1, on_conflict="always_update"
+                queue, worker_concurrency=self._concurrency, polling_interval_sec=0.2, on_conflict="always_update"
             )
         for queue in (RELOCATION_QUEUE, *(job.queue for job in self._jobs)):
-            DBOS.register_queue(queue, worker_concurrency=1, polling_interval_sec=0.5, on_conflict="always_update")
+            DBOS.register_queue(queue, worker_concurrency=1, polling_interval_sec=1.0, on_conflict="always_update")
         self._sweeper.start()
 
     def stop(self) -> None:
