@@ -26,11 +26,13 @@ MAY_IMPORT = {
     "identity": {"model"},
     "store": {"model"},
     "ingest": {"model", "identity"},
-    "collect": {"model", "identity"},
+    "fabric": {"model", "identity"},
+    "mesh": {"model", "identity", "fabric"},
+    "collect": {"model", "identity", "fabric"},
     "intel": {"model"},
-    "flow": {"model", "identity", "store", "ingest", "intel"},
-    "api": {"flow", "store", "identity", "model", "ingest", "intel"},
-    "cli": {"model", "identity", "collect", "engines"},
+    "flow": {"model", "identity", "store", "ingest", "intel", "fabric", "mesh"},
+    "api": {"flow", "store", "identity", "model", "ingest", "intel", "fabric", "mesh"},
+    "cli": {"model", "identity", "collect", "engines", "fabric"},
     "engines": set[str](),
 }
 # What else a single file may import, and why it has to.
@@ -42,7 +44,7 @@ EXCEPTIONS = {
     },  # recognition alone: what is no scan is not sent, and only one code may decide that
 }
 ENGINE = {"flow/workflows.py", "flow/correlateflow.py", "flow/vulnflow.py", "flow/vectorjob.py"}
-PURE = ("model", "identity", "ingest", "intel")
+PURE = ("model", "identity", "ingest", "intel", "mesh")
 IMPURE_MODULES = {"asyncio", "socket", "httpx", "requests", "urllib.request", "psycopg", "subprocess", "fastapi"}
 
 SQL = re.compile(r"\b(SELECT\b.+\bFROM\b|INSERT INTO\b|DELETE FROM\b|UPDATE\b.+\bSET\b|CREATE TABLE\b)", re.DOTALL)
