@@ -197,3 +197,34 @@ def test_a_service_for_vectors_is_named_whole(monkeypatch: pytest.MonkeyPatch) -
         monkeypatch.setenv("SPECTRA_EMBEDDINGS__URL", wrong)
         with pytest.raises(ValidationError, match="url"):
             settings.load()
+
+
+def test_a_node_on_any_free_port_has_its_mesh_there_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that several run on one machine; a port that was chosen is kept, and so are the well-known ones otherwise."""
+    for name in [n for n in os.environ if n.startswith("SPECTRA_")]:
+        monkeypatch.delenv(name)
+    assert Settings().mesh_ports == (8766, 4222, 8883)
+    monkeypatch.setenv("SPECTRA_API__PORT", "0")
+    assert Settings().mesh_ports == (0, 0, 0)
+    monkeypatch.setenv("SPECTRA_MESH__NATS_PORT", "4222")
+    assert Settings().mesh_ports == (0, 4222, 0)
+    given = Settings().model_copy(update={"api": settings.ApiSettings(port=9000)})
+    assert given.mesh_ports == (8766, 4222, 8883)
+
+
+@pytest.mark.parametrize("value", ["two words", "http://a", "a..b", "-a", ""])
+def test_addresses_of_the_mesh_are_names_or_addresses(value: str) -> None:
+    """They go into a certificate and a URL."""
+    with pytest.raises(ValidationError, match="DNS name"):
+        settings.MeshSettings(addresses=[value])
+    assert settings.MeshSettings(addresses=["Mesh.Example.org", "2001:DB8::1"]).addresses == [
+        "mesh.example.org",
+        "2001:db8::1",
+    ]
+
+
+def test_an_external_fabric_has_a_url() -> None:
+    """Without one nobody could connect."""
+    with pytest.raises(ValidationError, match="fabric_url"):
+        settings.MeshSettings(fabric="external")
+    assert settings.MeshSettings(fabric="external", fabric_url="tls://nats.example.org:4222").fabric == "external"

@@ -5,9 +5,10 @@
 from __future__ import annotations
 
 import os
-from ipaddress import ip_network
+import re
+from ipaddress import ip_address, ip_network
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, NamedTuple, Self
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
@@ -19,6 +20,8 @@ from pydantic_settings import (
 )
 
 MIB = 1024 * 1024
+_LABEL = r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)?$"  # a DNS label, or nothing; `$` is the end in this dialect
+_DNS_NAME = re.compile(r"(?=.{1,253}\Z)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*\Z")
 
 
 def config_dir() -> Path:
@@ -252,6 +255,88 @@ class AuthSettings(_Section):
     )
 
 
+class MeshPorts(NamedTuple):
+    """TCP ports of the mesh's listener, of NATS and of MQTT; 0: any free one."""
+
+    listener: int
+    nats: int
+    mqtt: int
+
+
+MESH_PORTS = MeshPorts(listener=8766, nats=4222, mqtt=8883)
+_NO_PORTS = MeshPorts(0, 0, 0)
+
+
+class MeshSettings(_Section):
+    """The mesh of this node's machines: its CA, where they reach it, and the fabric between them."""
+
+    enabled: bool = Field(default=True, description="Whether other machines can join this node.")
+    host: str = Field(
+        default="127.0.0.1",
+        description="Address that machines reach this node by, over TLS: listener and fabric; loopback unless you"
+        " change it.",
+    )
+    port: int | None = Field(
+        default=None,
+        ge=0,
+        le=65535,
+        description="TCP port of the mesh's listener (CA and API of machines); 0 picks a free one; unset: 8766, and a"
+        " free one where `api.port` is 0. So for the other two.",
+    )
+    addresses: list[str] = Field(
+        default_factory=list,
+        description="DNS names and addresses of this node, for its certificate; the first is the one machines are sent"
+        " to. Empty: `mesh.host`, or where that is every address, the name of this machine.",
+    )
+    name: str = Field(
+        default="", pattern=_LABEL, description="Name of the mesh, fixed by the first start; empty: one made up."
+    )
+    node: str = Field(
+        default="", pattern=_LABEL, description="This node's own name in the mesh, fixed by the first start."
+    )
+    lifetime_s: int = Field(
+        default=24 * 3600, ge=60, le=90 * 86400, description="How long the certificate of a machine holds."
+    )
+    renew_grace_s: int = Field(
+        default=7 * 86400, ge=0, description="How long after its end a certificate may still be renewed."
+    )
+    fabric: Literal["embedded", "external", "off"] = Field(
+        default="embedded",
+        description="What carries messages: a nats-server started here, one that runs elsewhere, or none.",
+    )
+    fabric_url: str = Field(default="", description="`tls://host:port` of an external NATS cluster.")
+    nats_port: int | None = Field(
+        default=None, ge=0, le=65535, description="TCP port of the embedded fabric for NATS; unset: 4222."
+    )
+    mqtt_port: int | None = Field(
+        default=None, ge=0, le=65535, description="TCP port of the embedded fabric for MQTT; unset: 8883."
+    )
+    announce: bool = Field(
+        default=True, description="Whether the mesh is announced by mDNS where `mesh.host` is no loopback address."
+    )
+
+    @field_validator("addresses")
+    @classmethod
+    def _reachable(cls, values: list[str]) -> list[str]:
+        return [_address(value) for value in values]
+
+    @model_validator(mode="after")
+    def _both(self) -> Self:
+        if self.fabric == "external" and not self.fabric_url.startswith(("tls://", "nats://")):
+            raise ValueError("mesh.fabric external needs mesh.fabric_url, such as tls://nats.example.org:4222")
+        return self
+
+
+def _address(text: str) -> str:
+    """A DNS name in lower case, or an address in its one spelling."""
+    try:
+        return str(ip_address(text))
+    except ValueError:
+        if _DNS_NAME.match(text.lower()) is None:
+            raise ValueError("write a DNS name or an IP address") from None
+        return text.lower()
+
+
 class LogSettings(_Section):
     """JSON lines with ECS field names on standard error."""
 
@@ -292,6 +377,7 @@ class Settings(BaseSettings):
     embeddings: EmbeddingSettings = EmbeddingSettings()
     scan: ScanSettings = ScanSettings()
     auth: AuthSettings = AuthSettings()
+    mesh: MeshSettings = MeshSettings()
     log: LogSettings = LogSettings()
 
     @property
@@ -299,6 +385,15 @@ class Settings(BaseSettings):
         """Submissions a minute from one contributor; 0: no limit."""
         own = self.limits.ingest_per_minute
         return self.gate.rate_per_minute if own is None else own
+
+    @property
+    def mesh_ports(self) -> MeshPorts:
+        """The ports of the mesh. A node whose API takes any free port takes them for the mesh, too: several run on one
+        machine.
+        """
+        mesh, usual = self.mesh, _NO_PORTS if self.api.port == 0 else MESH_PORTS
+        chosen = (mesh.port, mesh.nats_port, mesh.mqtt_port)
+        return MeshPorts(*(known if port is None else port for port, known in zip(chosen, usual, strict=True)))
 
     @classmethod
     def settings_customise_sources(
