@@ -327,6 +327,22 @@ class MeshSettings(_Section):
         return self
 
 
+class NodeSettings(_Section):
+    """This machine as a node of somebody's mesh (`spectra join`); what was said when joining wins over these."""
+
+    region: str = Field(
+        default="", max_length=100, description="Where this machine is, for planning: `eu-west`, `branch-7`."
+    )
+    relay: bool = Field(default=False, description="Whether this machine sends through a relay.")
+    transport: Literal["mqtt", "nats"] = Field(
+        default="mqtt", description="What this machine speaks with the mesh: `mqtt` (headless) or `nats` (full nodes)."
+    )
+    heartbeat_s: float = Field(default=5.0, ge=0.2, le=300, description="How often this machine says that it lives.")
+    tpm: str = Field(
+        default="auto", description="The TPM 2.0 that proves this machine's state: `auto`, `off`, or tpm2-tools' TCTI."
+    )
+
+
 def _address(text: str) -> str:
     """A DNS name in lower case, or an address in its one spelling."""
     try:
@@ -378,6 +394,7 @@ class Settings(BaseSettings):
     scan: ScanSettings = ScanSettings()
     auth: AuthSettings = AuthSettings()
     mesh: MeshSettings = MeshSettings()
+    node: NodeSettings = NodeSettings()
     log: LogSettings = LogSettings()
 
     @property
