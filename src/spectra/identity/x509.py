@@ -49,6 +49,8 @@ _UNREADABLE: Final = (
     x509.DuplicateExtension,
     x509.InvalidVersion,
     x509.UnsupportedGeneralNameType,
+    TypeError,  # a name of the wrong ASN.1 string
+    UserWarning,  # an odd serial number or country, where warnings are errors
 )
 
 
@@ -267,8 +269,9 @@ def _certificate(block: str) -> x509.Certificate:
 
 def _checked(certificate: x509.Certificate) -> x509.Certificate:
     """The library reads lazily; what cannot be read shall be found out here, not where it is used."""
-    _ = certificate.extensions, certificate.subject, certificate.issuer, certificate.serial_number
-    certificate.public_key()
+    _ = certificate.extensions, certificate.subject, certificate.issuer, certificate.public_key()
+    if certificate.serial_number <= 0:  # RFC 5280 section 4.1.2.2
+        raise ValueError("its serial number is not positive")
     return certificate
 
 
