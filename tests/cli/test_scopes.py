@@ -82,10 +82,10 @@ def test_show(run: Run) -> None:
 
 def test_the_law_is_what_was_written(run: Run) -> None:
     """The scanner is given allow, deny and consent as the commands left them."""
-    now = datetime.now(UTC) + timedelta(seconds=1)
     run("scope", "allow", "10.0.0.0/8")
     run("scope", "deny", "10.0.0.1")
     run("scope", "consent", "10.0.0.0/8", "--reason", "ours")
+    now = datetime.now(UTC) + timedelta(seconds=1)
     rules = law(Settings())
     rules.check("10.0.0.2", now)
     for forbidden in ("10.0.0.1", "192.0.2.1", "192.168.0.1"):
