@@ -1,0 +1,51 @@
+"""What runs on this machine, as hashes: Spectra's own files, the Python under it, and the settings in force."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from pathlib import Path
+from typing import Final
+
+import spectra
+from spectra import __version__
+from spectra.errors import SetupError
+from spectra.identity.measure import Measurement
+from spectra.settings import Settings
+
+_CHUNK: Final = 1024 * 1024
+_LEFT_OUT: Final = {"data_dir", "server", "log"}
+"""Where a process keeps its files and how it talks: different for each of them, and no matter to anybody else."""
+
+
+def measure(settings: Settings) -> Measurement:
+    """As of now. Secrets among the settings are left out. Raises `SetupError` where a file cannot be read."""
+    try:
+        binary, interpreter = _folder(Path(spectra.__file__).parent), _file(Path(sys.executable).resolve())
+    except OSError as error:
+        raise SetupError(f"cannot read what runs here: {error.filename}: {error.strerror}.") from error
+    said = settings.model_dump_json(exclude=_LEFT_OUT)  # a SecretStr is stars here
+    return Measurement(
+        binary=binary,
+        interpreter=interpreter,
+        configuration=hashlib.sha256(said.encode()).hexdigest(),
+        software=__version__,
+        python=" ".join(sys.version.split()),
+    )
+
+
+def _folder(folder: Path) -> str:
+    """Every file's path below the folder and its content, in order. What Python compiled is made of them."""
+    total = hashlib.sha256()
+    files = (path for path in folder.rglob("*") if path.suffix != ".pyc" and path.is_file())
+    for name, path in sorted((path.relative_to(folder).as_posix(), path) for path in files):
+        total.update(f"{_file(path)}  {name}\n".encode())  # as sha256sum writes it
+    return total.hexdigest()
+
+
+def _file(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
