@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
-import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from spectra.cli.background import begin, until
 from spectra.cli.help import JsonOption, examples
 from spectra.cli.local import Machine
 from spectra.cli.output import json_line, note
@@ -26,20 +24,10 @@ if TYPE_CHECKING:
     from spectra.settings import Settings
 
 READY_WITHIN_S = 90.0
-LOOK_EVERY_S = 0.1
-END_WITHIN_S = 30.0
-LOG_LINES = 20
-LOG_TAIL_BYTES = 16 * 1024
 
 DataDirOption = Annotated[
     Path | None, typer.Option("--data-dir", metavar="DIR", help="The node's folder, instead of the settings'.")
 ]
-
-
-class StartFailed(SpectraError):
-    """A detached start did not become ready; the message carries the end of its log."""
-
-    reason = "start_failed"
 
 
 def _machine(context: typer.Context, data_dir: Path | None) -> Machine:
@@ -88,49 +76,17 @@ def _say_ready(url: str, settings: Settings, how: str) -> None:
 
 def _start_detached(settings: Settings) -> str:
     """Start `spectra up` as a session of its own and wait until it is ready; returns its URL."""
-    log = settings.data_dir / "log" / "spectra.log"
-    call = [sys.executable, "-m", "spectra", "up", "--port", str(settings.api.port)]
-    call += ["--data-dir", str(settings.data_dir)]
-    try:
-        settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)  # on its own: `mode` is not for parents
-        log.parent.mkdir(exist_ok=True, mode=0o700)
-        with log.open("ab") as stream:
-            start = stream.tell()
-            child = subprocess.Popen(
-                call, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, start_new_session=True, cwd="/"
-            )
-    except OSError as error:
-        raise SetupError(f"cannot start Spectra: {error.strerror} ({error.filename})") from error
-    return _until_ready(child, settings.data_dir, log, start)
-
-
-def _until_ready(child: subprocess.Popen[bytes], data_dir: Path, log: Path, start: int) -> str:
     from spectra.engines.lifecycle import running_state
 
-    deadline = time.monotonic() + READY_WITHIN_S
-    while time.monotonic() < deadline:
-        try:
-            code = child.wait(timeout=LOOK_EVERY_S)
-        except subprocess.TimeoutExpired:
-            state = running_state(data_dir)
-            if state and state.pid == child.pid and is_ready(state.url):
-                child.returncode = 0  # it is on its own now: nobody here will wait for it
-                return state.url
-            continue
-        raise StartFailed(f"Spectra ended with code {code} while starting{_log_end(log, start)}", hint=f"Log: {log}")
-    _end(child)
-    raise StartFailed(
-        f"Spectra was not ready within {READY_WITHIN_S:.0f} s and was stopped{_log_end(log, start)}", hint=f"Log: {log}"
-    )
+    call = [sys.executable, "-m", "spectra", "up", "--port", str(settings.api.port)]
+    call += ["--data-dir", str(settings.data_dir)]
+    started = begin(call, settings.data_dir / "log" / "spectra.log", "Spectra")
 
+    def url() -> str | None:
+        state = running_state(settings.data_dir)
+        return state.url if state and state.pid == started.process.pid and is_ready(state.url) else None
 
-def _end(child: subprocess.Popen[bytes]) -> None:
-    child.terminate()
-    try:
-        child.wait(END_WITHIN_S)
-    except subprocess.TimeoutExpired:
-        child.kill()
-        child.wait()
+    return until(started, url, READY_WITHIN_S)
 
 
 def is_ready(url: str) -> bool:
@@ -141,17 +97,6 @@ def is_ready(url: str) -> bool:
         return httpx.get(f"{url}/health/ready", timeout=2.0, trust_env=False).is_success
     except (httpx.HTTPError, httpx.InvalidURL):
         return False
-
-
-def _log_end(log: Path, start: int) -> str:
-    """Write the last lines of this start's log to standard error; returns what the message adds about them."""
-    with log.open("rb") as stream:
-        size = stream.seek(0, os.SEEK_END)
-        stream.seek(max(start, size - LOG_TAIL_BYTES))
-        lines = stream.read(LOG_TAIL_BYTES).decode("utf-8", "replace").splitlines()[-LOG_LINES:]
-    for line in lines:
-        note(f"| {line}")
-    return "; the end of its log is above" if lines else ""
 
 
 def down(
