@@ -39,7 +39,8 @@ def test_what_is_encoded_is_read_back() -> None:
     for said in (beat(), beat(capabilities=None, leaving=True), Lost(1, "edge-1"), Lost(1, "edge-1", 5)):
         assert messages.heartbeat(encode(said), HERE) == said
     assert messages.ping(encode(Ping("q-1"))) == Ping("q-1")
-    assert messages.pong(encode(Pong("q-1", "edge-1")), "spectra.reply.edge-1") == Pong("q-1", "edge-1")
+    for answer in (Pong("q-1", "edge-1"), Pong("q-1", "edge-1", 5)):
+        assert messages.pong(encode(answer), "spectra.reply.edge-1") == answer
 
 
 def test_a_will_is_what_other_brokers_are_told_too() -> None:

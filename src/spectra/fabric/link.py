@@ -71,8 +71,8 @@ class Link(Protocol):
     def publish(self, subject: str, data: bytes) -> None:
         """Send, or queue while the link is away. Nobody confirms it: who needs to know asks for an answer.
 
-        Raises `MeshError`: `too_large` for more than `MAX_DATA_BYTES`, `closed`, `overflow` where the queue is full of
-        what may not be dropped.
+        Where the queue is full the oldest presence message gives way, else the oldest of all, and `on_error` hears
+        `overflow`; after `close`, nothing is sent. Raises `MeshError("too_large")` for more than `MAX_DATA_BYTES`.
         """
         ...
 

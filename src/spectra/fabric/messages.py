@@ -21,6 +21,8 @@ MAX_BYTES: Final = 64 * 1024
 _MALFORMED: Final = "malformed_message"
 
 T = TypeVar("T")
+_Id = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_-]+\Z")]
+_Incarnation = Annotated[int, Meta(ge=0, le=2**53)]
 
 
 class Lost(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -32,20 +34,21 @@ class Lost(msgspec.Struct, frozen=True, omit_defaults=True):
 
     version: Literal[1]
     node: NodeName
-    incarnation: Annotated[int, Meta(ge=0, le=2**53)] = 0
+    incarnation: _Incarnation = 0
 
 
 class Ping(msgspec.Struct, frozen=True):
     """The coordinator asks whether a node still hears; `id` comes back."""
 
-    id: Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_-]+\Z")]
+    id: _Id
 
 
-class Pong(msgspec.Struct, frozen=True):
-    """The answer to a `Ping`."""
+class Pong(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The answer to a `Ping`; `incarnation` is the heartbeats' (0 where unknown)."""
 
-    id: Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_-]+\Z")]
+    id: _Id
     node: NodeName
+    incarnation: _Incarnation = 0
 
 
 class _Will(msgspec.Struct):
