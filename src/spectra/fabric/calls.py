@@ -14,7 +14,6 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from ipaddress import ip_address
 from typing import Final, TypeVar
-from urllib.parse import urlsplit
 
 import httpx
 import msgspec
@@ -129,7 +128,7 @@ def _send(
         ):
             return response, _read(response)
     except httpx.InvalidURL as error:
-        raise MeshError(f"{url[:200]!r} is not a URL: {error}.") from error
+        raise MeshError(f"{url[:200]!r} is not a URL: {_plain(str(error))}.") from error
     except httpx.RequestError as error:
         raise _failure(error, url, now) from error
 
@@ -163,7 +162,7 @@ def _refusal(response: httpx.Response, data: bytes, now: datetime) -> MeshError:
 
 def _failure(error: httpx.RequestError, url: str, now: datetime) -> MeshError:
     """What a request without an answer failed at: the server's certificate, or the way there."""
-    host = urlsplit(url).hostname or url
+    host = httpx.URL(url).host or url
     flaw = _certificate_flaw(error)
     if flaw is None:
         return Unreachable(f"no answer from {host}: {_plain(str(error)) or type(error).__name__}")
@@ -190,9 +189,8 @@ def _certificate_flaw(error: BaseException) -> ssl.SSLCertVerificationError | No
 
 def _asked_skew(url: str, now: datetime) -> float:
     """How far our clock is ahead of the server's, asked without trust; 0 where it does not say."""
-    parts = urlsplit(url)
     try:
-        response, _ = _send("GET", f"https://{parts.netloc}/health", trust=anybody(), now=now, body=None, bearer="")
+        response, _ = _send("GET", str(httpx.URL(url).join("/health")), trust=anybody(), now=now, body=None, bearer="")
     except MeshError:
         return 0.0
     return _skew(response, now)
@@ -220,7 +218,7 @@ def wrong_clock(host: str, skew_s: float) -> MeshError:
 
 def _is_loopback(url: str) -> bool:
     """No proxy comes between us and this machine."""
-    host = urlsplit(url).hostname or ""
+    host = httpx.URL(url).host
     try:
         return ip_address(host).is_loopback
     except ValueError:

@@ -33,8 +33,8 @@ MAX_CERTIFICATES: Final = 8  # of a chain, and of the roots trusted at once
 class NodeState(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a machine knows of itself. `registered`: the coordinator has its signing key; before that the join goes on.
 
-    `transport`, `region` and `relay` are what was said when joining; None or empty: the settings decide. `revoked`
-    says since when it knows that it was thrown out.
+    `transport`, `region`, `relay` and `tpm` are what was said when joining; None or empty: the settings decide.
+    `revoked` says since when it knows that it was thrown out.
     """
 
     mesh: str
@@ -47,6 +47,7 @@ class NodeState(msgspec.Struct, frozen=True, omit_defaults=True):
     transport: Transport | None = None
     region: str = ""
     relay: bool | None = None
+    tpm: str = ""
     registered: bool = False
     revoked: datetime | None = None
     version: Literal[1] = 1
