@@ -336,6 +336,17 @@ def test_a_node_cannot_certify(ca: Authority, tmp_path: Path) -> None:
     assert not openssl(tmp_path, forged, chain, ca.roots)
 
 
+def test_a_peer_may_leave_out_what_we_have(ca: Authority) -> None:
+    """Our own intermediate; one that was renewed since has to be brought along."""
+    made = issue(ca)
+    assert ca.verify(made.leaf, (), NOW) == URI
+    new = ca.renew_intermediate(NOW)
+    assert new.verify(made.leaf, made.chain, NOW) == URI
+    with pytest.raises(IdentityError) as caught:
+        new.verify(made.leaf, (), NOW)
+    assert reason(caught) == "untrusted"
+
+
 # Rotation.
 
 

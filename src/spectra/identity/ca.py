@@ -183,12 +183,13 @@ class Authority:
     def verify(
         self, leaf: Certificate, intermediates: Sequence[Certificate], now: datetime, grace: timedelta = _NO_GRACE
     ) -> str:
-        """The node (its URI) that `leaf` certifies, or has until `grace` ago. The leaf's own intermediates need not be
-        ours of today.
+        """The node (its URI) that `leaf` certifies, or has until `grace` ago. Its intermediates need not be ours of
+        today; where they are, the peer may leave them out.
 
         Raises `IdentityError`: `untrusted`, `expired` or `not_yet`. Revocation is for the caller to look up.
         """
-        return chains.verify_chain(leaf, intermediates, roots=self.roots, mesh=self.mesh, now=now, grace=grace)
+        pool = [*intermediates, self.intermediate]
+        return chains.verify_chain(leaf, pool, roots=self.roots, mesh=self.mesh, now=now, grace=grace)
 
     def crl(self, revoked: Iterable[tuple[int, datetime]], now: datetime) -> Crl:
         """The list of revoked serial numbers and when they were (RFC 5280 section 5), signed by the intermediate."""

@@ -21,7 +21,7 @@ from spectra.identity.errors import IdentityError
 from spectra.identity.names import parse_uri
 from spectra.identity.strict import to_utc
 
-MAX_INTERMEDIATES: Final = 6
+MAX_INTERMEDIATES: Final = 8  # twice the longest chain of ours
 _NONE: Final = timedelta(0)
 _E = TypeVar("_E", cx.BasicConstraints, cx.KeyUsage, cx.ExtendedKeyUsage)
 
@@ -61,7 +61,7 @@ def verify_chain(
 
 def _has_path(leaf: Certificate, pool: list[Certificate], roots: list[Certificate], at: datetime) -> bool:
     """Whether issuers lead from `leaf` to a root. Breadth first and each certificate once, so that the work is bounded
-    however they were made to certify each other: at most (1 + 6) * (6 + roots) signatures are checked.
+    however they were made to certify each other: at most (1 + 8) * (8 + roots) signatures are checked.
     """
     level, unused, below = [leaf], pool, 0
     while level:
