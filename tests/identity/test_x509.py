@@ -236,7 +236,17 @@ def test_pem_that_is_not_just_certificates() -> None:
     good = x509.pem(certificate())
     cut = good[: len(good) // 2]
     key = x509.key_pem(x509.new_key()).decode()
-    for bad in ("", good * 3, key, good + key, cut, good + cut, good.replace("M", "N", 1), good + "x" * 100_000):
+    for bad in (
+        "",
+        good * 3,
+        key,
+        good + key,
+        cut,
+        good + cut,
+        good.replace("M", "N", 1),
+        good + "x" * 100_000,
+        "-----BEGIN A-----" * 1500,
+    ):
         refused(lambda bad=bad: x509.read_pem(bad, limit=2), "bad_certificate")  # type: ignore[misc]
     refused(lambda: x509.read_der(b"\x30" * 20), "bad_certificate")
     refused(lambda: x509.read_der(b"0" * 20_000), "bad_certificate")

@@ -227,8 +227,9 @@ def read_pem(text: str, limit: int = 8) -> tuple[x509.Certificate, ...]:
     """
     if len(text) > limit * MAX_CERTIFICATE_CHARS:
         raise _bad_certificate("the file is too large")
-    blocks = list(_BLOCK.finditer(text))
-    if not 1 <= len(blocks) <= limit or text.count("-----BEGIN") != len(blocks):
+    begun = text.count("-----BEGIN")  # first, as a block that never ends is searched for to the end of the text
+    blocks = list(_BLOCK.finditer(text)) if 1 <= begun <= limit else []
+    if not blocks or begun != len(blocks):
         raise _bad_certificate(f"expected are one to {limit} whole PEM blocks")
     if any(block[1] != "CERTIFICATE" for block in blocks):
         raise _bad_certificate("something else than certificates is among them")
