@@ -13,7 +13,7 @@ import spectra
 from spectra.collect import measuring
 from spectra.collect.measuring import measure
 from spectra.errors import SetupError
-from spectra.settings import AuthSettings, DatabaseSettings, ScanSettings, Settings
+from spectra.settings import AuthSettings, DatabaseSettings, NodeSettings, ScanSettings, Settings
 
 
 def test_what_runs_is_measured_the_same_each_time(data_dir: Path) -> None:
@@ -54,7 +54,8 @@ def test_the_settings_in_force_show(data_dir: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("SPECTRA_SCAN__ALLOW", '["10.0.0.0/8"]')
     assert measure(Settings()).configuration == wide
     monkeypatch.delenv("SPECTRA_SCAN__ALLOW")
-    assert measure(Settings(data_dir=data_dir / "else", server="http://127.0.0.1:1")).configuration == plain
+    other = Settings(data_dir=data_dir / "else", server="http://127.0.0.1:1", node=NodeSettings(region="eu-west"))
+    assert measure(other).configuration == plain
     one, two = (DatabaseSettings(url=SecretStr(f"postgresql://user:{word}@db/x")) for word in ("one", "two"))
     assert measure(Settings(database=one)).configuration == measure(Settings(database=two)).configuration
     assert measure(Settings(auth=AuthSettings(access_ttl_s=60))).configuration != plain

@@ -14,8 +14,8 @@ from spectra.identity.measure import Measurement
 from spectra.settings import Settings
 
 _CHUNK: Final = 1024 * 1024
-_LEFT_OUT: Final = {"data_dir", "server", "log"}
-"""Where a process keeps its files and how it talks: different for each of them, and no matter to anybody else."""
+_LEFT_OUT: Final = {"data_dir", "server", "log", "node"}
+"""Where a process keeps its files and how it talks, different for each of them; and what was settled by joining."""
 
 
 def measure(settings: Settings) -> Measurement:
