@@ -4,15 +4,28 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import Any
+from typing import Any, Protocol
 
 import ecs_logging
 
 from spectra import __version__
-from spectra.settings import LogSettings
 
 
-def configure(settings: LogSettings) -> None:
+class Wanted(Protocol):
+    """What is read of the settings' section `log`; an agent, which has no settings, brings these two alone."""
+
+    @property
+    def level(self) -> str:
+        """Least level that is written."""
+        ...
+
+    @property
+    def format(self) -> str:
+        """`auto`, `json` or `text`."""
+        ...
+
+
+def configure(settings: Wanted) -> None:
     """Set up the log of this process; calling it again replaces what was set up."""
     handler = logging.StreamHandler(sys.stderr)
     json_lines = settings.format == "json" or (settings.format == "auto" and not sys.stderr.isatty())

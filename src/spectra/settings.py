@@ -114,6 +114,15 @@ class LimitsSettings(_Section):
         default=10, ge=0, description="Do-not-scan requests an hour from one network (IPv4 /24, IPv6 /64)."
     )
     requests_per_hour_total: int = Field(default=100, ge=0, description="Do-not-scan requests an hour in total.")
+    joins_per_minute: int = Field(
+        default=600, ge=0, description="Certificates asked for by token, a minute, from one network; 0: no limit."
+    )
+    mesh_failures_per_minute: int = Field(
+        default=120,
+        ge=0,
+        description="What machines of one network may get wrong a minute before nobody of it is listened to for a"
+        " while; 0: no limit.",
+    )
 
 
 class FreshnessSettings(_Section):
@@ -267,6 +276,29 @@ MESH_PORTS = MeshPorts(listener=8766, nats=4222, mqtt=8883)
 _NO_PORTS = MeshPorts(0, 0, 0)
 
 
+class AttestationSettings(_Section):
+    """How machines show the state they are in, by role. Without a TPM a machine only gives its word."""
+
+    worker: Literal["required", "preferred", "off"] = Field(
+        default="preferred",
+        description="`required`: a worker without a TPM stays quarantined; `preferred`: its word will do; `off`: not"
+        " asked.",
+    )
+    full: Literal["required", "preferred", "off"] = Field(default="preferred", description="The same for full nodes.")
+    every_s: float = Field(default=3600.0, ge=10, le=7 * 86400, description="How often each shows its state.")
+    pcrs: list[Annotated[int, Field(ge=0, le=23)]] = Field(
+        default=list(range(8)),
+        min_length=1,
+        max_length=24,
+        description="PCRs of a TPM that make up the state: 0 to 7 are firmware, boot loader and Secure Boot.",
+    )
+    tpm_makers: Path | None = Field(
+        default=None,
+        description="PEM file of the authorities whose TPMs count, as their makers publish them; unset: any TPM, also"
+        " one that is a program.",
+    )
+
+
 class MeshSettings(_Section):
     """The mesh of this node's machines: its CA, where they reach it, and the fabric between them."""
 
@@ -286,7 +318,7 @@ class MeshSettings(_Section):
     addresses: list[str] = Field(
         default_factory=list,
         description="DNS names and addresses of this node, for its certificate; the first is the one machines are sent"
-        " to. Empty: `mesh.host`, or where that is every address, the name of this machine.",
+        " to. Empty: `mesh.host`, or where that is every address, this machine's own.",
     )
     name: str = Field(
         default="", pattern=_LABEL, description="Name of the mesh, fixed by the first start; empty: one made up."
@@ -295,7 +327,7 @@ class MeshSettings(_Section):
         default="", pattern=_LABEL, description="This node's own name in the mesh, fixed by the first start."
     )
     lifetime_s: int = Field(
-        default=24 * 3600, ge=60, le=90 * 86400, description="How long the certificate of a machine holds."
+        default=24 * 3600, ge=10, le=90 * 86400, description="How long the certificate of a machine holds."
     )
     renew_grace_s: int = Field(
         default=7 * 86400, ge=0, description="How long after its end a certificate may still be renewed."
@@ -305,6 +337,12 @@ class MeshSettings(_Section):
         description="What carries messages: a nats-server started here, one that runs elsewhere, or none.",
     )
     fabric_url: str = Field(default="", description="`tls://host:port` of an external NATS cluster.")
+    attestation: AttestationSettings = Field(
+        default=AttestationSettings(), description="How machines show the state they are in."
+    )
+    fabric_mqtt_url: str = Field(
+        default="", description="`mqtts://host:port` of an external cluster, for headless machines."
+    )
     nats_port: int | None = Field(
         default=None, ge=0, le=65535, description="TCP port of the embedded fabric for NATS; unset: 4222."
     )
@@ -334,8 +372,8 @@ class NodeSettings(_Section):
         default="", max_length=100, description="Where this machine is, for planning: `eu-west`, `branch-7`."
     )
     relay: bool = Field(default=False, description="Whether this machine sends through a relay.")
-    transport: Literal["mqtt", "nats"] = Field(
-        default="mqtt", description="What this machine speaks with the mesh: `mqtt` (headless) or `nats` (full nodes)."
+    transport: Literal["mqtt", "nats"] | None = Field(
+        default=None, description="What this machine speaks with the mesh; unset: `mqtt` as a worker, else `nats`."
     )
     heartbeat_s: float = Field(default=5.0, ge=0.2, le=300, description="How often this machine says that it lives.")
     tpm: str = Field(

@@ -11,15 +11,18 @@ from pydantic import SecretStr
 
 import spectra
 from spectra.collect import measuring
-from spectra.collect.measuring import measure
+from spectra.collect.measuring import configuration_of, measure
 from spectra.errors import SetupError
 from spectra.settings import AuthSettings, DatabaseSettings, NodeSettings, ScanSettings, Settings
 
+CONFIGURATION = "c0" * 32
 
-def test_what_runs_is_measured_the_same_each_time(data_dir: Path) -> None:
+
+def test_what_runs_is_measured_the_same_each_time() -> None:
     """Two measurements are equal, and name the versions that run."""
-    found = measure(Settings())
-    assert measure(Settings()) == found
+    found = measure(CONFIGURATION)
+    assert measure(CONFIGURATION) == found
+    assert found.configuration == CONFIGURATION
     assert found.software == spectra.__version__
     assert found.python.startswith(f"{sys.version_info.major}.{sys.version_info.minor}.")
     assert found.interpreter == hashlib.sha256(Path(sys.executable).resolve().read_bytes()).hexdigest()
@@ -31,10 +34,10 @@ def test_a_file_of_the_program_shows(tmp_path: Path, monkeypatch: pytest.MonkeyP
     (tmp_path / "room").mkdir()
     (tmp_path / "room" / "two.py").write_text("two = 2\n")
     monkeypatch.setattr(measuring.spectra, "__file__", str(tmp_path / "__init__.py"))
-    seen = [measure(Settings()).binary]
+    seen = [measure(CONFIGURATION).binary]
     (tmp_path / "room" / "__pycache__").mkdir()
     (tmp_path / "room" / "__pycache__" / "two.cpython-311.pyc").write_bytes(b"\0")
-    assert measure(Settings()).binary == seen[0]
+    assert measure(CONFIGURATION).binary == seen[0]
     for change in (
         lambda: (tmp_path / "room" / "two.py").write_text("two = 3\n"),
         lambda: (tmp_path / "room" / "two.py").rename(tmp_path / "two.py"),
@@ -42,27 +45,27 @@ def test_a_file_of_the_program_shows(tmp_path: Path, monkeypatch: pytest.MonkeyP
         (tmp_path / "two.py").unlink,
     ):
         change()
-        seen.append(measure(Settings()).binary)
+        seen.append(measure(CONFIGURATION).binary)
     assert len(set(seen)) == len(seen)
 
 
 def test_the_settings_in_force_show(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Wherever a setting comes from it counts the same; where files are kept and what is secret does not count."""
-    plain = measure(Settings()).configuration
-    wide = measure(Settings(scan=ScanSettings(allow=["10.0.0.0/8"]))).configuration
+    plain = configuration_of(Settings())
+    wide = configuration_of(Settings(scan=ScanSettings(allow=["10.0.0.0/8"])))
     assert wide != plain
     monkeypatch.setenv("SPECTRA_SCAN__ALLOW", '["10.0.0.0/8"]')
-    assert measure(Settings()).configuration == wide
+    assert configuration_of(Settings()) == wide
     monkeypatch.delenv("SPECTRA_SCAN__ALLOW")
     other = Settings(data_dir=data_dir / "else", server="http://127.0.0.1:1", node=NodeSettings(region="eu-west"))
-    assert measure(other).configuration == plain
+    assert configuration_of(other) == plain
     one, two = (DatabaseSettings(url=SecretStr(f"postgresql://user:{word}@db/x")) for word in ("one", "two"))
-    assert measure(Settings(database=one)).configuration == measure(Settings(database=two)).configuration
-    assert measure(Settings(auth=AuthSettings(access_ttl_s=60))).configuration != plain
+    assert configuration_of(Settings(database=one)) == configuration_of(Settings(database=two))
+    assert configuration_of(Settings(auth=AuthSettings(access_ttl_s=60))) != plain
 
 
 def test_what_cannot_be_read_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An interpreter that is gone is told, not measured as nothing."""
     monkeypatch.setattr(measuring.sys, "executable", str(tmp_path / "gone"))
     with pytest.raises(SetupError, match="cannot read"):
-        measure(Settings())
+        measure(CONFIGURATION)

@@ -6,6 +6,7 @@ another root, to live at another time.
 
 from __future__ import annotations
 
+import secrets
 import ssl
 import sys
 import threading
@@ -29,7 +30,8 @@ from spectra.identity.jointokens import audiences, mint, verify, verify_renew
 from spectra.identity.names import node_uri, parse_uri
 from spectra.identity.private_file import write
 from spectra.identity.rotation import verify_registration
-from spectra.model.nodes import Capabilities, FabricPlace, NodeRecord, Role, Standing, Transport
+from spectra.model.attestations import Challenge, Evidence, Verdict, Word
+from spectra.model.nodes import AttestationPolicy, Capabilities, FabricPlace, NodeRecord, Role, Standing, Transport
 from spectra.model.registration import Registration, Welcome
 
 MESH = "mesh-test"
@@ -45,6 +47,8 @@ class Member:
     keyid: str = ""
     capabilities: Capabilities | None = None
     transport: Transport | None = None
+    nonce: str = ""
+    words: list[str] = field(default_factory=list[str])
 
 
 @dataclass
@@ -67,6 +71,7 @@ class Coordinator:
     lifetime: timedelta = timedelta(hours=24)
     grace: timedelta = timedelta(days=7)
     skew: timedelta = timedelta(0)
+    policy: AttestationPolicy = "off"
     members: dict[str, Member] = field(default_factory=dict[str, Member])
     used: dict[str, str] = field(default_factory=dict[str, str])
     asked: list[Asked] = field(default_factory=list[Asked])
@@ -136,6 +141,8 @@ class Coordinator:
                 return self._sign(msgspec.json.decode(body))
             case "POST", "/renew":
                 return self._renew(who, bearer)
+            case _, "/v0/mesh/attest":
+                return self._attest(method, who, body)
             case _, own if own in ("/v0/mesh/nodes", "/v0/mesh/self"):
                 return self._member(method, own, who, body)
             case _:
@@ -188,6 +195,20 @@ class Coordinator:
     def _expired(self, bearer: str) -> tuple[cx.Certificate, str]:
         leaf, chain = verify_renew(bearer, audiences=audiences(self.url, path="renew"), now=self.now)
         return leaf, parse_uri(self.authority.verify(leaf, chain, self.now, self.grace))[1]
+
+    def _attest(self, method: str, who: cx.Certificate | None, body: bytes) -> tuple[int, Any]:
+        """Takes a node's word, and keeps what it measured."""
+        if who is None:
+            return 401, {"detail": "no certificate", "reason": "no_certificate"}
+        member = self.members[parse_uri(x509.uri_of(who))[1]]
+        if method == "GET":
+            member.nonce = secrets.token_hex(32) if self.policy != "off" else ""
+            return 200, msgspec.to_builtins(Challenge(self.policy, 600.0, member.nonce))
+        said = msgspec.json.decode(body, type=Evidence)
+        assert said.nonce == member.nonce
+        assert isinstance(said.proof, Word)
+        member.words.append(said.proof.statement)
+        return 200, msgspec.to_builtins(Verdict(True, member.standing, 600.0, "statement"))
 
     def _member(self, method: str, path: str, who: cx.Certificate | None, body: bytes) -> tuple[int, Any]:
         if who is None:

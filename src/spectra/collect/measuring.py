@@ -5,30 +5,37 @@ from __future__ import annotations
 import hashlib
 import sys
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import spectra
 from spectra import __version__
 from spectra.errors import SetupError
 from spectra.identity.measure import Measurement
-from spectra.settings import Settings
+
+if TYPE_CHECKING:
+    from spectra.settings import Settings  # an agent has none: they cost it a fifth of its memory
 
 _CHUNK: Final = 1024 * 1024
 _LEFT_OUT: Final = {"data_dir", "server", "log", "node"}
 """Where a process keeps its files and how it talks, different for each of them; and what was settled by joining."""
 
 
-def measure(settings: Settings) -> Measurement:
-    """As of now. Secrets among the settings are left out. Raises `SetupError` where a file cannot be read."""
+def configuration_of(settings: Settings) -> str:
+    """The hash of the settings in force. Secrets among them are left out."""
+    said = settings.model_dump_json(exclude=_LEFT_OUT)  # a SecretStr is stars here
+    return hashlib.sha256(said.encode()).hexdigest()
+
+
+def measure(configuration: str) -> Measurement:
+    """As of now, with the hash of the settings in force. Raises `SetupError` where a file cannot be read."""
     try:
         binary, interpreter = _folder(Path(spectra.__file__).parent), _file(Path(sys.executable).resolve())
     except OSError as error:
         raise SetupError(f"cannot read what runs here: {error.filename}: {error.strerror}.") from error
-    said = settings.model_dump_json(exclude=_LEFT_OUT)  # a SecretStr is stars here
     return Measurement(
         binary=binary,
         interpreter=interpreter,
-        configuration=hashlib.sha256(said.encode()).hexdigest(),
+        configuration=configuration,
         software=__version__,
         python=" ".join(sys.version.split()),
     )

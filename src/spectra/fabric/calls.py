@@ -30,7 +30,9 @@ MAX_SKEW_S: Final = 60.0
 
 _WHOLE_S: Final = 60.0  # of an answer that drips
 _TIMEOUT: Final = httpx.Timeout(connect=10.0, read=30.0, write=10.0, pool=10.0)
-_OF_TIME: Final = frozenset({"token_expired", "expired", "from_the_future", "not_yet", "not_yet_valid"})
+_OF_TIME: Final = frozenset(
+    {"token_expired", "expired", "from_the_future", "not_yet", "certificate_expired", "certificate_not_yet"}
+)
 _BUSY: Final = frozenset({429, 502, 503, 504})
 # X509_V_ERR_CERT_NOT_YET_VALID and X509_V_ERR_CERT_HAS_EXPIRED (openssl/x509_vfy.h).
 _NOT_YET, _EXPIRED = 9, 10

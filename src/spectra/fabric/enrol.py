@@ -103,17 +103,17 @@ def register(folder: NodeFolder, capabilities: Capabilities, transport: Transpor
     state = folder.state
     statement = build_registration(folder.signing_key, contributor=f"node-{state.name}", role=SIGNER_ROLE, now=now)
     body = Registration(statement.decode("utf-8"), capabilities, transport)
-    return _member(folder, "POST", "/v0/mesh/nodes", Welcome, now=now, body=body)
+    return member_call(folder, "POST", "/v0/mesh/nodes", Welcome, now=now, body=body)
 
 
 def myself(folder: NodeFolder, now: datetime) -> Welcome:
     """What the coordinator knows of this machine. Raises `Refused` with the reason `revoked` for a revoked one."""
-    return _member(folder, "GET", "/v0/mesh/self", Welcome, now=now)
+    return member_call(folder, "GET", "/v0/mesh/self", Welcome, now=now)
 
 
 def leave(folder: NodeFolder, now: datetime) -> None:
     """Leave the mesh for good: the coordinator revokes this machine's keys."""
-    _member(folder, "DELETE", "/v0/mesh/self", type(None), now=now)
+    member_call(folder, "DELETE", "/v0/mesh/self", type(None), now=now)
 
 
 def renew(folder: NodeFolder, now: datetime) -> x509.Certificate:
@@ -150,8 +150,8 @@ def is_revoked(error: MeshError) -> bool:
     return isinstance(error, Refused) and error.reason == "revoked"
 
 
-def _member(folder: NodeFolder, method: str, path: str, kind: type[T], *, now: datetime, body: object = None) -> T:
-    """A call of the coordinator's API, by certificate."""
+def member_call(folder: NodeFolder, method: str, path: str, kind: type[T], *, now: datetime, body: object = None) -> T:
+    """A call of the coordinator's API, by certificate. Raises as `calls.call`."""
     trust = trusting(folder.roots, folder.tls)
     return call(method, f"{_base(folder.state.api_url)}{path}", kind, trust=trust, now=now, body=body)
 

@@ -52,6 +52,10 @@ class NodeState(msgspec.Struct, frozen=True, omit_defaults=True):
     revoked: datetime | None = None
     version: Literal[1] = 1
 
+    def speaks(self, setting: Transport | None) -> Transport:
+        """What it speaks with the mesh: as was said when joining, else by the setting, else by its role."""
+        return self.transport or setting or ("mqtt" if self.role == "worker" else "nats")
+
 
 class NotJoined(MeshError):
     """This machine is no node of a mesh."""
