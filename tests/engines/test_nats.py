@@ -1,6 +1,6 @@
-"""The supervised nats-server: start, stop, other configurations, deaths of every kind.
+"""The supervised nats-server: start, stop, other configurations, deaths of every kind, and who is refused.
 
-Who may connect and say what is tested with what connects, in `tests/fabric`.
+What links do with it is tested in `tests/fabric`.
 """
 
 from __future__ import annotations
@@ -8,12 +8,13 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import ssl
 import stat
 import subprocess
 import sys
 import threading
 from collections.abc import Generator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,11 @@ from spectra.engines.backoff import RestartBudget
 from spectra.engines.natsprocess import servers_on
 from spectra.engines.processes import alive, wait_for_exit
 from spectra.errors import SetupError
-from tests.support.fabrics import Fabric, Heard
+from spectra.fabric.link import TlsFiles
+from spectra.fabric.mqttlink import MqttLink
+from spectra.fabric.natslink import NatsLink
+from tests.support.fabrics import COORDINATOR, Fabric, Heard
+from tests.support.meshcerts import strangers, uri
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.engine
@@ -46,6 +51,16 @@ def listens(port: int) -> bool:
     except ConnectionRefusedError:
         return False
     return True
+
+
+def served_certificate(files: TlsFiles, port: int, *, nats: bool, shows: bool = True) -> bytes:
+    """The certificate (DER) that a port shows to somebody with these files, who may show none."""
+    context = files.context() if shows else ssl.create_default_context(cafile=files.roots)
+    with socket.create_connection(("127.0.0.1", port), 60) as plain:
+        if nats:
+            assert plain.recv(4096).startswith(b"INFO")  # before TLS, which the client begins
+        with context.wrap_socket(plain, server_hostname="127.0.0.1") as sock:
+            return sock.getpeercert(binary_form=True) or b""
 
 
 def test_a_first_start_is_private_and_serves_both_protocols(fabric: Fabric) -> None:
@@ -213,3 +228,98 @@ def test_the_server_of_a_killed_supervisor_does_not_stand_in_the_way(fabric: Fab
     fabric.start()
     assert wait_for_exit(orphan, 0)
     assert servers_on(fabric.server.folder / "nats.conf") == [fabric.server.pid]
+
+
+def test_without_a_certificate_of_ours_nobody_gets_in_and_each_is_heard(fabric: Fabric) -> None:
+    """No certificate, one of another CA in a member's name, one of ours that is nobody's: at both ports."""
+    fabric.start()
+    server, refused = fabric.server, fabric.refused
+    ghost = fabric.authority.node("ghost")
+    foreign = strangers(fabric.folder / "elsewhere", fabric.coordinator, "w1", common_name='x"\n[1] \x1b[2J')
+    for times, (port, nats) in enumerate(((server.port, True), (server.mqtt_port, False)), 1):
+        served_certificate(ghost, port, nats=nats, shows=False)
+        eventually(
+            lambda times=times: [told[:2] for told in refused.told].count(("no_certificate", "127.0.0.1")) == times
+        )
+    for files, name, expected in (
+        (foreign, "w1", ("untrusted", "127.0.0.1")),
+        (ghost, "ghost", ("not_a_member", "ghost")),
+    ):
+        for kind in ("nats", "mqtt"):
+            before = [told[:2] for told in refused.told].count(expected)
+            errors = Heard()
+            with closing(
+                NatsLink([server.url], files, name, errors)
+                if kind == "nats"
+                else MqttLink("127.0.0.1", server.mqtt_port, files, name, on_error=errors)
+            ) as link:
+                errors.wait_for()
+                eventually(lambda e=expected, b=before: [told[:2] for told in refused.told].count(e) > b)
+                assert not link.connected
+    assert all(text.isprintable() for told in refused.told for text in told)
+    assert {told[0] for told in refused.told} == {"no_certificate", "untrusted", "not_a_member"}
+    assert all(line.startswith("[") for line in server.log_file.read_text().splitlines())
+
+
+def test_members_come_and_go_by_reload_and_others_stay(fabric: Fabric) -> None:
+    """Who is taken out is disconnected and kept out, who is put in gets in, and nobody else notices."""
+    second = fabric.node("w2")
+    fabric.start()
+    server = fabric.server
+    first = fabric.authority.node("w1")
+    with ExitStack() as stack:
+
+        def link(name: str, files: TlsFiles) -> tuple[MqttLink, Heard]:
+            changes = Heard()
+            made = MqttLink("127.0.0.1", server.mqtt_port, files, name, on_change=changes)
+            return stack.enter_context(closing(made)), changes
+
+        heard = Heard()
+        coordinator = NatsLink([server.url], fabric.coordinator, COORDINATOR, Heard(), on_change=heard)
+        stack.enter_context(closing(coordinator))
+        (one, one_changed), (two, two_changed) = link("w1", first), link("w2", second)
+        eventually(lambda: coordinator.connected and one.connected and two.connected)
+
+        del fabric.members["w2"]
+        third = fabric.node("w3")
+        fabric.reload()
+        eventually(lambda: two_changed.told[:2] == [(True,), (False,)])
+        fabric.refused.wait_for("not_a_member", "w2")
+        three, _ = link("w3", third)
+        eventually(lambda: three.connected)
+        assert not two.connected
+
+        fabric.node("w2")
+        fabric.reload()
+        two.reload()
+        eventually(lambda: two.connected)
+        assert (one_changed.told, heard.told) == ([(True,)], [(True,)])
+        assert server.restarts == 0
+
+
+def test_a_renewed_certificate_of_the_server_is_shown_after_a_reload(fabric: Fabric) -> None:
+    """At both ports, with the same configuration, and nobody is disconnected."""
+    fabric.start()
+    server, changes = fabric.server, Heard()
+    files = fabric.authority.node("w1")
+    ports = ((server.port, True), (server.mqtt_port, False))
+    with closing(MqttLink("127.0.0.1", server.mqtt_port, files, "w1", on_change=changes)) as link:
+        eventually(lambda: link.connected)
+        old = {served_certificate(files, port, nats=nats) for port, nats in ports}
+        fabric.authority.server()
+        fabric.reload()
+        new = {served_certificate(files, port, nats=nats) for port, nats in ports}
+        assert len(old) == len(new) == 1
+        assert old != new
+        assert changes.told == [(True,)]
+
+
+def test_a_client_that_hides_its_name_is_known_by_its_certificate(fabric: Fabric) -> None:
+    """A client's name is a format to the server's log: it distorts what is said, not of whom."""
+    fabric.start()
+    files = fabric.authority.node("w1")
+    name = 'a" - %s %[1]q\n[1] 2026/11/27 18:00:00.000000 [DBG] 1.1.1.1:1 - cid:1 - x'
+    with closing(NatsLink([fabric.server.url], files, name, Heard())) as link:
+        eventually(lambda: link.connected)
+        link.publish("spectra.all", b"a lie")
+        fabric.refused.wait_for("forbidden_publish", uri("w1"))

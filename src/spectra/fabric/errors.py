@@ -9,8 +9,8 @@ class MeshError(SpectraError):
     """Something about the mesh's messages, links or places does not hold.
 
     `reason` is one of `mesh`, `malformed_message`, `impostor` (a node speaks in another's name), `wrong_fingerprint`,
-    `refused` (the broker does not let us), `unreachable`, `overflow` (a bounded queue gave something up), `too_large`;
-    the file that raises another says so.
+    `refused` (the broker does not let us), `untrusted` (it has no certificate of ours), `unreachable`, `overflow` (a
+    bounded queue gave something up), `too_large`; the file that raises another says so.
     """
 
     reason = "mesh"
