@@ -68,7 +68,8 @@ def exit_code(error: SpectraError) -> Code:
     for kind, code in ((BadRequest, Code.USAGE), (NotFound, Code.NOT_FOUND)):
         if isinstance(error, kind):
             return code
-    return Code.UNREACHABLE if isinstance(error, Unreachable | Unavailable) else Code.FAILURE
+    silent = isinstance(error, Unreachable | Unavailable) or error.reason == Unreachable.reason  # also the mesh's
+    return Code.UNREACHABLE if silent else Code.FAILURE
 
 
 def describe(error: SpectraError) -> list[str]:
