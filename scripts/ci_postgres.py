@@ -49,6 +49,7 @@ def initialise(engine: Engine, account: Account, data: Path, password: str) -> N
 def serving(engine: Engine, account: Account, data: Path, port: int) -> Generator[subprocess.Popen[bytes]]:
     """The server, until the block ends."""
     settings = {"listen_addresses": "127.0.0.1", "port": port, "unix_socket_directories": "", "max_connections": 200}
+    settings |= {"fsync": "off", "full_page_writes": "off"}  # only a power cut needs them, and no test makes one
     command = [engine.path("postgres"), "-D", str(data)]
     for name, value in settings.items():
         command += ["-c", f"{name}={value}"]

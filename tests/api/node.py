@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import io
 import secrets
 import socket
 import threading
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import uvicorn
@@ -160,8 +161,19 @@ def raw_connection(url: str) -> Generator[socket.socket]:
         yield connection
 
 
+class _Unhurried:
+    """A connection of which no more is read than is asked for: what follows belongs to the next answer."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+
+    def makefile(self, _mode: str) -> io.BufferedReader:
+        """A file with room for one byte to look ahead."""
+        return self._connection.makefile("rb", buffering=1)
+
+
 def raw_answer(connection: socket.socket) -> tuple[int, dict[str, str], bytes]:
-    """Status, header fields (lower case) and body of the one answer that comes on `connection`."""
-    response = http.client.HTTPResponse(connection)
+    """Status, header fields (lower case) and body of the next answer that comes on `connection`."""
+    response = http.client.HTTPResponse(cast(socket.socket, _Unhurried(connection)))
     response.begin()
     return response.status, {name.lower(): value for name, value in response.getheaders()}, response.read()
