@@ -25,7 +25,9 @@ from spectra.engines.processes import alive, wait_for_exit
 from spectra.errors import SetupError
 from spectra.fabric.link import TlsFiles
 from spectra.fabric.mqttlink import MqttLink
+from spectra.fabric.natsconfig import Member, NatsConfig, render
 from spectra.fabric.natslink import NatsLink
+from spectra.fabric.subjects import permissions
 from tests.support.fabrics import COORDINATOR, Fabric, Heard
 from tests.support.meshcerts import strangers, uri
 from tests.support.waiting import eventually
@@ -295,6 +297,45 @@ def test_members_come_and_go_by_reload_and_others_stay(fabric: Fabric) -> None:
         eventually(lambda: two.connected)
         assert (one_changed.told, heard.told) == ([(True,)], [(True,)])
         assert server.restarts == 0
+
+
+def test_an_older_key_of_the_same_name_is_dropped(fabric: Fabric) -> None:
+    """A node that enrolled again with another key: the old certificate holds still, and is nobody's any more."""
+    keys = {"old": "0000.keys.mesh-test", "new": "1111.keys.mesh-test"}
+
+    def config(word: str) -> str:
+        member = Member(uri("w1"), permissions("worker", "w1", "active"), keys[word])
+        return render(
+            NatsConfig(
+                server_name="test",
+                tls=fabric.coordinator,
+                store_dir=fabric.server.folder / "jetstream",
+                coordinators=[uri(COORDINATOR)],
+                members=[member],
+            )
+        )
+
+    server = fabric.server
+    server.start(config("old"))
+    with ExitStack() as stack:
+        files = fabric.authority.node("w1", dns=[keys["old"]])
+        old = TlsFiles(
+            *(path.rename(path.with_name(f"old.{path.name}")) for path in (files.cert, files.key, files.roots))
+        )
+        olds = [
+            stack.enter_context(closing(MqttLink("127.0.0.1", server.mqtt_port, old, "w1"))),
+            stack.enter_context(closing(NatsLink([server.url], old, "w1", Heard()))),
+        ]
+        eventually(lambda: all(link.connected for link in olds))
+        new = fabric.authority.node("w1", dns=[keys["new"]])
+        server.reload(config("new"))
+        eventually(lambda: not any(link.connected for link in olds))
+        fabric.refused.wait_for("not_a_member", "w1")
+        link = stack.enter_context(closing(MqttLink("127.0.0.1", server.mqtt_port, new, "w1")))
+        eventually(lambda: link.connected)
+        link.publish("spectra.all", b"a lie")
+        fabric.refused.wait_for("forbidden_publish", keys["new"])
+        assert not any(link.connected for link in olds)
 
 
 def test_a_renewed_certificate_of_the_server_is_shown_after_a_reload(fabric: Fabric) -> None:

@@ -76,6 +76,13 @@ def test_a_member_is_named_when_it_is_refused() -> None:
     assert events == [Refusal("forbidden_publish", W1, "spectra.ctl.w2")]
 
 
+def test_a_member_may_be_known_by_the_name_of_its_key() -> None:
+    """A DNS name instead of the URI."""
+    member = said("DBG", '127.0.0.1:4 - mid:7 - "x" - Using SAN found in cert for auth ["0123.keys.m"]')
+    violation = said("ERR", '127.0.0.1:4 - mid:7 - "x" - Publish Violation - Subject "spectra.all"')
+    assert read(member, violation) == [Refusal("forbidden_publish", "0123.keys.m", "spectra.all")]
+
+
 def test_who_is_no_member_is_named_by_its_certificate() -> None:
     """Told once for MQTT too, where the server says it twice; the common name is what our CA wrote."""
     assert read(

@@ -43,6 +43,17 @@ def test_who_may_nothing_is_denied_everything() -> None:
     assert 'permissions: {publish: {deny: [">"]}, subscribe: {deny: [">"]}}' in text
 
 
+def test_a_member_with_a_named_key_is_known_by_it() -> None:
+    """Its URI alone lets nobody in then."""
+    one = member("a")
+    text = render(config(Member(one.uri, one.permissions, "0123.keys.m"), member("b")))
+    assert '{user: "0123.keys.m", permissions: {publish: {allow: ["spectra.presence.a",' in text
+    assert "node/a" not in text
+    assert "node/b" in text
+    with pytest.raises(MeshError, match="one name"):
+        render(config(Member(one.uri, one.permissions, "k"), Member(member("b").uri, one.permissions, "k")))
+
+
 def test_order_makes_no_difference() -> None:
     """The keeper of the configuration compares texts: the same members are the same text."""
     one = member("b")

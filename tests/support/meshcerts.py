@@ -42,9 +42,12 @@ class TestAuthority:
         self._root = _make(common_name, None, ca=True)
         self._intermediate = _make("Test intermediate", self._root, ca=True)
 
-    def node(self, name: str, *, lifetime: timedelta = timedelta(hours=1), common_name: str = "") -> TlsFiles:
+    def node(
+        self, name: str, *, lifetime: timedelta = timedelta(hours=1), common_name: str = "", dns: Sequence[str] = ()
+    ) -> TlsFiles:
         """The files of a node, made or renewed."""
-        return self._write(name, _make(common_name or name, self._intermediate, uris=[uri(name)], lifetime=lifetime))
+        made = _make(common_name or name, self._intermediate, uris=[uri(name)], dns=dns, lifetime=lifetime)
+        return self._write(name, made)
 
     def server(self, name: str = "coordinator") -> TlsFiles:
         """The files of a coordinator, whose certificate names this machine too."""

@@ -20,7 +20,7 @@ MAX_TOLD: Final = 300
 _MESSAGE = re.compile(r"\[\d+\] [\d/]{10} [\d:.]{15} \[([A-Z]{3})\] (.*)", re.DOTALL)
 _CLIENT = re.compile(r"(\S+):\d+ - [cm]id:(\d+) - (.*)", re.DOTALL)
 _NAMES = r'(?:"(?:[^"\\]|\\.)*" - )*'
-_MEMBER = re.compile(_NAMES + r'Using URI found in cert for auth \["([^"]+)"\]')
+_MEMBER = re.compile(_NAMES + r'Using (?:URI|SAN) found in cert for auth \["([^"]+)"\]')
 _NOBODY = re.compile(_NAMES + r'User in cert \["((?:[^"\\]|\\.)*)"\], not found')
 _VIOLATION = re.compile(r'(Publish|Subscription) Violation - \w+ (?:"([^"]*)")?')
 _NATS = re.compile(r"Listening for client connections on (.*):(\d+)")
@@ -38,8 +38,8 @@ class Refusal:
 
     `kind`: `forbidden_publish`, `forbidden_subscribe`, `not_a_member` (a certificate of ours that nobody may use now),
     `no_certificate`, `untrusted`, `expired`, `handshake`, `too_large`, `too_many_connections`.
-    `who`: the URI in its certificate; of who is no member, the certificate's common name; of who showed none that
-    holds, the address.
+    `who`: the URI or DNS name in its certificate by which it is a member; of who is no member, the certificate's common
+    name; of who showed none that holds, the address.
     """
 
     kind: str

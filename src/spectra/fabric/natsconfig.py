@@ -27,10 +27,21 @@ _AUTH_TIMEOUT_S = 15
 
 @dataclass(frozen=True)
 class Member:
-    """Somebody who may connect: the URI in its certificate, and what it may do."""
+    """Somebody who may connect: the URI in its certificate, and what it may do.
+
+    `key_name` is a DNS name in its certificate that says which key that is for, where its CA writes one: then only this
+    key gets in, and no older certificate of the same URI. (`pinned_certs` would say so too, but nats-server 2.15 does
+    not reload it for MQTT.)
+    """
 
     uri: str
     permissions: Permissions
+    key_name: str = ""
+
+    @property
+    def user(self) -> str:
+        """What nats-server knows it by: of the names in a certificate it tries the DNS names before the URIs."""
+        return self.key_name or self.uri
 
 
 @dataclass(frozen=True)
@@ -127,7 +138,7 @@ def _accounts(config: NatsConfig) -> list[str]:
     coordinators = set(config.coordinators)
     users = [Member(uri, everything) for uri in coordinators]
     users += [member for member in config.members if member.uri not in coordinators]
-    if len({user.uri for user in users}) != len(users):
+    if len({user.uri for user in users}) != len(users) or len({user.user for user in users}) != len(users):
         raise MeshError("two members of the mesh have one name.")
     return [
         "accounts {",
@@ -144,7 +155,7 @@ def _accounts(config: NatsConfig) -> list[str]:
 def _user(member: Member) -> str:
     publish = _subjects(member.permissions.publish)
     subscribe = _subjects(member.permissions.subscribe)
-    return f"{{user: {_quoted(member.uri)}, permissions: {{publish: {publish}, subscribe: {subscribe}}}}}"
+    return f"{{user: {_quoted(member.user)}, permissions: {{publish: {publish}, subscribe: {subscribe}}}}}"
 
 
 def _subjects(allowed: Sequence[str]) -> str:
