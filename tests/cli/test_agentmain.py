@@ -29,7 +29,7 @@ from tests.support.waiting import eventually
 ABLE = Capabilities(cores=4, memory_mb=2000, arch="aarch64", os="Debian", software="0.1.0")
 LAUNCH = Launch(Options(heartbeat_s=0.5, tpm="off"), "c0" * 32, format="json")
 # What a coordinator needs and an agent does not: each costs a small board memory that it scans with.
-NOT_LOADED = ("pydantic", "typer", "fastapi", "dbos", "psycopg", "numpy", "nats", "lxml", "zeroconf", "uvloop")
+NOT_LOADED = ("pydantic", "typer", "fastapi", "dbos", "psycopg", "numpy", "nats", "rich", "httpx", "lxml", "zeroconf", "uvloop")
 
 
 @pytest.fixture

@@ -3,6 +3,8 @@
 A machine with a wrong clock refuses good certificates and sends statements from the past. Each answer carries the
 server's time (`Date`, RFC 9110 section 6.6.1), so what fails for that reason can say so. That time is used for the
 message alone: whoever sends it may lie.
+
+The standard library's client does: a larger one would cost an agent a quarter of its memory.
 """
 
 from __future__ import annotations
@@ -12,10 +14,10 @@ import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from ipaddress import ip_address
-from typing import Final, TypeVar
+from http.client import HTTPException, HTTPResponse, HTTPSConnection
+from typing import Final, NamedTuple, TypeVar
+from urllib.parse import SplitResult, urlsplit
 
-import httpx
 import msgspec
 from cryptography import x509
 
@@ -29,7 +31,8 @@ MAX_SKEW_S: Final = 60.0
 """Certificates are backdated by a minute; clocks further apart than that are what a refusal may come from."""
 
 _WHOLE_S: Final = 60.0  # of an answer that drips
-_TIMEOUT: Final = httpx.Timeout(connect=10.0, read=30.0, write=10.0, pool=10.0)
+_CONNECT_S: Final = 10.0  # for TCP, and again for TLS
+_READ_S: Final = 30.0
 _OF_TIME: Final = frozenset(
     {"token_expired", "expired", "from_the_future", "not_yet", "certificate_expired", "certificate_not_yet"}
 )
@@ -103,104 +106,115 @@ def call(
     Raises `Unreachable` where nothing answers or the server is busy, `Refused`, and `MeshError` with the reasons
     `untrusted` (the server does not prove to be whom we call), `wrong_clock` and `bad_answer`.
     """
-    response, data = _send(method, url, trust=trust, now=now, body=body, bearer=bearer)
-    if not response.is_success:
-        raise _refusal(response, data, now)
+    answer = _send(method, _parts(url), trust=trust, now=now, body=body, bearer=bearer)
+    if not 200 <= answer.status < 300:
+        raise _refusal(answer, now)
     try:
-        return msgspec.json.decode(data or b"null", type=kind)
+        return msgspec.json.decode(answer.data or b"null", type=kind)
     except (msgspec.DecodeError, RecursionError) as error:
         raise MeshError(
             f"{url} answered something this version does not read: {error}.", reason="bad_answer"
         ) from error
 
 
+class _Answer(NamedTuple):
+    host: str
+    status: int
+    phrase: str
+    date: str
+    data: bytes
+
+
+def _parts(url: str) -> SplitResult:
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme == "https" and bool(parts.hostname) and parts.port != 0 and url.isascii()
+    except ValueError:
+        good = False
+    if not good or not url.isprintable() or " " in url:
+        raise MeshError(f"{url[:200]!r} is not the https URL of a mesh.")
+    return urlsplit(url)
+
+
 def _send(
-    method: str, url: str, *, trust: ssl.SSLContext, now: datetime, body: object, bearer: str
-) -> tuple[httpx.Response, bytes]:
-    headers = {"user-agent": f"spectra-node/{__version__}", "accept": "application/json"}
+    method: str, url: SplitResult, *, trust: ssl.SSLContext, now: datetime, body: object = None, bearer: str = ""
+) -> _Answer:
+    """One request on a connection of its own; redirects are not followed, proxies not asked."""
+    host = url.hostname or ""
+    headers = {"user-agent": f"spectra-node/{__version__}", "accept": "application/json", "connection": "close"}
     if bearer:
         headers["authorization"] = f"Bearer {bearer}"
     content = None if body is None else msgspec.json.encode(body)
     if content is not None:
         headers["content-type"] = "application/json"
+    connection = HTTPSConnection(host, url.port or 443, timeout=_CONNECT_S, context=trust)
     try:
-        with (
-            httpx.Client(verify=trust, timeout=_TIMEOUT, trust_env=not _is_loopback(url)) as client,
-            client.stream(method, url, content=content, headers=headers) as response,
-        ):
-            return response, _read(response)
-    except httpx.InvalidURL as error:
-        raise MeshError(f"{url[:200]!r} is not a URL: {_plain(str(error))}.") from error
-    except httpx.RequestError as error:
+        connection.connect()
+        connection.sock.settimeout(_READ_S)
+        connection.request(method, url.path or "/", body=content, headers=headers)
+        response = connection.getresponse()
+        data = _read(response, host)
+        return _Answer(host, response.status, response.reason, response.headers.get("date", ""), data)
+    except (OSError, HTTPException, UnicodeError) as error:  # SSLError is an OSError
         raise _failure(error, url, now) from error
+    finally:
+        connection.close()
 
 
-def _read(response: httpx.Response) -> bytes:
+def _read(response: HTTPResponse, host: str) -> bytes:
     data = bytearray()
     deadline = time.monotonic() + _WHOLE_S
-    for chunk in response.iter_bytes():
+    while chunk := response.read1(64 * 1024):
         data += chunk
         if time.monotonic() > deadline:
-            raise Unreachable(f"the answer of {response.request.url.host} takes too long")
+            raise Unreachable(f"the answer of {host} takes too long")
         if len(data) > MAX_ANSWER_BYTES:
-            raise MeshError(f"the answer of {response.request.url} is too large.", reason="bad_answer")
+            raise MeshError(f"the answer of {host} is too large.", reason="bad_answer")
     return bytes(data)
 
 
-def _refusal(response: httpx.Response, data: bytes, now: datetime) -> MeshError:
+def _refusal(answer: _Answer, now: datetime) -> MeshError:
     try:
-        said = msgspec.json.decode(data, type=_Refusal)
+        said = msgspec.json.decode(answer.data, type=_Refusal)
     except (msgspec.DecodeError, RecursionError):  # not ours: a proxy's page, another server
         said = _Refusal()
-    host, status = response.request.url.host, response.status_code
-    message = _plain(said.detail or said.message or said.title) or f"it answered {status} {response.reason_phrase}"
+    host, status = answer.host, answer.status
+    message = _plain(said.detail or said.message or said.title) or f"it answered {status} {_plain(answer.phrase)}"
     if status in _BUSY:
         return Unreachable(f"{host} is busy: {message}")
-    skew = _skew(response, now)
+    skew = _skew(answer.date, now)
     if (said.reason in _OF_TIME or (status == 401 and not said.reason)) and abs(skew) > MAX_SKEW_S:
         return wrong_clock(host, skew)
     return Refused(f"{host} refuses: {message}", reason=said.reason or None, hint=_plain(said.hint), status=status)
 
 
-def _failure(error: httpx.RequestError, url: str, now: datetime) -> MeshError:
+def _failure(error: Exception, url: SplitResult, now: datetime) -> MeshError:
     """What a request without an answer failed at: the server's certificate, or the way there."""
-    host = httpx.URL(url).host or url
-    flaw = _certificate_flaw(error)
-    if flaw is None:
+    host = url.hostname or ""
+    if not isinstance(error, ssl.SSLCertVerificationError):
         return Unreachable(f"no answer from {host}: {_plain(str(error)) or type(error).__name__}")
-    if flaw.verify_code in (_NOT_YET, _EXPIRED):
+    if error.verify_code in (_NOT_YET, _EXPIRED):
         skew = _asked_skew(url, now)
         if abs(skew) > MAX_SKEW_S:
             return wrong_clock(host, skew)
     return MeshError(
-        f"{host} does not prove to belong to the mesh: {flaw.verify_message}.",
+        f"{host} does not prove to belong to the mesh: {error.verify_message}.",
         reason="untrusted",
         hint="Is it the right address, and was the CA replaced? A new join token pins the new one.",
     )
 
 
-def _certificate_flaw(error: BaseException) -> ssl.SSLCertVerificationError | None:
-    """Where the server's certificate was refused, what OpenSSL said; the HTTP library wraps it twice."""
-    seen: BaseException | None = error
-    for _ in range(8):
-        if seen is None or isinstance(seen, ssl.SSLCertVerificationError):
-            return seen
-        seen = seen.__cause__ or seen.__context__
-    return None
-
-
-def _asked_skew(url: str, now: datetime) -> float:
+def _asked_skew(url: SplitResult, now: datetime) -> float:
     """How far our clock is ahead of the server's, asked without trust; 0 where it does not say."""
     try:
-        response, _ = _send("GET", str(httpx.URL(url).join("/health")), trust=anybody(), now=now, body=None, bearer="")
+        return _skew(_send("GET", url._replace(path="/health"), trust=anybody(), now=now).date, now)
     except MeshError:
         return 0.0
-    return _skew(response, now)
 
 
-def _skew(response: httpx.Response, now: datetime) -> float:
+def _skew(date: str, now: datetime) -> float:
     try:
-        there = parsedate_to_datetime(response.headers.get("date", ""))
+        there = parsedate_to_datetime(date)
     except (ValueError, TypeError):
         return 0.0
     return (now - (there if there.tzinfo else there.replace(tzinfo=UTC))).total_seconds()
@@ -216,15 +230,6 @@ def wrong_clock(host: str, skew_s: float) -> MeshError:
         reason="wrong_clock",
         hint="Set the clock (date, timedatectl set-ntp true), then try again; the join token stays good.",
     )
-
-
-def _is_loopback(url: str) -> bool:
-    """No proxy comes between us and this machine."""
-    host = httpx.URL(url).host
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _plain(text: str) -> str:

@@ -56,7 +56,7 @@ def bootstrap(ca_url: str, pinned: str, now: datetime) -> Chain:
     first one vouches for. Raises `MeshError("wrong_fingerprint")`, and what `calls.call` does.
     """
     try:
-        said = call("GET", f"{_base(ca_url)}/root/{pinned}", _Root, trust=anybody(), now=now)
+        said = call("GET", f"{ca_url}/root/{pinned}", _Root, trust=anybody(), now=now)
     except Refused as error:
         raise _wrong_fingerprint(ca_url, f"it does not know the root: {error.message}") from error
     (root,) = _read(said.ca, 1)
@@ -68,14 +68,14 @@ def bootstrap(ca_url: str, pinned: str, now: datetime) -> Chain:
 
 def roots_of(ca_url: str, trusted: Sequence[x509.Certificate], now: datetime) -> Chain:
     """Every root that the CA trusts now, told over TLS that one of `trusted` vouches for."""
-    said = call("GET", f"{_base(ca_url)}/roots", _Roots, trust=trusting(trusted), now=now)
+    said = call("GET", f"{ca_url}/roots", _Roots, trust=trusting(trusted), now=now)
     return _read("".join(said.crts), MAX_CERTIFICATES)
 
 
 def sign(ca_url: str, roots: Sequence[x509.Certificate], csr: bytes, token: str, now: datetime) -> Chain:
     """The certificate for a request and a join token, and what follows it. Raises `Refused`, or as `calls.call`."""
     body = {"csr": csr.decode("ascii"), "ott": token}
-    said = call("POST", f"{_base(ca_url)}/1.0/sign", _Signed, trust=trusting(roots), now=now, body=body)
+    said = call("POST", f"{ca_url}/1.0/sign", _Signed, trust=trusting(roots), now=now, body=body)
     return _chain(said)
 
 
@@ -123,7 +123,7 @@ def renew(folder: NodeFolder, now: datetime) -> x509.Certificate:
     grants that. Raises `Refused` where it does not, or as `calls.call`.
     """
     state, roots, old = folder.state, folder.roots, folder.chain
-    url = f"{_base(state.ca_url)}/1.0/renew"
+    url = f"{state.ca_url}/1.0/renew"
     if now < old[0].not_valid_after_utc:
         said = call("POST", url, _Signed, trust=trusting(roots, folder.tls), now=now)
     else:
@@ -153,7 +153,7 @@ def is_revoked(error: MeshError) -> bool:
 def member_call(folder: NodeFolder, method: str, path: str, kind: type[T], *, now: datetime, body: object = None) -> T:
     """A call of the coordinator's API, by certificate. Raises as `calls.call`."""
     trust = trusting(folder.roots, folder.tls)
-    return call(method, f"{_base(folder.state.api_url)}{path}", kind, trust=trust, now=now, body=body)
+    return call(method, f"{folder.state.api_url}{path}", kind, trust=trust, now=now, body=body)
 
 
 def _chain(said: _Signed) -> Chain:
@@ -165,12 +165,6 @@ def _read(text: str, limit: int) -> Chain:
         return read_pem(text, limit)
     except IdentityError as error:
         raise MeshError(f"the CA sent no usable certificate: {error.message}", reason="bad_answer") from error
-
-
-def _base(url: str) -> str:
-    if not url.startswith("https://"):
-        raise MeshError(f"{url[:200]!r} is not the https URL of a mesh.")
-    return url.rstrip("/")
 
 
 def _wrong_fingerprint(ca_url: str, why: str) -> MeshError:
