@@ -355,6 +355,38 @@ def test_a_renewed_certificate_of_the_server_is_shown_after_a_reload(fabric: Fab
         assert changes.told == [(True,)]
 
 
+def test_roots_change_without_anybody_being_dropped(fabric: Fabric) -> None:
+    """The CA's rotation: who knows one root or both, and has a certificate of the old or the new one, gets in."""
+    authority = fabric.authority
+    fabric.node("w2")
+    fabric.node("w3")
+    old = {name: authority.node(name, key="ed25519" if name == "w1" else "p256") for name in ("w1", "w2")}
+    fabric.start()
+    server = fabric.server
+    with ExitStack() as stack:
+
+        def link(name: str, files: TlsFiles) -> tuple[MqttLink, Heard]:
+            changes = Heard()
+            made = MqttLink("127.0.0.1", server.mqtt_port, files, name, on_change=changes)
+            stack.enter_context(closing(made))
+            eventually(lambda: made.connected)
+            return made, changes
+
+        staying, changes = link("w1", old["w1"])
+        authority.rotate()
+        authority.server()
+        fabric.reload()
+        link("w2", old["w2"])  # knows the old root only
+        link("w3", authority.node("w3"))
+        coordinator = stack.enter_context(closing(NatsLink([server.url], fabric.coordinator, COORDINATOR, Heard())))
+        eventually(lambda: coordinator.connected)
+        assert (staying.connected, changes.told) == (True, [(True,)])
+        authority.node("w1")
+        staying.reload()
+        eventually(lambda: changes.told == [(True,), (False,), (True,)])
+    assert fabric.refused.told == []
+
+
 def test_a_client_that_hides_its_name_is_known_by_its_certificate(fabric: Fabric) -> None:
     """A client's name is a format to the server's log: it distorts what is said, not of whom."""
     fabric.start()
