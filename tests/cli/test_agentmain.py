@@ -19,17 +19,38 @@ from spectra.collect import agentstate
 from spectra.collect.agent import Options
 from spectra.collect.joining import Joining, Wishes
 from spectra.engines.lifecycle import running_state
+from spectra.engines.nats import NatsServer
 from spectra.errors import SetupError
+from spectra.fabric import messages, subjects
 from spectra.fabric.errors import MeshError
+from spectra.fabric.messages import Lost, Ping
+from spectra.fabric.natsconfig import Member, NatsConfig, render
+from spectra.fabric.natslink import NatsLink
 from spectra.fabric.nodefolder import NodeFolder
-from spectra.model.nodes import Capabilities
-from tests.support.coordinator import Coordinator, coordinator, serving
+from spectra.fabric.subjects import permissions
+from spectra.identity.names import node_uri
+from spectra.model.nodes import Capabilities, FabricPlace, Heartbeat, Standing, Transport
+from tests.support.coordinator import MESH, Coordinator, coordinator, serving
+from tests.support.fabrics import Heard
 from tests.support.waiting import eventually
 
 ABLE = Capabilities(cores=4, memory_mb=2000, arch="aarch64", os="Debian", software="0.1.0")
 LAUNCH = Launch(Options(heartbeat_s=0.5, tpm="off"), "c0" * 32, format="json")
 # What a coordinator needs and an agent does not: each costs a small board memory that it scans with.
-NOT_LOADED = ("pydantic", "typer", "fastapi", "dbos", "psycopg", "numpy", "nats", "rich", "httpx", "lxml", "zeroconf", "uvloop")
+NOT_LOADED = (
+    "pydantic",
+    "typer",
+    "fastapi",
+    "dbos",
+    "psycopg",
+    "numpy",
+    "nats",
+    "rich",
+    "httpx",
+    "lxml",
+    "zeroconf",
+    "uvloop",
+)
 
 
 @pytest.fixture
@@ -48,9 +69,9 @@ def folder(mesh: Coordinator, tmp_path: Path) -> NodeFolder:
 
 
 @contextmanager
-def running(folder: NodeFolder) -> Generator[subprocess.Popen[str]]:
+def running(folder: NodeFolder, launch: Launch = LAUNCH) -> Generator[subprocess.Popen[str]]:
     """The agent's process, at work; ended with the block."""
-    words = call(folder.path, LAUNCH)
+    words = call(folder.path, launch)
     with subprocess.Popen(words, stderr=subprocess.PIPE, text=True, cwd="/") as process:
         try:
             eventually(lambda: running_state(folder.path) or process.poll() is not None)
@@ -89,6 +110,97 @@ def test_it_ends_with_a_code_of_its_own_when_it_is_thrown_out(folder: NodeFolder
             assert process.wait(60) == REVOKED
             assert process.stderr is not None
             assert "stolen" in (said := process.stderr.read()) or "thrown out" in said
+
+
+class Broker:
+    """A real nats-server of the mesh, and what its coordinator hears there."""
+
+    def __init__(self, mesh: Coordinator, folder: Path) -> None:
+        self._mesh = mesh
+        self._tls = mesh.server_files("broker")
+        self.members: dict[str, Standing] = {}
+        self.server = NatsServer(folder)
+        self.server.start(self._text())
+        mesh.fabric = FabricPlace(nats=self.server.url, mqtt=f"mqtts://127.0.0.1:{self.server.mqtt_port}")
+        self.heard = Heard()
+        self.link = NatsLink([self.server.url], self._tls, "coordinator", Heard())
+        for subject in (subjects.EVERY_PRESENCE, subjects.EVERY_REPLY):
+            self.link.subscribe(subject, self.heard)
+        eventually(lambda: self.link.connected)
+
+    def allow(self, name: str, standing: Standing) -> None:
+        """Change what a node may do, while the server runs."""
+        self.members[name] = standing
+        self.server.reload(self._text())
+
+    def close(self) -> None:
+        """End both."""
+        self.link.close()
+        self.server.stop()
+
+    def beats(self) -> list[Heartbeat | Lost]:
+        """What nodes said of themselves, or was said for them."""
+        return [messages.heartbeat(data, subject) for subject, data in self.heard.told if ".presence." in subject]
+
+    def _text(self) -> str:
+        """The configuration."""
+        members = [
+            Member(node_uri(MESH, name), permissions("worker", name, standing))
+            for name, standing in self.members.items()
+            if standing != "revoked"
+        ]
+        config = NatsConfig("test", self._tls, self.server.folder / "js", [node_uri(MESH, "coordinator")], members)
+        return render(config)
+
+
+@pytest.fixture
+def broker(mesh: Coordinator, tmp_path: Path) -> Iterator[Broker]:
+    """A broker at work, which knows the node to come."""
+    made = Broker(mesh, tmp_path / "broker")
+    made.allow("board-1", "active")
+    yield made
+    made.close()
+
+
+@pytest.mark.engine
+@pytest.mark.parametrize("transport", ["mqtt", "nats"])
+def test_it_lives_on_a_real_broker(broker: Broker, folder: NodeFolder, mesh: Coordinator, transport: Transport) -> None:
+    """It is heard with what it can do, answers a ping, and is back by itself after its broker was away.
+
+    Thrown out, it is dropped by the broker's reload, learns why from the coordinator, and ends.
+    """
+    launch = Launch(Options(heartbeat_s=0.3, transport=transport, tpm="off"), "c0" * 32, format="json")
+    with running(folder, launch) as process:
+        assert process.poll() is None
+        able_ = eventually(lambda: [b for b in broker.beats() if isinstance(b, Heartbeat) and b.capabilities])[0]
+        assert able_.node == "board-1"
+        broker.link.publish(subjects.control("board-1"), messages.encode(Ping("p-1")))
+        broker.heard.wait_until(lambda told: told[0] == subjects.reply("board-1") and b'"p-1"' in told[1])
+        before = len(broker.beats())
+        broker.allow("board-1", "quarantined")  # the broker drops it: it comes back by itself
+        eventually(lambda: len(broker.beats()) > before + 2)
+        mesh.throw_out("board-1", "stolen")
+        broker.allow("board-1", "revoked")
+        assert process.wait(60) == REVOKED
+
+
+@pytest.mark.engine
+def test_a_killed_one_is_missed(broker: Broker, folder: NodeFolder, mesh: Coordinator) -> None:
+    """The broker tells its last will; one that ends in order says good-bye instead."""
+    launch = Launch(Options(heartbeat_s=0.3, tpm="off"), "c0" * 32, format="json")
+    with running(folder, launch) as process:
+        eventually(broker.beats)
+        process.kill()
+        lost = eventually(lambda: [beat for beat in broker.beats() if isinstance(beat, Lost)])[0]
+        assert lost.node == "board-1"
+    process.wait(60)
+    with running(folder, launch) as process:
+        heard = len(broker.beats())
+        eventually(lambda: len(broker.beats()) > heard)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 0
+        eventually(lambda: [beat for beat in broker.beats() if isinstance(beat, Heartbeat) and beat.leaving])
+    assert len([beat for beat in broker.beats() if isinstance(beat, Lost)]) == 1
 
 
 def test_it_loads_little(folder: NodeFolder) -> None:

@@ -142,8 +142,8 @@ class NodeFolder:
 
     def forget(self) -> None:
         """Remove what makes this machine a node, `node.json` first; harmless where nothing is left."""
-        attestation = (self.path / "ak.pub", self.path / "ak.priv")  # made by `collect.tpm`
-        for path in (self._state, self.tls.cert, self.tls.key, self._signing, self.tls.roots, *attestation):
+        others = [self.path / name for name in ("ak.pub", "ak.priv", "agent.json")]  # of `collect.tpm`, `collect.agentstate`
+        for path in (self._state, self.tls.cert, self.tls.key, self._signing, self.tls.roots, *others):
             path.unlink(missing_ok=True)
 
     def _certificates(self, path: Path) -> tuple[x509.Certificate, ...]:
