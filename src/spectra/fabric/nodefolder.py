@@ -142,7 +142,7 @@ class NodeFolder:
 
     def forget(self) -> None:
         """Remove what makes this machine a node, `node.json` first; harmless where nothing is left."""
-        others = [self.path / name for name in ("ak.pub", "ak.priv", "agent.json")]  # of `collect.tpm`, `collect.agentstate`
+        others = [self.path / name for name in ("ak.pub", "ak.priv", "agent.json")]  # of `collect`
         for path in (self._state, self.tls.cert, self.tls.key, self._signing, self.tls.roots, *others):
             path.unlink(missing_ok=True)
 
