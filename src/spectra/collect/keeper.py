@@ -145,7 +145,7 @@ class Keeper:
         """Hear that the link is up or broke. The broker throws a revoked node out, so a break is looked into."""
         if connected != self._connected:
             self._connected = connected
-            pause = _RANDOM.uniform(5, LONGEST_LOOK_S) if connected else FIRST_LOOK_S
+            pause = _RANDOM.uniform(5, LONGEST_LOOK_S) if connected else FIRST_LOOK_S * _RANDOM.uniform(0.5, 1.5)
             with self._guard:
                 self._look_wish = self._clock.monotonic() + pause
             self._wake.set()
