@@ -47,6 +47,11 @@ PLAIN = (
     "ledger_day",
     "triage",
     "vex_document",
+    "node",
+    "revoked_key",
+    "join_token",
+    "ca_root",
+    "accepted_state",
 )
 DEEP = (
     "service",
@@ -80,6 +85,9 @@ FREE = {
     "do_not_scan_request.contact": "a stranger's, who may want to be forgotten: the chain forgets nothing",
     "do_not_scan_request.reason": "the same",
     "do_not_scan_request.source": "the same",
+    "node.changed": "counts changes, for who looks for them",
+    "revoked_key.at": "the entry of the node it was revoked with has it",
+    "revoked_key.reason": "the same",
 }
 # Columns of `observation` that only the deep walk reads, because what they speak of is the log.
 LOG = {"observation.seq", "observation.swept"}
@@ -109,6 +117,10 @@ SPECIAL = {
     "observation.status": "'failed'",
     "tier.hand": "CASE hand WHEN 'free' THEN 'pro' ELSE 'free' END",
     "vex_document.format": "CASE format WHEN 'openvex' THEN 'cyclonedx' ELSE 'openvex' END",
+    "node.role": "CASE role WHEN 'full' THEN 'worker' ELSE 'full' END",
+    "node.standing": "CASE standing WHEN 'active' THEN 'revoked' ELSE 'active' END",
+    "join_token.role": "CASE role WHEN 'full' THEN 'worker' ELSE 'full' END",
+    "accepted_state.kind": "CASE kind WHEN 'tpm' THEN 'statement' ELSE 'tpm' END",
     "triage.status": "CASE status WHEN 'fixed' THEN 'accepted' ELSE 'fixed' END",
     "do_not_scan_request.status": "CASE status WHEN 'approved' THEN 'pending' ELSE 'approved' END",
 }
@@ -213,6 +225,11 @@ ADDED = {
     "ledger_day": "INSERT INTO ledger_day VALUES ('bob', '2027-01-01', 1, 1000)",
     "triage": """INSERT INTO triage (id, cve, status, at, by)
         VALUES (gen_random_uuid(), 'CVE-2024-0001', 'accepted', now(), 'admin')""",
+    "node": "INSERT INTO node (name, uri, role, standing, by, created) VALUES ('x', 'x', 'full', 'active', 'x', now())",
+    "revoked_key": "INSERT INTO revoked_key VALUES ('x', 'attic', now(), 'x')",
+    "join_token": "INSERT INTO join_token VALUES ('x', 'full', 'x', false, now(), 'admin', now() + interval '1 day')",
+    "ca_root": "INSERT INTO ca_root VALUES ('x', 'mesh-x', 'PEM', 'x', now(), NULL, 'admin')",
+    "accepted_state": "INSERT INTO accepted_state VALUES ('attic', 'statement', now(), '{}', '{}')",
     "vex_document": "INSERT INTO vex_document VALUES ('urn:y', 'openvex', '', 1, NULL, 'x', now(), 'admin')",
     "service": """INSERT INTO service (id, name, product, version, extra, os, device, tunnel, cpe)
         VALUES (gen_random_uuid(), 'x', '', '', '', '', '', '', '{}')""",

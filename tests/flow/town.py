@@ -14,11 +14,27 @@ from psycopg import sql
 
 from spectra.flow.submission import Ingest
 from spectra.ingest.parsers import ParseError
+from spectra.model.nodes import Capabilities, CertificateRecord
 from spectra.model.triage import Target, Verdict
-from spectra.store import accounts, blocks, do_not_scan, keys, tiers, token_keys, triagewrite, vexwrite
+from spectra.store import (
+    accounts,
+    attestations,
+    authorities,
+    blocks,
+    do_not_scan,
+    jointokens,
+    keys,
+    nodes,
+    tiers,
+    token_keys,
+    triagewrite,
+    vexwrite,
+)
 from spectra.store.accounts import Act
+from spectra.store.attestations import Proof
 from spectra.store.blobs import BlobStore
 from spectra.store.database import Connection, Database, one
+from spectra.store.provenance import Entry, commit
 from tests.flow.desk import NOON, Clock, Contributor, host, make_ingest, naabu, nmap, port
 
 HOUR = timedelta(hours=1)
@@ -59,6 +75,7 @@ def populate(database: Database, folder: Path) -> Town:
     decide_all(database, clock())
     let_in_all(database, clock())
     triage_all(database, clock())
+    join_all(database, clock())
     submit_all(ingest, alice, clock)
     with contextlib.suppress(ParseError):
         ingest.submit(alice.envelope(b"what is this?"))
@@ -115,6 +132,48 @@ def triage_all(database: Database, now: datetime) -> None:
     for version in (1, 2):
         document = vexwrite.Source("urn:x", "openvex", "Acme", version, now, bytes(32))
         vexwrite.register(database, document, by="admin", now=now)
+
+
+def join_all(database: Database, now: datetime) -> None:
+    """Nodes of every standing, an invitation that was withdrawn, one root in use and one retired."""
+    act = Act("admin", now)
+    for fingerprint in ("aa", "bb"):
+        authorities.add(database, authorities.Root(fingerprint, "mesh-x", "PEM", "cc"), act)
+    authorities.retire(database, "aa", act)
+    for name in ("attic", "barn", "cellar", "den", "eaves"):
+        token = jointokens.NewToken(f"t-{name}", "worker", now + HOUR, name)
+        jointokens.add(database, token, f"spiffe://mesh-x/node/{name}", act)
+    jointokens.revoke(database, "t-eaves", act)
+    for number, name in enumerate(("attic", "barn", "cellar")):
+        certificate = CertificateRecord(str(number), f"spki-{name}", now, now + HOUR)
+        uri = f"spiffe://mesh-x/node/{name}"
+        nodes.enrol(database, token=f"t-{name}", name=name, uri=uri, certificate=certificate, now=now)
+        nodes.join(
+            database,
+            name,
+            keyid=f"key-{name}",
+            public_key=name.encode(),
+            capabilities=Capabilities(1, 1, "x", "x", "x"),
+            transport="mqtt",
+            nonce=f"nonce-of-{name}",
+            now=now,
+        )
+    attest_all(database, now)
+    nodes.quarantine(database, "barn", "why", act)
+    nodes.revoke(database, "cellar", "why", act)
+
+
+def attest_all(database: Database, now: datetime) -> None:
+    """A node with a TPM, whose state was accepted anew, and one that gave its word."""
+    proof = Proof("tpm", now, True, {"pcr:7": "77" * 32}, {}, ek="ee" * 32, ak=b"key")
+    word = Proof("statement", now, True, {"binary": "11" * 32}, {"binary": "1.2.0"})
+    for node, one_of_it in (("barn", proof), ("barn", proof._replace(state={"pcr:7": "78" * 32})), ("cellar", word)):
+
+        def work(connection: Connection, node: str = node, shown: Proof = one_of_it) -> tuple[None, list[Entry]]:
+            attestations.record(connection, node, shown)
+            return None, attestations.settle(connection, node, shown, now)
+
+        commit(database, work)
 
 
 def submit_all(ingest: Ingest, who: Contributor, clock: Clock) -> None:

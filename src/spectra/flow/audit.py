@@ -1,9 +1,10 @@
 """Walking the provenance chain: every hash, every signature, every blob, and on request the whole graph.
 
 The plain walk shows that no entry, no submission's row and what it counts for, no contributor, key, token or tier, no
-block, no do-not-scan entry, no feed, no decision about a finding, no VEX document and no blob was changed, added or
-removed. The deep walk also reads the log and holds it against its digests, folds the graph again from it and recomputes
-every content address: an edited sighting, endpoint, name, service, banner or certificate is named.
+block, no do-not-scan entry, no feed, no decision about a finding, no VEX document, no node, revoked key of one, join
+token or root of the CA, and no blob was changed, added or removed. The deep walk also reads the log and holds it
+against its digests, folds the graph again from it and recomputes every content address: an edited sighting, endpoint,
+name, service, banner or certificate is named.
 
 What it cannot show is that the newest entries were removed together with all they tell of: compare the head with one
 kept elsewhere for that.
@@ -21,12 +22,16 @@ from spectra.identity.keys import PublicKey
 from spectra.model.records import ChainReport
 from spectra.store import (
     accounts,
+    attestations,
     audit,
+    authorities,
     blocks,
     do_not_scan,
     feeds,
+    jointokens,
     keys,
     ledger,
+    noderows,
     tiers,
     token_keys,
     triagewrite,
@@ -51,6 +56,10 @@ _RECORDED: Final = (
     "tier.",
     "finding.",
     "vex.",
+    "node.",
+    "join-token.",
+    "ca.",
+    "attestation.",
 )
 """Kinds of entry whose newest says what the row of its subject is."""
 _UNRECORDED: Final = ("session.",)
@@ -62,6 +71,24 @@ _ALTERED: Final = (
     audit.altered_name,
     audit.altered_host,
 )
+
+
+_ROOMS: Final = (
+    keys,
+    accounts,
+    token_keys,
+    blocks,
+    do_not_scan,
+    feeds,
+    tiers,
+    triagewrite,
+    vexwrite,
+    noderows,
+    jointokens,
+    authorities,
+    attestations,
+)
+"""What holds those rows: each has `details`."""
 
 
 class _Broken(Exception):
@@ -136,7 +163,7 @@ class _Walk:
         self.entries = link.seq
 
     def _told(self, link: Link, detail: dict[str, Any], stored: Stored | None) -> None:
-        if link.kind in ("role.removed", "feed.removed"):
+        if link.kind in ("role.removed", "feed.removed", "node.removed"):
             self._identities.pop(link.subject, None)
         elif link.kind.startswith(_RECORDED):
             self._identities[link.subject] = link.seq, detail
@@ -186,13 +213,12 @@ class _Walk:
                 yield _Broken("the log has rows of an observation that is not settled", seq, observation_id)
 
     def _altered_identities(self) -> Iterator[_Broken]:
-        rooms = (keys, accounts, token_keys, blocks, do_not_scan, feeds, tiers, triagewrite, vexwrite)
-        rows = {subject: detail for room in rooms for subject, detail in room.details(self._database).items()}
+        rows = {subject: detail for room in _ROOMS for subject, detail in room.details(self._database).items()}
         now = {subject: audit.plain(detail) for subject, detail in rows.items()}
         for subject in sorted(now.keys() | self._identities.keys()):
             seq, told = self._identities.get(subject, (None, None))
             if told != now.get(subject):
-                what = "key, token, tier, block, do-not-scan entry, feed, decision or VEX document"
+                what = "key, token, tier, block, do-not-scan entry, feed, decision, VEX document, node or root"
                 reason = f"{what} {subject[:16]} is not what the chain says it is"
                 yield _Broken(reason, seq, subject, observation=False)
 

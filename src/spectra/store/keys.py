@@ -68,21 +68,55 @@ def register(
     """
 
     def work(connection: Connection) -> tuple[KeyRecord, list[Entry]]:
-        connection.execute(
-            "INSERT INTO contributor (name, role, created) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING",
-            [contributor, role, now],
+        entries = put(
+            connection,
+            contributor=contributor,
+            role=role,
+            public_key=public_key,
+            keyid=keyid,
+            now=now,
+            comment=comment,
+            nonce=nonce,
         )
-        stored = connection.execute("SELECT role FROM contributor WHERE name = %s FOR SHARE", [contributor]).fetchone()
-        if stored and stored[0] != role:
-            raise BadRequest(
-                f"{contributor} is registered with role {stored[0]}, not {role}.", reason="role_conflict", field="role"
-            )
-        _insert(connection, [keyid, contributor, public_key, now, comment])
-        _use_up(connection, keyid, nonce, now)
-        record = _get(connection, keyid)
-        return record, [Entry("key.registered", keyid, _detail(connection, keyid), now)]
+        return _get(connection, keyid), entries
 
     return commit(database, work)
+
+
+def put(
+    connection: Connection,
+    *,
+    contributor: str,
+    role: str,
+    public_key: bytes,
+    keyid: str,
+    now: datetime,
+    comment: str = "",
+    nonce: str = "",
+) -> list[Entry]:
+    """What `register` does, in the caller's transaction: returns what has to be put on record."""
+    connection.execute(
+        "INSERT INTO contributor (name, role, created) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING",
+        [contributor, role, now],
+    )
+    stored = connection.execute("SELECT role FROM contributor WHERE name = %s FOR SHARE", [contributor]).fetchone()
+    if stored and stored[0] != role:
+        raise BadRequest(
+            f"{contributor} is registered with role {stored[0]}, not {role}.", reason="role_conflict", field="role"
+        )
+    _insert(connection, [keyid, contributor, public_key, now, comment])
+    _use_up(connection, keyid, nonce, now)
+    return [Entry("key.registered", keyid, _detail(connection, keyid), now)]
+
+
+def revoke_others(connection: Connection, contributor: str, keep: str, now: datetime) -> list[Entry]:
+    """Revoke every key of `contributor` but `keep` (empty: every one); returns what has to be put on record."""
+    connection.execute("SELECT FROM contributor WHERE name = %s FOR SHARE", [contributor])
+    rows = connection.execute(
+        "UPDATE key SET revoked = %s WHERE contributor = %s AND keyid <> %s AND revoked IS NULL RETURNING keyid",
+        [now, contributor, keep],
+    ).fetchall()
+    return [Entry("key.revoked", row[0], _detail(connection, row[0]), now) for row in sorted(rows)]
 
 
 def rotate(

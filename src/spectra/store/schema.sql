@@ -160,6 +160,153 @@ CREATE INDEX provenance_subject ON provenance (subject);
 -- What is no submission: few among many.
 CREATE INDEX provenance_act ON provenance (seq) WHERE NOT starts_with(kind, 'observation.');
 
+-- The machines of the mesh -------------------------------------------------------------------------------------------
+
+-- Roots of the built-in CA: those not retired are trusted. `intermediate` is the certificate that signs now; both
+-- fingerprints are SHA-256 of the certificate (DER) in hex.
+CREATE TABLE ca_root (
+    fingerprint  text PRIMARY KEY,
+    mesh         text NOT NULL,
+    pem          text NOT NULL,
+    intermediate text NOT NULL,
+    created      timestamptz NOT NULL,
+    retired      timestamptz,
+    by           text NOT NULL
+);
+
+CREATE SEQUENCE node_change;
+
+-- What was decided about each machine. A revoked one keeps its name for good. `keyid` signs its submissions, `spki` is
+-- the SHA-256 of the public key (DER) of its newest certificate, in hex; `by` changed the row last. `changed` only grows.
+CREATE TABLE node (
+    name     text COLLATE "C" PRIMARY KEY,
+    uri      text NOT NULL,
+    role     text NOT NULL CHECK (role IN ('worker', 'full', 'coordinator')),
+    standing text NOT NULL CHECK (standing IN ('invited', 'active', 'quarantined', 'revoked')),
+    reason   text NOT NULL DEFAULT '',
+    by       text NOT NULL,
+    created  timestamptz NOT NULL,
+    joined   timestamptz,
+    keyid    text REFERENCES key,
+    spki     text,
+    changed  int8 NOT NULL DEFAULT nextval('node_change')
+);
+
+-- Certificates that may still be in use, and the newest of each key that was (store/certificates.py).
+CREATE TABLE node_certificate (
+    serial     text PRIMARY KEY, -- decimal
+    node       text COLLATE "C" NOT NULL REFERENCES node,
+    spki       text NOT NULL,
+    not_before timestamptz NOT NULL,
+    not_after  timestamptz NOT NULL
+);
+CREATE INDEX node_certificate_node ON node_certificate (node, not_after);
+
+-- Public keys that get no certificate and are let in nowhere any more, also those of a TPM.
+CREATE TABLE revoked_key (
+    spki   text PRIMARY KEY,
+    node   text COLLATE "C" NOT NULL REFERENCES node,
+    at     timestamptz NOT NULL,
+    reason text NOT NULL
+);
+CREATE INDEX revoked_key_node ON revoked_key (node);
+
+-- Join tokens by their `jti`, without the token. A single-use one names its node.
+CREATE TABLE join_token (
+    id         text PRIMARY KEY,
+    role       text NOT NULL CHECK (role IN ('worker', 'full')),
+    name       text COLLATE "C" NOT NULL DEFAULT '',
+    reusable   boolean NOT NULL,
+    created    timestamptz NOT NULL,
+    created_by text NOT NULL,
+    expires    timestamptz NOT NULL,
+    used       int4 NOT NULL DEFAULT 0,
+    revoked    timestamptz
+);
+CREATE INDEX join_token_created ON join_token (created, id);
+CREATE INDEX join_token_name ON join_token (name) WHERE revoked IS NULL AND used = 0 AND name <> '';
+
+-- Who used them: the same key may come again with the same token, because its answer was lost.
+CREATE TABLE join_token_use (
+    token text NOT NULL REFERENCES join_token,
+    spki  text NOT NULL,
+    node  text COLLATE "C" NOT NULL REFERENCES node,
+    PRIMARY KEY (token, spki)
+);
+
+-- What was heard: changes here, and each heartbeat in `node_beat`, which a crash of the server empties and the next
+-- heartbeats fill again.
+CREATE TABLE node_presence (
+    node         text COLLATE "C" PRIMARY KEY REFERENCES node ON DELETE CASCADE,
+    presence     text NOT NULL CHECK (presence IN ('never', 'alive', 'suspect', 'dead', 'left')),
+    last_seen    timestamptz,
+    transport    text CHECK (transport IN ('mqtt', 'nats')),
+    capabilities jsonb
+) WITH (fillfactor = 70);
+
+CREATE UNLOGGED TABLE node_beat (
+    node           text COLLATE "C" PRIMARY KEY REFERENCES node ON DELETE CASCADE,
+    at             timestamptz NOT NULL,
+    cpu            float8 NOT NULL,
+    memory_free_mb int8 NOT NULL,
+    tasks          int8 NOT NULL,
+    skew_s         float8
+) WITH (fillfactor = 40);
+
+-- What machines tried and were refused, at most 1,000 rows; the oldest goes.
+CREATE TABLE node_refusal (
+    kind   text NOT NULL,
+    who    text NOT NULL,
+    count  int8 NOT NULL,
+    first  timestamptz NOT NULL,
+    last   timestamptz NOT NULL,
+    detail text NOT NULL,
+    PRIMARY KEY (kind, who)
+) WITH (fillfactor = 70);
+CREATE INDEX node_refusal_last ON node_refusal (last);
+
+-- What a node showed last. `versions` has that of each value of `state` that may change with one. `held`: what changed
+-- stays refused until an admin releases the node. `ek` is the SHA-256 (hex) of its TPM's endorsement key (TPMT_PUBLIC)
+-- and `ak` its attestation key (TPM2B_PUBLIC), both only once they were proved.
+CREATE TABLE attestation (
+    node     text COLLATE "C" PRIMARY KEY REFERENCES node,
+    kind     text NOT NULL CHECK (kind IN ('tpm', 'statement')),
+    at       timestamptz NOT NULL,
+    ok       boolean NOT NULL,
+    held     boolean NOT NULL,
+    reason   text NOT NULL,
+    state    jsonb NOT NULL,
+    versions jsonb NOT NULL,
+    ek       text,
+    ak       bytea,
+    CHECK ((ek IS NULL) = (ak IS NULL))
+) WITH (fillfactor = 70);
+
+-- What later proofs are compared with; `at` is when it was accepted.
+CREATE TABLE accepted_state (
+    node     text COLLATE "C" PRIMARY KEY REFERENCES node,
+    kind     text NOT NULL CHECK (kind IN ('tpm', 'statement')),
+    at       timestamptz NOT NULL,
+    state    jsonb NOT NULL,
+    versions jsonb NOT NULL,
+    ek       text,
+    ak       bytea,
+    CHECK ((ek IS NULL) = (ak IS NULL))
+);
+
+-- What nodes were asked and have not answered. `secret` is the SHA-256 of what a credential holds, made for the TPM of
+-- `ek` and its key `ak` (TPM2B_PUBLIC). A crash of the server empties it: they ask again.
+CREATE UNLOGGED TABLE attestation_challenge (
+    nonce   bytea PRIMARY KEY,
+    node    text COLLATE "C" NOT NULL REFERENCES node,
+    expires timestamptz NOT NULL,
+    pcrs    int4[] NOT NULL,
+    secret  bytea,
+    ek      bytea,
+    ak      bytea
+);
+CREATE INDEX attestation_challenge_node ON attestation_challenge (node, expires);
+
 -- Free and Pro --------------------------------------------------------------------------------------------------------
 
 -- What an admin decided of an account (until then, or for ever), and whether its owner wants to be on the leaderboard.
