@@ -223,6 +223,13 @@ def test_who_may_work(folder: NodeFolder) -> None:
         able(msgspec.structs.replace(state, revoked=datetime(2025, 11, 1, tzinfo=UTC)))
 
 
+def test_a_folder_that_cannot_be(tmp_path: Path) -> None:
+    """A file in its place is a clear error."""
+    (tmp_path / "node").write_text("")
+    with pytest.raises(SetupError, match="cannot use"), alone(tmp_path / "node"):
+        pass
+
+
 def test_a_folder_that_is_none(tmp_path: Path) -> None:
     """The process says what to do, in a line and not a traceback."""
     done = subprocess.run(call(tmp_path, LAUNCH), capture_output=True, text=True, check=False)

@@ -53,10 +53,12 @@ def call(folder: Path, launch: Launch) -> list[str]:
 @contextlib.contextmanager
 def alone(folder: Path) -> Generator[None]:
     """Held by whoever changes a node's folder; `SetupError` naming the process that does already."""
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     lock = FolderLock(folder / _LOCK, "The node's folder")
     try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         lock.acquire()
+    except OSError as error:
+        raise SetupError(f"cannot use {folder}: {error.strerror}.", hint="Whose folder is it?") from error
     except SetupError as error:
         raise SetupError(
             error.message, hint="That is its agent, or a join: `spectra node stop` ends an agent."

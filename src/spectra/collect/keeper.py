@@ -120,6 +120,7 @@ class Keeper:
         self._thread = threading.Thread(target=self._run, name="node-keeper", daemon=True)
         self._connected = False
         self._serial = 0
+        self._failed = ""
         self._failures = 0
         self._retry_at: datetime | None = None
         self._guard = threading.Lock()
@@ -226,7 +227,7 @@ class Keeper:
         self._failures, self._retry_at = 0, None
         self._prove_at = 0.0
         _log.info("the certificate was renewed until %s", leaf.not_valid_after_utc.isoformat())
-        self._tell(Failed(""))
+        self._works()
         self._take_new_roots(now)
 
     def _take_new_roots(self, now: datetime) -> None:
@@ -265,7 +266,7 @@ class Keeper:
             self._folder.write_state(msgspec.structs.replace(state, fabric=said.fabric))
         self._known = True
         self._tell(Known(said.node.standing, said.node.reason, moved, roots))
-        self._tell(Failed(""))
+        self._works()
 
     def _thrown(self, error: MeshError) -> bool:
         if enrol.is_revoked(error):
@@ -291,8 +292,15 @@ class Keeper:
         self._tell(proved)
 
     def _fail(self, what: str) -> None:
-        _log.warning("%s", what)
+        """Logged when it is news: a coordinator that is away for a week fills no disk."""
+        if what != self._failed:
+            _log.warning("%s", what)
+        self._failed = what
         self._tell(Failed(what))
+
+    def _works(self) -> None:
+        self._failed = ""
+        self._tell(Failed(""))
 
 
 def _spread(seconds: float) -> float:

@@ -75,12 +75,12 @@ class NodeFolder:
     @property
     def joined(self) -> bool:
         """Whether there is a certificate of a mesh in here, registered or not."""
-        return self._state.exists()
+        return _exists(self._state)
 
     @property
     def state(self) -> NodeState:
         """What the machine is. Raises `NotJoined`, or `SetupError` where the file is damaged."""
-        if not self._state.exists():
+        if not _exists(self._state):
             raise NotJoined(
                 f"this machine has not joined a mesh: there is no {self._state}.",
                 hint="Ask the mesh's operator for a join token: `spectra node token` prints the command to run here.",
@@ -115,7 +115,7 @@ class NodeFolder:
     @property
     def chain(self) -> tuple[x509.Certificate, ...]:
         """The certificate and what follows it. Raises `NotJoined` where there is none."""
-        if not self.tls.cert.exists():
+        if not _exists(self.tls.cert):
             raise NotJoined(f"there is no certificate {self.tls.cert}.", reason="no_certificate")
         return self._certificates(self.tls.cert)
 
@@ -151,6 +151,15 @@ class NodeFolder:
             return read_pem(private_file.read(path).decode("ascii", "replace"), MAX_CERTIFICATES)
         except IdentityError as error:
             raise SetupError(f"{path} is damaged: {error.message}", hint="Join anew with a new token.") from error
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except PermissionError as error:
+        raise SetupError(
+            f"cannot read {path}: {error.strerror}.", hint="Run as the user that joined the mesh."
+        ) from error
 
 
 def _prints(certificates: Sequence[x509.Certificate]) -> frozenset[str]:
