@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import socketserver
+import threading
 from collections.abc import Generator
 from contextlib import closing
 from pathlib import Path
@@ -72,6 +74,39 @@ def test_who_is_not_let_in_is_told_so(served: Fabric) -> None:
         (error,) = heard.wait_for()
     assert error.reason in ("unreachable", "refused")  # with TLS 1.3 it just hangs up
     served.refused.wait_for("untrusted", "127.0.0.1")
+
+
+class _Plain(socketserver.StreamRequestHandler):
+    """Speaks NATS without TLS, as somebody between a node and its coordinator could."""
+
+    heard = Heard()
+
+    def handle(self) -> None:
+        """Welcome, and note what is said beside that."""
+        self.wfile.write(b'INFO {"server_id":"X","version":"2.15.1","max_payload":1048576}\r\n')
+        for line in self.rfile:
+            if line.startswith(b"PING"):
+                self.wfile.write(b"PONG\r\n")
+            elif not line.startswith(b"CONNECT"):
+                self.heard(line)
+
+
+def test_nothing_is_said_without_tls(served: Fabric) -> None:
+    """The other side says that it wants none: whoever sits on the way could say so, and then hear and tell anything."""
+    errors = Heard()
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), _Plain) as plain:
+        thread = threading.Thread(target=plain.serve_forever, args=(0.01,))
+        thread.start()
+        url = f"tls://127.0.0.1:{plain.server_address[1]}"
+        with closing(NatsLink([url], served.coordinator, COORDINATOR, errors)) as link:
+            link.publish("spectra.all", b"secret")
+            link.subscribe("spectra.>", Heard())
+            (error,) = errors.wait_for()
+            assert not link.connected
+        plain.shutdown()
+        thread.join()
+    assert error.reason == "untrusted"
+    assert _Plain.heard.told == []
 
 
 @pytest.mark.fault

@@ -114,6 +114,7 @@ class NatsLink(LinkBase):
             await asyncio.wait({connecting, ending}, timeout=CONNECT_TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED)
             if connecting.done():
                 connecting.result()
+                _require_tls(client, url)
                 return True
         except (OSError, ValueError, nats.errors.Error) as error:
             raise _failed(url, self._why or error) from error
@@ -240,10 +241,21 @@ class NatsLink(LinkBase):
         self._woken.set()
 
 
+def _writer(client: Client) -> asyncio.StreamWriter | None:
+    writer = getattr(getattr(client, "_transport", None), "_io_writer", None)
+    return writer if isinstance(writer, asyncio.StreamWriter) else None
+
+
+def _require_tls(client: Client, url: str) -> None:
+    """The library begins TLS only where the other side asks for it, in words that anybody on the way can change."""
+    writer = _writer(client)
+    if writer is None or writer.get_extra_info("ssl_object") is None:
+        raise MeshError(f"{url} is not a broker of this mesh: it asks for no TLS.", reason="untrusted")
+
+
 def _abort(client: Client) -> None:
     """Drop the connection without TLS's good-bye: the library would wait half a minute for the other side's."""
-    writer = getattr(getattr(client, "_transport", None), "_io_writer", None)
-    if isinstance(writer, asyncio.StreamWriter):
+    if (writer := _writer(client)) is not None:
         writer.transport.abort()
 
 
