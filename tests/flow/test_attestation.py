@@ -196,6 +196,18 @@ def test_a_revoked_machine_comes_back_under_no_name(desk: Desk, soft: SoftTpm, t
     )
 
 
+def test_a_machine_that_left_may_come_again(desk: Desk, soft: SoftTpm, tmp_path: Path) -> None:
+    """Under another name, with the same TPM; thrown out afterwards it may not."""
+    Machine(desk, "attic", Tpm(soft.tcti, tmp_path / "one")).show()
+    nodes.leave(desk.database, "attic", desk.admin())
+    second = Machine(desk, "barn", Tpm(soft.tcti, tmp_path / "two"))
+    assert second.show() == Verdict(ok=True, standing="active", every_s=3600, kind="tpm")
+    nodes.revoke(desk.database, "attic", "was stolen", desk.admin())
+    with pytest.raises(BadRequest, match="revoked as attic"):
+        second.show()
+    assert desk.node("barn").standing == "quarantined"
+
+
 def test_nobody_is_banned_by_a_claim(desk: Desk) -> None:
     """Who shows another machine's endorsement key without holding it has not that machine revoked along."""
     victim = PaperTpm().keys
