@@ -111,6 +111,8 @@ def test_starting_a_running_server_is_a_reload(fabric: Fabric) -> None:
 
 def test_a_wrong_configuration_is_refused_before_the_running_one_is_touched(fabric: Fabric) -> None:
     """What the server would not take, and what it takes only at a start: each time the old one stays, on disk too."""
+    with pytest.raises(SetupError, match="keeps its configuration"):
+        fabric.reload()  # before any start
     fabric.start()
     server, good = fabric.server, fabric.text()
     pid = server.pid

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Final
 
@@ -165,8 +165,8 @@ class NatsServer:
         Who is no longer in it is disconnected; others stay. A configuration that the server would not take raises
         `SetupError`, and the one in force stays so. While the server is being restarted, the next one takes it.
         """
-        with self._guard:
-            old = self._config.read_text("utf-8") if self._config.exists() else ""
+        with self._guard, self._told_as_setup():
+            old = self._config.read_text("utf-8")
             digest = self._check(config_text)
             with self._news:
                 self._answer = None
@@ -174,14 +174,20 @@ class NatsServer:
                 self._write(self._config, config_text)
                 if not ready or running is None:
                     return
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(running.process.pid, signal.SIGHUP)
+                running.process.send_signal(signal.SIGHUP)
                 self._news.wait_for(lambda: self._answered(running, digest), RELOAD_TIMEOUT_S)
                 answer, alive = self._answer, self.running and self._running is running
             if alive and not (isinstance(answer, Loaded) and answer.digest == digest):
                 self._write(self._config, old)
                 why = answer.why if isinstance(answer, NotLoaded) else f"no answer after {RELOAD_TIMEOUT_S:.0f} s"
                 raise SetupError(f"nats-server keeps its configuration: {why}.")
+
+    @contextlib.contextmanager
+    def _told_as_setup(self) -> Generator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise SetupError(f"nats-server keeps its configuration: {error}.") from error
 
     def _answered(self, running: Running, digest: str) -> bool:
         """A server that died meanwhile has the new configuration when it is back."""
