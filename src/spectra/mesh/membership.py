@@ -18,7 +18,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple, get_args
 
 from spectra.fabric.messages import Lost
 from spectra.mesh.hearing import Hearing, Moment
@@ -247,8 +247,8 @@ class Membership:
         return self._members.keys()
 
     def counts(self) -> dict[Presence, int]:
-        """How many nodes are alive, suspect and so on."""
-        return {presence: count for presence, count in self._counts.items() if count}
+        """How many nodes are alive, suspect and so on. May be asked on any thread."""
+        return {presence: count for presence in get_args(Presence) if (count := self._counts[presence])}
 
     def hold(self, now: Moment) -> str:
         """Why deaths are put off: `deaf`, `settling`, `late`, `many` or empty."""

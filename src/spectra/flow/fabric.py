@@ -1,0 +1,152 @@
+"""Keeps the configuration of nats-server true to the store: who may connect, and what each may say.
+
+A change shows at once where this coordinator made it (`wake`), and within two seconds where another did. However many
+changes there are, the server is told at most once a second.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Final, Protocol
+
+from spectra.errors import SpectraError
+from spectra.store import nodes
+from spectra.store.database import Database
+from spectra.store.nodes import Member
+
+_log = logging.getLogger("spectra.mesh")
+
+LOOK_S: Final = 2.0
+LEAST_S: Final = 1.0
+"""Between two reloads."""
+_PAUSE_S: Final = 2.0  # after trouble
+_MOST_BYTES: Final = 1024 * 1024  # of a file that is watched
+
+Render = Callable[[Sequence[Member]], str]
+
+
+class Server(Protocol):
+    """What is kept: `engines.nats.NatsServer`."""
+
+    def reload(self, config: str, /) -> None:
+        """Go on with this configuration; who may not connect any more is dropped. Raises `SpectraError`."""
+        ...
+
+
+class FabricKeeper:
+    """Tells the server when members, their standings, their certificates' ends or the files it reads changed.
+
+    `watched` are files that the configuration names (certificate, key, roots): the server reads them when it is told.
+    `grace` is how long a node may be a member after its certificate ended: until then it may renew.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        server: Server,
+        render: Render,
+        *,
+        clock: Callable[[], datetime],
+        watched: Sequence[Path] = (),
+        grace: timedelta = timedelta(0),
+        least_s: float = LEAST_S,
+    ) -> None:
+        self._database = database
+        self._server = server
+        self._render = render
+        self._clock = clock
+        self._watched = watched
+        self._grace = grace
+        self._least_s = least_s
+        self._awake = threading.Event()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="spectra-fabric", daemon=True)
+        self._version: int | None = None
+        self._members: tuple[Member, ...] = ()
+        self._told = ""
+        self.reloads = 0
+        """How often the server was told."""
+
+    def config(self) -> str:
+        """The configuration as of now, for the server's start. What is the same afterwards is not told again."""
+        text = self._text()
+        self._told = self._mark(text)
+        return text
+
+    def start(self) -> None:
+        """Begin to look."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End; the server goes on with what it was told."""
+        self._stop.set()
+        self._awake.set()
+        if self._thread.is_alive():
+            self._thread.join(30)
+
+    def wake(self) -> None:
+        """Something changed: the server is told at once, or a second after it was told last. Never waits."""
+        self._awake.set()
+
+    def look(self) -> bool:
+        """Tell the server, where anything changed; whether it was told. Raises `SpectraError`."""
+        text = self._text()
+        mark = self._mark(text)
+        if mark == self._told:
+            return False
+        began = time.monotonic()
+        self._server.reload(text)
+        self._told = mark
+        self.reloads += 1
+        took = time.monotonic() - began
+        _log.info("fabric: members are told", extra={"spectra.members": len(self._members), "spectra.took_s": took})
+        return True
+
+    def _text(self) -> str:
+        """Members are read where the store says that they changed; whose certificate ended is left out by the clock."""
+        version = nodes.version(self._database)
+        if version != self._version:
+            self._members = nodes.members(self._database)
+            self._version = version
+        ended = self._clock() - self._grace
+        return self._render([m for m in self._members if m.not_after is None or m.not_after > ended])
+
+    def _mark(self, text: str) -> str:
+        """Another one for another configuration, or other contents of the files it names."""
+        digest = hashlib.sha256(text.encode())
+        for path in self._watched:
+            digest.update(_contents(path))
+        return digest.hexdigest()
+
+    def _run(self) -> None:
+        pause = LOOK_S
+        while not self._stop.is_set():
+            self._awake.wait(pause)
+            self._awake.clear()
+            if self._stop.is_set():
+                return
+            pause = LOOK_S
+            try:
+                if self.look():
+                    self._stop.wait(self._least_s)  # what changes meanwhile is the next reload
+            except SpectraError as error:
+                _log.warning("fabric: members not told: %s", error.message, extra={"error.type": error.reason})
+                pause = _PAUSE_S
+            except Exception:  # noqa: BLE001 - whoever was a member stays one; a later look may do
+                _log.exception("fabric: members not told")
+                pause = _PAUSE_S
+
+
+def _contents(path: Path) -> bytes:
+    """The hash of a file; of one that is not there, nothing's."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.sha256(file.read(_MOST_BYTES)).digest()
+    except OSError:
+        return b"-" * 32
