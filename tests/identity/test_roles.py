@@ -23,6 +23,13 @@ def test_only_admins_hold_the_admin_scopes(role: str) -> None:
     assert allows(role, "admin:all") == (role == "admin")
     assert allows(role, "keys:write") == (role == "admin")
     assert allows(role, "accounts:read") == allows(role, "accounts:write") == (role == "admin")
+    assert allows(role, "nodes:write") == (role == "admin")
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_who_may_look_at_the_machines(role: str) -> None:
+    """People with an account of their own and automation; readers, and machines that submit, have no business there."""
+    assert allows(role, "nodes:read") == (role in {"user", "contributor", "automation", "admin"})
 
 
 def test_an_admin_holds_every_scope() -> None:

@@ -6,6 +6,7 @@ import logging
 import re
 import time
 import uuid
+from collections.abc import Mapping
 from typing import Final
 
 from fastapi import FastAPI, Request
@@ -36,6 +37,7 @@ from spectra.api.routes import (
     hosts,
     ingest,
     keys,
+    nodes,
     oauth,
     observations,
     places,
@@ -81,6 +83,7 @@ ROUTERS: Final = (
     vuln_feeds.router,
     correlate.router,
     keys.router,
+    nodes.router,
     oauth.router,
     accounts.router,
     tiers.router,
@@ -98,8 +101,8 @@ def create_app(services: Services) -> FastAPI:
     app.state.services = services
     app.state.admission = ingest.Admission(services.max_concurrent_ingests, 4 * services.max_envelope_bytes)
     app.add_exception_handler(SpectraError, _spectra_error)
-    app.add_exception_handler(RequestValidationError, _validation_error)
-    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(RequestValidationError, _framework_error)
+    app.add_exception_handler(HTTPException, _framework_error)
     app.state.refusals = Refusals(services.database, services.clock, services.networks)
     app.add_middleware(Guard, refusals=app.state.refusals, trusted=Nets(map(str, services.trusted_proxies)))
     app.add_middleware(Observed, metrics=services.metrics)  # the outermost: it sees what the guard refuses
@@ -130,25 +133,27 @@ def _spectra_error(request: Request, error: Exception) -> Response:
     return problem(error, _id_of(request), **extra)
 
 
-def _validation_error(request: Request, error: Exception) -> Response:
-    if not isinstance(error, RequestValidationError):
-        raise error
-    first = error.errors()[0]
-    field = ".".join(str(part) for part in first["loc"] if part not in ("query", "body", "path"))
-    return problem(BadRequest(f"{field or 'The body'}: {first['msg']}.", field=field), _id_of(request))
+def _framework_error(request: Request, error: Exception) -> Response:
+    ours, headers = translated(error)
+    answer = problem(ours, _id_of(request))
+    answer.headers.update(headers)
+    return answer
 
 
 class _Refused(SpectraError):
     """Routing errors of the framework: no such path, no such method."""
 
 
-def _http_error(request: Request, error: Exception) -> Response:
+def translated(error: Exception) -> tuple[SpectraError, Mapping[str, str]]:
+    """An error of the framework in our words, and header fields that belong to it. Raises what is none of those."""
+    if isinstance(error, RequestValidationError):
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"] if part not in ("query", "body", "path"))
+        return BadRequest(f"{field or 'The body'}: {first['msg']}.", field=field), {}
     if not isinstance(error, HTTPException):
         raise error
     reason = {404: "no_such_path", 405: "method_not_allowed"}.get(error.status_code, "http_error")
-    answer = problem(_Refused(f"{error.detail}.", reason=reason), _id_of(request))
-    answer.headers.update(error.headers or {})
-    return answer
+    return _Refused(f"{error.detail}.", reason=reason), error.headers or {}
 
 
 def _id_of(request: Request) -> str:

@@ -48,6 +48,26 @@ _BY_REASON: Final[dict[str, int]] = {
     "pro_required": 402,
     "vex_older": 409,
     "vex_superseded": 409,
+    "mesh_off": 409,
+    "revoked": 403,
+    "name_mismatch": 403,
+    "name_taken": 409,
+    "node_revoked": 409,
+    "not_joined": 409,
+    "unknown_token": 401,
+    "token_expired": 401,
+    "token_revoked": 401,
+    "token_used": 401,
+    "ca_external": 409,
+    "ca_rotating": 409,
+    "own_node": 409,
+    "impostor": 403,
+    "forbidden_name": 403,
+    "certificate_expired": 401,
+    "certificate_not_yet": 401,
+    "unknown_member": 401,
+    "no_challenge": 409,
+    "machine_revoked": 403,
     "feed_corrupt": 422,
     "feed_unknown": 422,
     "feed_unreadable": 422,
@@ -76,6 +96,12 @@ class Forbidden(SpectraError):
     """The caller may not do this; `reason` is `unauthenticated` or `forbidden`."""
 
     reason = "forbidden"
+
+
+class MeshOff(SpectraError):
+    """This coordinator holds no mesh, so that nothing can be decided about its machines."""
+
+    reason = "mesh_off"
 
 
 class ProRequired(SpectraError):

@@ -11,6 +11,7 @@ NODE = "This node"
 COLLECT = "Collect"
 LOOK = "Look"
 TRUST = "Trust and scope"
+MESH = "Mesh"
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON lines.")]
 CsvOption = Annotated[bool, typer.Option("--csv", help="Print CSV, with cells no spreadsheet runs.")]

@@ -17,9 +17,11 @@ import typer
 from spectra import __version__
 from spectra.cli import (
     accounts,
+    agentcmds,
     auth,
     bench,
     blocks,
+    ca,
     configs,
     correlate,
     coverage,
@@ -30,8 +32,11 @@ from spectra.cli import (
     findings,
     hosts,
     imports,
+    join,
     keys,
     node,
+    nodelist,
+    nodes,
     observations,
     places,
     plan,
@@ -48,7 +53,7 @@ from spectra.cli import (
     vulns,
     workflows,
 )
-from spectra.cli.help import COLLECT, EXIT_CODES, LOOK, NODE, TRUST, examples
+from spectra.cli.help import COLLECT, EXIT_CODES, LOOK, MESH, NODE, TRUST, examples
 from spectra.cli.local import Machine
 from spectra.cli.pages import Command, Group
 from spectra.cli.problems import report
@@ -106,6 +111,8 @@ def _register() -> None:
         ("coverage", coverage.coverage, LOOK, coverage.COVERAGE_EXAMPLES, search.QueryCommand),
         ("vulns", vulns.vulns, LOOK, vulns.VULNS_EXAMPLES, vulns.TextCommand),
         ("similar", vectors.similar, LOOK, vectors.SIMILAR_EXAMPLES, Command),
+        ("join", join.join, MESH, join.JOIN_EXAMPLES, Command),
+        ("nodes", nodelist.nodes, MESH, nodelist.NODES_EXAMPLES, Command),
         ("account", tiers.account, TRUST, tiers.ACCOUNT_EXAMPLES, Command),
         ("leaderboard", tiers.leaderboard, TRUST, tiers.LEADERBOARD_EXAMPLES, Command),
     )
@@ -120,6 +127,8 @@ def _register() -> None:
         ("observations", observations.observations, LOOK),
         ("workflows", workflows.workflows, LOOK),
         ("feeds", feeds.feeds, COLLECT),
+        ("node", nodes.node, MESH),
+        ("ca", ca.ca, MESH),
         ("provenance", provenance.provenance, TRUST),
         ("auth", auth.auth, TRUST),
         ("accounts", accounts.accounts, TRUST),
@@ -128,6 +137,7 @@ def _register() -> None:
         ("block", blocks.block, TRUST),
         ("config", configs.config, NODE),
     )
+    agentcmds.add_to(nodes.node)
     requests.add_to(scopes.scope)
     correlate.add_to(feeds.feeds)
     vectors.add_to(feeds.feeds)

@@ -21,19 +21,20 @@ _READ = SELF | frozenset(
     {"coverage:read", "hosts:read", "observations:read", "plan:read", "search:read", "status:read", "workflows:read"}
     | {"feeds:read", "findings:read", "vulns:read"}
 )
-_USER = _READ | {"findings:write", "keys:read", "provenance:read"}
+_USER = _READ | {"findings:write", "keys:read", "nodes:read", "provenance:read"}
 _CONTRIBUTOR = _USER | {"observations:write", "keys:rotate"}
 _MODULE = SELF | frozenset({"keys:rotate", "observations:read", "observations:write", "status:read", "workflows:read"})
 _STEERING = frozenset({"feeds:write", "findings:write", "workflows:write"})
 _AUTOMATION = (
     _MODULE
     | _STEERING
-    | {"feeds:read", "findings:read", "hosts:read", "metrics:read", "plan:read", "search:read", "vulns:read"}
+    | {"feeds:read", "findings:read", "hosts:read", "metrics:read", "nodes:read", "plan:read", "search:read"}
+    | {"vulns:read"}
 )
 
 _ADMIN = frozenset(
     {"audit:read", "blocks:read", "blocks:write", "exclusions:read", "exclusions:write"}
-    | {"accounts:read", "accounts:write", "admin:all", "keys:write"}
+    | {"accounts:read", "accounts:write", "admin:all", "keys:write", "nodes:write"}
 )
 
 SCOPES = _CONTRIBUTOR | _AUTOMATION | _ADMIN

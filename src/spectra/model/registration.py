@@ -12,14 +12,14 @@ from spectra.model.nodes import Capabilities, FabricPlace, NodeRecord, Transport
 MAX_STATEMENT_CHARS: Final = 16 * 1024
 
 
-class Registration(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+class Registration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The key that signs what the machine submits: a DSSE registration (JSON text) of role `module` and contributor
     `node-NAME`.
     """
 
     statement: Annotated[str, Meta(max_length=MAX_STATEMENT_CHARS)]
-    capabilities: Capabilities | None = None
-    transport: Transport | None = None
+    capabilities: Capabilities
+    transport: Transport
 
 
 class Welcome(msgspec.Struct, frozen=True):
@@ -28,3 +28,13 @@ class Welcome(msgspec.Struct, frozen=True):
     node: NodeRecord
     fabric: FabricPlace
     roots: str
+
+
+class MeshStatus(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The mesh of a coordinator: its name, the coordinator's own as a node, and where machines reach it."""
+
+    name: str
+    node: str
+    url: str
+    nats: str = ""
+    mqtt: str = ""
