@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,11 +12,19 @@ from pydantic import SecretStr
 
 import spectra
 from spectra.collect import measuring
-from spectra.collect.measuring import configuration_of, measure
+from spectra.collect.measuring import configuration_of, measure, of_folder, running
 from spectra.errors import SetupError
 from spectra.settings import AuthSettings, DatabaseSettings, NodeSettings, ScanSettings, Settings
 
 CONFIGURATION = "c0" * 32
+
+
+@pytest.fixture
+def fresh() -> Iterator[None]:
+    """A process that has measured nothing yet, before and after."""
+    running.cache_clear()
+    yield
+    running.cache_clear()
 
 
 def test_what_runs_is_measured_the_same_each_time() -> None:
@@ -28,16 +37,15 @@ def test_what_runs_is_measured_the_same_each_time() -> None:
     assert found.interpreter == hashlib.sha256(Path(sys.executable).resolve().read_bytes()).hexdigest()
 
 
-def test_a_file_of_the_program_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_of_the_program_shows(tmp_path: Path) -> None:
     """One that is changed, added, renamed or taken away changes the hash; what Python compiled does not."""
     (tmp_path / "__init__.py").write_text("one = 1\n")
     (tmp_path / "room").mkdir()
     (tmp_path / "room" / "two.py").write_text("two = 2\n")
-    monkeypatch.setattr(measuring.spectra, "__file__", str(tmp_path / "__init__.py"))
-    seen = [measure(CONFIGURATION).binary]
+    seen = [of_folder(tmp_path)]
     (tmp_path / "room" / "__pycache__").mkdir()
     (tmp_path / "room" / "__pycache__" / "two.cpython-311.pyc").write_bytes(b"\0")
-    assert measure(CONFIGURATION).binary == seen[0]
+    assert of_folder(tmp_path) == seen[0]
     for change in (
         lambda: (tmp_path / "room" / "two.py").write_text("two = 3\n"),
         lambda: (tmp_path / "room" / "two.py").rename(tmp_path / "two.py"),
@@ -45,8 +53,18 @@ def test_a_file_of_the_program_shows(tmp_path: Path, monkeypatch: pytest.MonkeyP
         (tmp_path / "two.py").unlink,
     ):
         change()
-        seen.append(measure(CONFIGURATION).binary)
+        seen.append(of_folder(tmp_path))
     assert len(set(seen)) == len(seen)
+
+
+def test_an_upgrade_meanwhile_does_not_show(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fresh: None) -> None:
+    """A process that runs since before goes on to say what it runs: its version is of then, too."""
+    (tmp_path / "__init__.py").write_text("one = 1\n")
+    monkeypatch.setattr(measuring.spectra, "__file__", str(tmp_path / "__init__.py"))
+    before = measure(CONFIGURATION)
+    assert before.binary == of_folder(tmp_path)
+    (tmp_path / "__init__.py").write_text("one = 2\n")
+    assert measure(CONFIGURATION) == before
 
 
 def test_the_settings_in_force_show(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,8 +82,9 @@ def test_the_settings_in_force_show(data_dir: Path, monkeypatch: pytest.MonkeyPa
     assert configuration_of(Settings(auth=AuthSettings(access_ttl_s=60))) != plain
 
 
-def test_what_cannot_be_read_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_cannot_be_read_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fresh: None) -> None:
     """An interpreter that is gone is told, not measured as nothing."""
+    monkeypatch.setattr(measuring, "_RUNNING", tmp_path / "none")
     monkeypatch.setattr(measuring.sys, "executable", str(tmp_path / "gone"))
     with pytest.raises(SetupError, match="cannot read"):
         measure(CONFIGURATION)

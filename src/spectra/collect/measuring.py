@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from spectra.settings import Settings  # an agent has none: they cost it a fifth of its memory
 
 _CHUNK: Final = 1024 * 1024
+_RUNNING: Final = Path("/proc/self/exe")
 _LEFT_OUT: Final = {"data_dir", "server", "log", "node"}
 """Where a process keeps its files and how it talks, different for each of them; and what was settled by joining."""
 
@@ -27,9 +29,12 @@ def configuration_of(settings: Settings) -> str:
 
 
 def measure(configuration: str) -> Measurement:
-    """As of now, with the hash of the settings in force. Raises `SetupError` where a file cannot be read."""
+    """What this process runs, as it was when first asked for: an upgrade meanwhile shows once it is started again.
+
+    `configuration` is the hash of the settings in force. Raises `SetupError` where a file cannot be read.
+    """
     try:
-        binary, interpreter = _folder(Path(spectra.__file__).parent), _file(Path(sys.executable).resolve())
+        binary, interpreter = running()
     except OSError as error:
         raise SetupError(f"cannot read what runs here: {error.filename}: {error.strerror}.") from error
     return Measurement(
@@ -41,8 +46,15 @@ def measure(configuration: str) -> Measurement:
     )
 
 
-def _folder(folder: Path) -> str:
-    """Every file's path below the folder and its content, in order. What Python compiled is made of them."""
+@cache
+def running() -> tuple[str, str]:
+    """SHA-256 of Spectra's files and of the interpreter. Linux has the one that runs, also where it was replaced."""
+    interpreter = _RUNNING if _RUNNING.exists() else Path(sys.executable).resolve()
+    return of_folder(Path(spectra.__file__).parent), _file(interpreter)
+
+
+def of_folder(folder: Path) -> str:
+    """SHA-256 of every file's path below the folder and its content, in order; without what Python compiled of them."""
     total = hashlib.sha256()
     files = (path for path in folder.rglob("*") if path.suffix != ".pyc" and path.is_file())
     for name, path in sorted((path.relative_to(folder).as_posix(), path) for path in files):
