@@ -220,6 +220,17 @@ def test_proofs(mesh: Coordinator, tmp_path: Path) -> None:
         assert asked.get(timeout=60) > first
 
 
+def test_certificates_that_are_due_at_once(mesh: Coordinator, tmp_path: Path) -> None:
+    """A CA with a wrong clock, say: it is asked again after a pause, not all the time."""
+    with kept(mesh, tmp_path) as node:
+        node.next(Known)
+        mesh.late = timedelta(hours=20)
+        node.after(timedelta(hours=18))
+        node.next(Certified, lambda event: event.news)
+        node.next(Failed)
+        assert mesh.paths("board-1").count("/1.0/renew") == 1
+
+
 def test_a_folder_that_goes_away(mesh: Coordinator, tmp_path: Path) -> None:
     """The keeper says what is missing instead of ending in silence."""
     with kept(mesh, tmp_path) as node:

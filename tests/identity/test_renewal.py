@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spectra.identity.renewal import due, needs_renewal, next_attempt
+from spectra.identity.renewal import BACKDATE, due, needs_renewal, next_attempt
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 DAY, ZERO, SECOND = timedelta(days=1), timedelta(0), timedelta(seconds=1)
@@ -16,10 +16,17 @@ LIVES = st.timedeltas(min_value=timedelta(minutes=5), max_value=timedelta(days=3
 
 @given(LIVES, st.text(max_size=60))
 def test_it_is_due_around_two_thirds(life: timedelta, seed: str) -> None:
-    """Within 5 % of the life either way, and again at the same moment."""
-    at = due(NOW, NOW + life, seed)
+    """Within 5 % of the life since it was issued either way, and again at the same moment."""
+    at = due(NOW - BACKDATE, NOW + life, seed)
     assert abs((at - NOW) / life - 2 / 3) <= 0.0500001
-    assert due(NOW, NOW + life, seed) == at
+    assert due(NOW - BACKDATE, NOW + life, seed) == at
+
+
+@given(st.timedeltas(min_value=SECOND, max_value=timedelta(minutes=3)), st.text(max_size=20))
+def test_a_short_life_is_not_over_when_it_begins(life: timedelta, seed: str) -> None:
+    """A certificate of seconds is backdated by a minute like any other, and not due the moment it is issued."""
+    assert NOW < due(NOW - BACKDATE, NOW + life, seed) < NOW + life
+    assert NOW < due(NOW, NOW + life, seed) < NOW + life
 
 
 def test_nodes_that_joined_together_do_not_renew_together() -> None:

@@ -220,15 +220,21 @@ class Keeper:
             if self._thrown(error):
                 return
             self._failures += 1
-            self._retry_at = next_attempt(self._failures, now, self._folder.certificate.not_valid_after_utc)
+            self._retry_at = self._again(now)
             self._fail(f"renewing the certificate: {error.message}")
             self._look_at = 0.0  # a CA that only says no: the coordinator says whether we are thrown out
             return
         self._failures, self._retry_at = 0, None
+        if self._renew_at() <= now:  # a CA whose certificates are due at once is not asked all the time
+            self._retry_at = self._again(now)
         self._prove_at = 0.0
         _log.info("the certificate was renewed until %s", leaf.not_valid_after_utc.isoformat())
         self._works()
         self._take_new_roots(now)
+
+    def _again(self, now: datetime) -> datetime:
+        leaf = self._folder.certificate
+        return next_attempt(max(self._failures, 1), now, leaf.not_valid_after_utc, self._folder.state.name)
 
     def _take_new_roots(self, now: datetime) -> None:
         try:

@@ -9,6 +9,9 @@ import hashlib
 from datetime import datetime, timedelta
 from typing import Final
 
+BACKDATE: Final = timedelta(minutes=1)
+"""How long before it was issued a certificate begins (ours and step-ca's), for clocks that are behind."""
+
 _AT: Final = 2 / 3  # what step and most others use: a day's certificate survives eight hours without its CA
 _JITTER: Final = 0.05  # of the life, either way: nodes that joined together do not renew together
 _FIRST_RETRY: Final = timedelta(seconds=5)
@@ -19,10 +22,11 @@ _MAX_DOUBLINGS: Final = 12
 def due(not_before: datetime, not_after: datetime, seed: str) -> datetime:
     """When to renew a certificate of these dates; `seed` (the serial number, say) settles the jitter of 5 % each way.
 
-    The same seed gives the same moment, so a restart neither hastens nor delays it.
+    The same seed gives the same moment, so a restart neither hastens nor delays it. The life begins when the
+    certificate was issued: one of a minute would else be due before anybody had it.
     """
-    life = not_after - not_before
-    return not_before + life * (_AT + _JITTER * (2 * _fraction(seed) - 1))
+    begin = not_before + BACKDATE if not_after - not_before > BACKDATE else not_before
+    return begin + (not_after - begin) * (_AT + _JITTER * (2 * _fraction(seed) - 1))
 
 
 def needs_renewal(not_before: datetime, not_after: datetime, seed: str, now: datetime) -> bool:
