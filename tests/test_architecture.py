@@ -14,7 +14,8 @@ import pytest
 from fastapi.routing import APIRoute
 
 from spectra.api.app import ROUTERS
-from spectra.api.auth import ENVELOPE, SIGN_IN, scope_of
+from spectra.api.auth import CERTIFICATE, ENVELOPE, SIGN_IN, scope_of
+from spectra.api.meshapp import MESH_ROUTERS
 from spectra.api.routes import health
 from spectra.identity.roles import PUBLIC, SCOPES
 
@@ -148,6 +149,31 @@ def test_every_route_declares_a_scope_that_exists() -> None:
     assert routes()
     for route in routes():
         assert scope_of(list(route.dependencies)) in SCOPES | {PUBLIC, ENVELOPE, SIGN_IN}, route.path
+
+
+def mesh_routes() -> list[APIRoute]:
+    """Every route of the mesh's listener."""
+    return [route for router in MESH_ROUTERS for route in router.routes if isinstance(route, APIRoute)]
+
+
+def test_every_route_of_the_mesh_declares_a_scope_of_machines() -> None:
+    """Machines have no roles: a certificate, a token or envelope in the body, or what anybody may know."""
+    assert mesh_routes()
+    for route in mesh_routes():
+        scopes = {CERTIFICATE, PUBLIC, ENVELOPE, SIGN_IN}
+        assert scope_of(list(route.dependencies)) in scopes, route.path
+
+
+def test_what_the_mesh_shows_to_anybody_is_this() -> None:
+    """The CA's public half, as step-ca has it, at `/` and at `/1.0/`; and that it lives."""
+    shown = {
+        *("/health", "/version", "/root/{fingerprint}", "/roots", "/roots.pem", "/federation", "/crl"),
+        *("/intermediates", "/intermediates.pem", "/provisioners", "/provisioners/{kid}/encrypted-key"),
+    }
+    found = {r.path for r in mesh_routes() if scope_of(list(r.dependencies)) == PUBLIC}
+    assert found == shown | {f"/1.0{path}" for path in shown} | {"/v0/health"}
+    signing_in = {r.path for r in mesh_routes() if scope_of(list(r.dependencies)) == SIGN_IN}
+    assert signing_in == {"/sign", "/1.0/sign"}
 
 
 def test_routes_open_to_anyone_are_these() -> None:

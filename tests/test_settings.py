@@ -228,3 +228,21 @@ def test_an_external_fabric_has_a_url() -> None:
     with pytest.raises(ValidationError, match="fabric_url"):
         settings.MeshSettings(fabric="external")
     assert settings.MeshSettings(fabric="external", fabric_url="tls://nats.example.org:4222").fabric == "external"
+
+
+def test_an_external_ca_is_named_whole(tmp_path: Path) -> None:
+    """Where it is, whom to trust, and the key that signs join tokens."""
+    whole = {
+        "ca": "external",
+        "ca_url": "https://ca.example.org",
+        "ca_fingerprint": ":".join(["AB"] * 32),
+        "ca_provisioner": "spectra",
+        "ca_provisioner_key": tmp_path / "key",
+    }
+    assert settings.MeshSettings.model_validate(whole).ca_fingerprint == "ab" * 32
+    for name in whole.keys() - {"ca"}:
+        with pytest.raises(ValidationError, match="ca_"):
+            settings.MeshSettings.model_validate({k: v for k, v in whole.items() if k != name})
+    for wrong in ({"ca_url": "http://ca.example.org"}, {"ca_fingerprint": "ab" * 31}):
+        with pytest.raises(ValidationError, match=r"https|SHA-256"):
+            settings.MeshSettings.model_validate(whole | wrong)

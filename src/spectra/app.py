@@ -7,7 +7,7 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Generator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
 from pathlib import Path
@@ -49,6 +49,8 @@ from spectra.identity.tokens import LocalCredential
 from spectra.ingest.gate import Policy
 from spectra.intel.enrich.cpe import cpe23
 from spectra.intel.vulns import open_feed
+from spectra.listening import BACKLOG, listening, port_of, reachable, url_of
+from spectra.meshparts import MeshParts, mesh_listening
 from spectra.model.lifetimes import Lifetimes
 from spectra.model.tiers import Policy as TierPolicy
 from spectra.settings import EmbeddingSettings, LimitsSettings, Settings
@@ -61,7 +63,6 @@ from spectra.store.tallies import Folder
 
 _log = logging.getLogger("spectra")
 
-_BACKLOG = 512
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 LOCAL_CONTRIBUTOR = "local-admin"
 _LOCAL_KEY = "keys/local.pem"  # below the data folder, so that a restored folder may lie elsewhere
@@ -127,29 +128,61 @@ class Ending:
             server.run(sockets=[listener])
 
 
+def _listening(settings: Settings) -> AbstractContextManager[socket.socket]:
+    hint = "Choose another with --port or SPECTRA_API__PORT."
+    return listening(settings.api.host, settings.api.port, hint=hint)
+
+
 @contextmanager
-def engines(settings: Settings, *, with_workflows: bool = True, ending: Ending | None = None) -> Generator[Services]:
+def engines(
+    settings: Settings,
+    *,
+    with_workflows: bool = True,
+    ending: Ending | None = None,
+    machines: socket.socket | None = None,
+) -> Generator[Services]:
     """Everything `settings` asks for, started; stopped in reverse order when the block ends.
 
-    `ending` is told when the embedded PostgreSQL cannot be kept running, and ends its start when a signal comes.
+    `ending` is told when an embedded engine cannot be kept running, and ends a start when a signal comes. The mesh is
+    served on the socket `machines`; without one it can be governed and nobody reaches it.
     """
     ending = ending or Ending()
     with _database_url(settings, ending) as (url, server):
         db = settings.database
         with Database(
             url,
-            pool_size=max(db.pool_size, settings.api.max_concurrent_ingests + 4),
+            pool_size=max(db.pool_size, settings.api.max_concurrent_ingests + 8),
             timeout_s=settings.api.request_timeout_s,
             statement_timeout_s=db.statement_timeout_s,
         ) as database:
             for name in migrate(database):
                 _log.info("schema migrated", extra={"spectra.migration": name})
             ending.check()
-            yield from _services(settings, database, server, with_workflows=with_workflows)
+            mesh = _mesh(settings, database, machines)
+            with _services(settings, database, server, mesh, with_workflows=with_workflows) as services:
+                if mesh is None or machines is None:
+                    yield services
+                    return
+                with mesh.serving(services, machines, ending.because):
+                    ending.check()
+                    yield services
 
 
+def _mesh(settings: Settings, database: Database, machines: socket.socket | None) -> MeshParts | None:
+    if not settings.mesh.enabled:
+        return None
+    port = port_of(machines) if machines else settings.mesh_ports.listener
+    return MeshParts(settings, database, clock=now, port=port)
+
+
+@contextmanager
 def _services(
-    settings: Settings, database: Database, server: PostgresServer | None, *, with_workflows: bool
+    settings: Settings,
+    database: Database,
+    server: PostgresServer | None,
+    mesh: MeshParts | None,
+    *,
+    with_workflows: bool,
 ) -> Generator[Services]:
     gate, buckets = settings.gate, Buckets(database)
     lifetimes = Lifetimes(settings.freshness.services, settings.freshness.default_s)
@@ -207,6 +240,7 @@ def _services(
             limits=Limits(buckets, _rates(settings.limits)),
             networks=FeedNetworks(feeds.locator),
             trusted_proxies=tuple(ip_network(text) for text in settings.api.trusted_proxies),
+            mesh=mesh.admin if mesh else None,
         )
 
 
@@ -265,6 +299,7 @@ def _vectors(settings: EmbeddingSettings, database: Database, blobs: BlobStore) 
 def _rates(limits: LimitsSettings) -> dict[str, Rate]:
     return {
         "plan": Rate(limits.plan_per_minute),
+        "joins": Rate(limits.joins_per_minute),
         "search": Rate(limits.search_per_minute),
         "do_not_scan": Rate(limits.requests_per_hour, 3600),
         "do_not_scan_total": Rate(limits.requests_per_hour_total, 3600),
@@ -294,19 +329,25 @@ def serve(settings: Settings, *, ready: Callable[[str], None]) -> int:
     logs.configure(settings.log)
     ending = Ending()
     try:
-        with _owned(settings.data_dir), _listening(settings) as listener:
+        with _owned(settings.data_dir), _listening(settings) as listener, mesh_listening(settings) as machines:
             if threading.current_thread() is threading.main_thread():
                 for number in _SIGNALS:
                     signal.signal(number, ending.ask)
-            _serve_on(listener, settings, ready, ending)
+            _serve_on(listener, machines, settings, ready, ending)
     except KeyboardInterrupt:
         _log.info("stopped while starting")
     return 0
 
 
-def _serve_on(listener: socket.socket, settings: Settings, ready: Callable[[str], None], ending: Ending) -> None:
-    with engines(settings, ending=ending) as services:
-        url = _url(settings.api.host, listener)
+def _serve_on(
+    listener: socket.socket,
+    machines: socket.socket | None,
+    settings: Settings,
+    ready: Callable[[str], None],
+    ending: Ending,
+) -> None:
+    with engines(settings, ending=ending, machines=machines) as services:
+        url = url_of("http", reachable(settings.api.host), port_of(listener))
         ensure_local_identity(services.database, settings.data_dir, url)
         config = uvicorn.Config(
             create_app(services),
@@ -319,7 +360,7 @@ def _serve_on(listener: socket.socket, settings: Settings, ready: Callable[[str]
             date_header=True,
             timeout_keep_alive=30,
             timeout_graceful_shutdown=10,
-            backlog=_BACKLOG,
+            backlog=BACKLOG,
         )
         try:
             ending.run(_Server(config, on_ready=lambda: _announce(settings, url, ready)), listener)
@@ -392,35 +433,6 @@ class _Server(uvicorn.Server):
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
         self.handle_exit(number, frame)
-
-
-@contextmanager
-def _listening(settings: Settings) -> Generator[socket.socket]:
-    """The listening socket, opened before any engine so that a taken port fails at once."""
-    host, port = settings.api.host, settings.api.port
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind((host, port))
-            # Listening, not only bound: with SO_REUSEADDR two may bind the same port until one of them listens.
-            listener.listen(_BACKLOG)
-        except OSError as error:
-            raise SetupError(
-                f"Cannot listen on {host}:{port}: {error.strerror}.",
-                reason="cannot_listen",
-                hint="Another program uses it? Choose another with --port or SPECTRA_API__PORT.",
-            ) from error
-        yield listener
-    finally:
-        listener.close()
-
-
-def _url(host: str, listener: socket.socket) -> str:
-    port = listener.getsockname()[1]
-    reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - a comparison
-    return f"http://[{reachable}]:{port}" if ":" in reachable else f"http://{reachable}:{port}"
 
 
 def ensure_local_identity(database: Database, data_dir: Path, url: str) -> LocalCredential:

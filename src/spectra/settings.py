@@ -332,6 +332,24 @@ class MeshSettings(_Section):
     renew_grace_s: int = Field(
         default=7 * 86400, ge=0, description="How long after its end a certificate may still be renewed."
     )
+    ca: Literal["built-in", "external"] = Field(
+        default="built-in",
+        description="Who issues certificates to machines: this node, or a step-ca that runs elsewhere.",
+    )
+    ca_url: str = Field(default="", description="`https://host:port` of an external step-ca.")
+    ca_fingerprint: str = Field(
+        default="", description="SHA-256 of its root certificate, as `step certificate fingerprint` prints it."
+    )
+    ca_provisioner: str = Field(
+        default="", max_length=200, description="Name of the JWK provisioner there that is ours."
+    )
+    ca_provisioner_key: Path | None = Field(
+        default=None,
+        description="File (mode 0600) with the private key of it: a JWK, or the `encryptedKey` of step-ca's `ca.json`.",
+    )
+    ca_provisioner_password: Path | None = Field(
+        default=None, description="File (mode 0600) with the password of that key, where it has one."
+    )
     fabric: Literal["embedded", "external", "off"] = Field(
         default="embedded",
         description="What carries messages: a nats-server started here, one that runs elsewhere, or none.",
@@ -353,6 +371,14 @@ class MeshSettings(_Section):
         default=True, description="Whether the mesh is announced by mDNS where `mesh.host` is no loopback address."
     )
 
+    @field_validator("ca_fingerprint")
+    @classmethod
+    def _sha256(cls, value: str) -> str:
+        digits = value.replace(":", "").lower()
+        if digits and not re.fullmatch(r"[0-9a-f]{64}", digits):
+            raise ValueError("mesh.ca_fingerprint is a SHA-256 in hex: 64 digits")
+        return digits
+
     @field_validator("addresses")
     @classmethod
     def _reachable(cls, values: list[str]) -> list[str]:
@@ -362,6 +388,11 @@ class MeshSettings(_Section):
     def _both(self) -> Self:
         if self.fabric == "external" and not self.fabric_url.startswith(("tls://", "nats://")):
             raise ValueError("mesh.fabric external needs mesh.fabric_url, such as tls://nats.example.org:4222")
+        wanted = (self.ca_url.startswith("https://"), self.ca_fingerprint, self.ca_provisioner, self.ca_provisioner_key)
+        if self.ca == "external" and not all(wanted):
+            raise ValueError(
+                "mesh.ca external needs mesh.ca_{url,fingerprint,provisioner,provisioner_key}; https alone"
+            )
         return self
 
 

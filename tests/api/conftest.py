@@ -14,6 +14,7 @@ from pydantic import SecretStr
 from spectra import app
 from spectra.engines.postgres import PostgresServer
 from spectra.settings import ApiSettings, BlobSettings, DatabaseSettings, GateSettings, LimitsSettings, Settings
+from tests.api.meshnode import MeshNode, mesh_of
 from tests.api.node import Node, serving
 from tests.support.postgres import drop, embedded, in_database, reachable_folder
 
@@ -41,3 +42,10 @@ def node(embedded: PostgresServer) -> Iterator[Node]:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
             drop(embedded.url, name)
+
+
+@pytest.fixture(scope="package")
+def mesh(node: Node) -> Iterator[MeshNode]:
+    """The mesh of that node, on a listener of its own."""
+    with mesh_of(node) as served:
+        yield served

@@ -107,6 +107,18 @@ def test_the_token_stays_here(run: Run, server: StandIn, data_dir: Path, monkeyp
     assert server.requests[-1].token == TOKEN
 
 
+def test_status_says_where_the_mesh_listens(run: Run, server: StandIn, data_dir: Path) -> None:
+    """Its name, where machines join and what carries messages; a fabric that is off is left out."""
+    mesh = {"name": "mesh-lab", "node": "coordinator-1", "url": "https://192.0.2.1:8766"}
+    server.say("GET", "/v0/status", STATUS | {"mesh": mesh})
+    out = run("--server", read_url(data_dir), "status").out
+    assert "mesh-lab, machines join at https://192.0.2.1:8766" in out
+    assert "messages" not in out
+    server.say("GET", "/v0/status", STATUS | {"mesh": mesh | {"nats": "tls://192.0.2.1:4222", "mqtt": "mqtts://b:1"}})
+    assert "messages by tls://192.0.2.1:4222, mqtts://b:1" in run("--server", read_url(data_dir), "status").out
+    assert json.loads(run("--server", read_url(data_dir), "status", "--json").out)["mesh"]["name"] == "mesh-lab"
+
+
 def test_status_of_another_server(run: Run, server: StandIn, data_dir: Path) -> None:
     """With --server no process is looked for on this machine."""
     server.say("GET", "/v0/status", STATUS)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spectra.identity.errors import IdentityError
-from spectra.identity.names import is_mesh_name, new_mesh, new_name, node_uri, parse_uri
+from spectra.identity.names import is_mesh_name, key_name, new_mesh, new_name, node_uri, parse_uri
 from spectra.model.nodes import is_node_name
 
 LABEL = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", fullmatch=True)
@@ -88,3 +88,13 @@ def test_a_prefix_that_makes_no_name(prefix: str) -> None:
     """It is refused rather than trimmed."""
     with pytest.raises(IdentityError):
         new_name(prefix)
+
+
+def test_a_key_is_named_by_its_hash_and_its_mesh() -> None:
+    """A DNS name, whatever the mesh is called; what is no hash names nothing."""
+    name = key_name("ab" * 32, "m" * 63)
+    assert name == f"{'ab' * 20}.keys.{'m' * 63}"
+    assert all(len(label) <= 63 for label in name.split("."))
+    for spki, mesh in (("", "m"), ("AB" * 32, "m"), ("ab" * 32, "A.b"), ("ab" * 33, "m")):
+        with pytest.raises(IdentityError):
+            key_name(spki, mesh)

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Annotated, NamedTuple
 
+from cryptography import x509
 from fastapi import Depends, Request
 from fastapi.params import Depends as DependsMarker
 
 from spectra.api.issuing import held_by
 from spectra.api.problems import Forbidden
 from spectra.api.services import Services
+from spectra.flow.members import Peer
 from spectra.identity import roles, tokens
 from spectra.identity.errors import IdentityError
 from spectra.identity.roles import PUBLIC
+from spectra.identity.x509 import read_pem
 from spectra.store import keys
 
 ENVELOPE = "envelope"
@@ -22,6 +25,9 @@ ENVELOPE = "envelope"
 
 SIGN_IN = "sign-in"
 """The scope of routes where the body carries the credentials: a password, an assertion, a refresh token."""
+
+CERTIFICATE = "certificate"
+"""The scope of routes for machines of the mesh, on its own listener: their certificate says who asks."""
 
 _OPEN = (PUBLIC, ENVELOPE, SIGN_IN)
 
@@ -77,6 +83,37 @@ def open_to(name: str) -> DependsMarker:
         return None
 
     return _declaring(check, name)
+
+
+def by_certificate(*, demanded: bool = True) -> DependsMarker:
+    """A dependency that lets machines of the mesh through, by the certificate of their connection as it holds now.
+
+    With `demanded=False` also who shows none: the route has another way of asking who that is.
+    """
+
+    def check(request: Request) -> None:
+        certificate = certificate_of(request)
+        if certificate is not None:
+            request.state.peer = request.app.state.machines.members.known(certificate)
+        elif demanded:
+            raise Forbidden(
+                "This needs the certificate of a node.",
+                reason="unauthenticated",
+                hint="Join the mesh first: `spectra node token` on the coordinator prints how.",
+            )
+
+    return _declaring(check, CERTIFICATE)
+
+
+def certificate_of(request: Request) -> x509.Certificate | None:
+    """What the client of this connection showed in the TLS handshake, which led to one of our roots."""
+    chain = request.scope.get("extensions", {}).get("tls", {}).get("client_cert_chain", [])
+    return read_pem(chain[0])[0] if chain else None
+
+
+def node_of(request: Request) -> Peer:
+    """The machine that `by_certificate` let through."""
+    return request.state.peer
 
 
 def _declaring(check: Callable[..., object], name: str) -> DependsMarker:

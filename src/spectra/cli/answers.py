@@ -8,6 +8,7 @@ import msgspec
 
 from spectra.model.limits import Act, BlockRecord, DoNotScanRequest
 from spectra.model.records import ChainReport, KeyRecord, ObservationRecord, WorkflowRecord
+from spectra.model.registration import MeshStatus
 
 
 class WorkflowList(msgspec.Struct, frozen=True):
@@ -89,7 +90,7 @@ class Totals(msgspec.Struct, frozen=True):
     observations: int = 0
 
 
-class Status(msgspec.Struct, frozen=True):
+class Status(msgspec.Struct, frozen=True, omit_defaults=True):
     """`GET /v0/status`."""
 
     version: str
@@ -97,6 +98,7 @@ class Status(msgspec.Struct, frozen=True):
     started: datetime
     counts: Totals
     chain: Chain
+    mesh: MeshStatus | None = None
 
 
 class BlockList(msgspec.Struct, frozen=True):

@@ -21,6 +21,7 @@ from spectra.errors import SetupError, SpectraError
 if TYPE_CHECKING:
     from spectra.cli.answers import Status
     from spectra.engines.lifecycle import RunState
+    from spectra.model.registration import MeshStatus
     from spectra.settings import Settings
 
 READY_WITHIN_S = 90.0
@@ -171,6 +172,7 @@ def _print_status(answer: Status, url: str, state: RunState | None) -> None:
         ("graph", f"{counts.hosts:,} hosts, {counts.endpoints:,} endpoints, {counts.services:,} services"),
         ("", f"{counts.certificates:,} certificates from {counts.observations:,} observations"),
         ("provenance", f"{chain.entries:,} entries, head {chain.head[:16]}"),
+        *_mesh_rows(answer.mesh),
     ]
     screen = console()
     screen.print(Text(" ● Spectra is running", style="green"))
@@ -178,6 +180,14 @@ def _print_status(answer: Status, url: str, state: RunState | None) -> None:
         line = Text.assemble((f"   {name:<11}", "dim"), safe(value))
         line.truncate(screen.width, overflow="ellipsis")
         screen.print(line)
+
+
+def _mesh_rows(mesh: MeshStatus | None) -> list[tuple[str, str]]:
+    if mesh is None:
+        return []
+    fabric = ", ".join(url for url in (mesh.nats, mesh.mqtt) if url)
+    rows = [("mesh", f"{mesh.name}, machines join at {mesh.url}")]
+    return [*rows, ("", f"messages by {fabric}")] if fabric else rows
 
 
 def _restarts(count: int) -> str:

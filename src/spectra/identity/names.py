@@ -13,6 +13,7 @@ from spectra.identity.errors import IdentityError
 from spectra.model.nodes import MESH_NAME, is_node_name
 
 MAX_URI_CHARS: Final = 160
+KEY_NAME_CHARS: Final = 40
 _LETTERS: Final = "abcdefghijklmnopqrstuvwxyz234567"  # base32, RFC 4648 section 6, in lower case
 _URI: Final = re.compile(r"spiffe://([a-z0-9-]{1,63})/node/([a-z0-9-]{1,63})")
 
@@ -32,6 +33,15 @@ def parse_uri(uri: str) -> tuple[str, str]:
     if found is None or not is_mesh_name(found[1]) or not is_node_name(found[2]):
         raise IdentityError("this is not the identity of a node (spiffe://MESH/node/NAME).")
     return found[1], found[2]
+
+
+def key_name(spki: str, mesh: str) -> str:
+    """The DNS name in a node's certificate that says which key it is for: by that a broker tells a node's present key
+    from an older one of the same name. `spki` is the SHA-256 of the public key in hex.
+    """
+    if not re.fullmatch("[0-9a-f]{64}", spki) or not is_mesh_name(mesh):
+        raise IdentityError("a key is named by its SHA-256 and its mesh.")
+    return f"{spki[:KEY_NAME_CHARS]}.keys.{mesh}"  # a DNS label holds 63 characters
 
 
 def is_mesh_name(text: str) -> bool:

@@ -12,6 +12,7 @@ from spectra import __version__
 from spectra.api.answers import answer, described
 from spectra.api.auth import ServicesDep, open_to, scope
 from spectra.identity.roles import PUBLIC
+from spectra.model.registration import MeshStatus
 from spectra.store import database, provenance, stats
 
 router = APIRouter(tags=["health"])
@@ -38,14 +39,15 @@ class ChainStatus(msgspec.Struct):
     head: str
 
 
-class Status(msgspec.Struct):
-    """What this node holds."""
+class Status(msgspec.Struct, omit_defaults=True):
+    """What this node holds; `mesh` where machines can join it."""
 
     version: str
     started: datetime
     database: DatabaseStatus
     counts: dict[str, int]
     chain: ChainStatus
+    mesh: MeshStatus | None = None
 
 
 @router.get(
@@ -104,6 +106,7 @@ def status(services: ServicesDep) -> Response:
             ),
             counts=stats.counts(services.database),
             chain=ChainStatus(*provenance.head(services.database)),
+            mesh=services.mesh.status() if services.mesh else None,
         )
     )
 
