@@ -24,12 +24,25 @@ def bench(
     services: Annotated[
         int, typer.Option("--services", min=10, max=1_000_000, help="With --vulns: how many distinct services.")
     ] = 100_000,
+    mesh: Annotated[
+        bool, typer.Option("--mesh", help="Measure the mesh instead: joining, renewing, revoking, presence.")
+    ] = False,
+    nodes: Annotated[
+        int, typer.Option("--nodes", min=40, max=10_000, help="With --mesh: how many simulated nodes.")
+    ] = 1000,
     output: Annotated[
         Path | None, typer.Option("--out", "-o", metavar="FILE", help="Write the JSON object there too.")
     ] = None,
     json: JsonOption = False,
 ) -> None:
-    """Measure ingest, search and host pages in a scratch database on this machine; or what has to do with CVEs."""
+    """Measure ingest, search and host pages in a scratch database on this machine; or CVEs; or the mesh."""
+    if vulns and mesh:
+        raise BadRequest("--vulns and --mesh are two benchmarks.", field="mesh", hint="Run one after the other.")
+    if mesh:
+        from spectra.bench import mesh as machines
+        from spectra.bench.main import printed
+
+        raise typer.Exit(printed(lambda say: machines.run(nodes, say=say), as_json=json, output=output))
     if vulns:
         from spectra.bench.main import printed
         from spectra.bench.vulns import run
@@ -46,5 +59,6 @@ BENCH_EXAMPLES = examples(
     "spectra bench",
     "spectra bench --hosts 100000 --json",
     "spectra bench --vulns --feeds ~/feeds --json",
+    "spectra bench --mesh --json",
     "spectra bench -o today.json",
 )
