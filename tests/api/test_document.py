@@ -106,6 +106,9 @@ def test_bodies_are_documented(openapi: dict[str, Any]) -> None:
         "/v0/correlate",
         "/v0/vuln-feeds/{name}/update",
         "/v0/vulns/vectorize",
+        "/v0/nodes/{name}/release",
+        "/v0/nodes/ca/rotate",
+        "/v0/nodes/ca/retire",
     }
 
 
