@@ -187,6 +187,34 @@ def test_while_the_link_is_away_nobody_is_suspect(room: Room) -> None:
     assert [(c.name, c.after) for c in room.wait(12)] == [("w1", "suspect")]
 
 
+def test_why_deaths_are_put_off_is_told_once(
+    database: Database, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """When most nodes fall silent at once, and when the fabric goes; and when it is over."""
+    caplog.set_level("INFO", "spectra.mesh")
+    clock.now = T0
+    names = [f"n{n}" for n in range(6)]
+    for name in names:
+        nodes.establish(database, name, uri(name), certificate=certificate(name, f"spki-{name}"), now=T0)
+    room = Room(database, clock)
+
+    def all_beat() -> None:
+        for name in names:
+            room.beat(name)
+
+    all_beat()
+    room.wait(25)
+    room.wait(31, all_beat)
+    room.wire.connected = False
+    room.wait(10)
+    told = [text for record in caplog.records if (text := record.getMessage()).startswith("presence: ")]
+    assert [text.partition(":")[2].partition(":")[0].strip() for text in told] == [
+        "most nodes fell silent at once",
+        "nodes are judged by their silence again",
+        "the fabric is away",
+    ]
+
+
 def test_a_coordinator_is_a_node_and_hears_itself(database: Database, clock: Clock) -> None:
     """It is alive in the store with its abilities. While its own heartbeats do not come back, nobody is suspect."""
     clock.now = T0

@@ -40,6 +40,10 @@ _REMEMBERED: Final = 1000  # changes, for who asks what happened of late
 _STRANGERS: Final = 1000  # names that are looked up at once
 _LINES: Final = 50  # of the log in one tick
 _PINGS: Final = 3  # of one node, any of which it may still answer
+_HOLDS: Final = {
+    "deaf": "the fabric is away: nobody is heard, and nobody is declared dead",
+    "many": "most nodes fell silent at once: that may be the network, and nobody is declared dead for a while",
+}
 
 
 class Refusals(Protocol):
@@ -101,6 +105,7 @@ class Ear:
         self._heard = self._dropped = 0
         self._voice = _Voice(own, link, int(clock().timestamp() * 1000)) if own else None
         self._full = False
+        self._held = ""
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="spectra-presence", daemon=True)
 
@@ -160,6 +165,7 @@ class Ear:
             self._membership.deaf(now)
         changes = self._membership.tick(now)
         self._tell(changes)
+        self._tell_hold(self._membership.hold(now))
         if self._link.connected:
             self._ping(now)
         self._desk.hurry()
@@ -276,6 +282,16 @@ class Ear:
         if len(changes) > _LINES:
             others = Counter(change.after for change in changes[_LINES:])
             _log.warning("and of others: %s", ", ".join(f"{count} {what}" for what, count in others.items()))
+
+    def _tell_hold(self, hold: str) -> None:
+        """Once when deaths begin to be put off for one of two reasons, and once when they no longer are."""
+        held = hold if hold in _HOLDS and self._heard else ""
+        if held and held != self._held:
+            _log.warning("presence: %s", _HOLDS[held])
+        elif self._held and not hold:
+            _log.info("presence: nodes are judged by their silence again")
+        if held or not hold:
+            self._held = held
 
     def _ping(self, now: Moment) -> None:
         for name in self._membership.probes(now):
