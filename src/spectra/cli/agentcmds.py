@@ -185,7 +185,10 @@ def _print_status(folder: NodeFolder, state: NodeState, running: RunState | None
         ("agent", f"pid {running.pid}, started {ago(running.started, now)}" if running else "does not run"),
         ("mesh", _reached(told, now) if running and told else state.api_url),
         ("standing", _standing(state, told)),
-        ("certificate", f"ends {ago(leaf.not_valid_after_utc, now)}{due}"),
+        (
+            "certificate",
+            f"{'ends' if leaf.not_valid_after_utc > now else 'ended'} {ago(leaf.not_valid_after_utc, now)}{due}",
+        ),
     ]
     if told and told.problem and running:
         rows.append(("problem", told.problem))
