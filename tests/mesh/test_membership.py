@@ -437,6 +437,21 @@ def test_who_flaps_between_two_ticks_is_one_change() -> None:
     assert len(world.membership._heap) < 100
 
 
+def test_who_flaps_for_long_takes_no_more_room() -> None:
+    """Each loss leaves an entry of a deadline that no longer holds: there are never many of them."""
+    world = World()
+    for _ in range(500):
+        world.beat("w1", every_s=300.0)
+        world.wait(1)
+        world.lost("w1")
+        world.wait(0.5)
+        assert len(world.membership._heap) <= 67
+    world.beat("w1", every_s=300.0)
+    world.told()
+    world.wait(900)
+    assert world.told() == [("w1", "suspect", "alive"), ("w1", "alive", "suspect")]
+
+
 def test_capabilities_are_not_kept() -> None:
     """What a node can do goes to the store; here it would be memory for nothing."""
     world = World()

@@ -307,9 +307,6 @@ class Membership:
 
     def _pursue(self, member: _Member, listened: float, now: Moment) -> None:
         """A suspect whose deadline came: it is pinged again, or it is dead. A ping waits for `probes` to take it."""
-        if listened < member.next_probe:
-            self._schedule(member, member.next_probe)
-            return
         death = max(member.since + self._suspicion(member), self._hold_until)
         if listened >= death and member.probes >= self._config.probes:
             member.deadline = _NEVER
