@@ -123,7 +123,15 @@ def test_revoked_ones_are_counted_not_shown(run: Run, server: StandIn) -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "words"),
-    [(None, ""), (0.0, "+0.0 s"), (-1.25, "-1.2 s"), (59.9, "+59.9 s"), (-600, "-10 min"), (86400 * 40, "+40 d")],
+    [
+        (None, ""),
+        (0.0, "0.0 s"),
+        (-0.04, "0.0 s"),
+        (-1.25, "-1.2 s"),
+        (59.9, "+59.9 s"),
+        (-600, "-10 min"),
+        (86400 * 40, "+40 d"),
+    ],
 )
 def test_skew_in_words(seconds: float | None, words: str) -> None:
     """Ahead of the coordinator's clock or behind it."""
@@ -142,26 +150,31 @@ def test_what_is_left_of_a_certificate() -> None:
 
 def test_changes_are_told_once(capsys: pytest.CaptureFixture[str]) -> None:
     """Each node at first, then whoever changed; a heartbeat is no change, and a server that is away is waited for."""
-    away: list[NodeRecord] | Exception = Unreachable("nothing answers")
-    looks = [
-        [record()],
+    looks: list[list[NodeRecord] | Exception] = [
+        [record(), record(name="long-gone", standing="revoked")],
         [record(skew_s=1.0)],
-        away,
+        Unreachable("nothing answers"),
         [record(presence="dead"), record(name="barn")],
+        [record(presence="dead", standing="revoked"), record(name="barn")],
         ApiError(503, ProblemBody(detail="the database is away")),
         ApiError(401, ProblemBody(detail="this needs a token")),
     ]
 
-    def look() -> tuple[list[NodeRecord], int]:
+    def look() -> tuple[list[NodeRecord], list[NodeRecord]]:
         said = looks.pop(0)
         if isinstance(said, Exception):
             raise said
-        return said, 0
+        return [n for n in said if n.standing != "revoked"], [n for n in said if n.standing == "revoked"]
 
-    told: list[tuple[str, str]] = []
+    told: list[tuple[str, str, str]] = []
     with pytest.raises(ApiError, match="token"):
-        told.extend((found.name, found.presence) for found in changes(look, lambda: None))
-    assert told == [("attic", "alive"), ("attic", "dead"), ("barn", "alive")]
+        told.extend((found.name, found.presence, found.standing) for found in changes(look, lambda: None))
+    assert told == [
+        ("attic", "alive", "active"),
+        ("attic", "dead", "active"),
+        ("barn", "alive", "active"),
+        ("attic", "dead", "revoked"),
+    ]
     assert capsys.readouterr().err.count("going on") == 2
 
 

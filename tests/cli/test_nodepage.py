@@ -16,28 +16,31 @@ def test_all_that_is_known() -> None:
         "at": NOW.isoformat(),
         "ok": False,
         "reason": "pcr:7 changed",
-        "state": {"pcr:7": "ee" * 32},
+        "state": {"pcr:7": "ee" * 32, "configuration": "dd" * 32},
     }
     told = full("attic", standing="quarantined", reason="pcr:7 changed", attestation=proof)
     page = list(lines(msgspec.convert(told, NodeRecord), NOW))
+    said = [" ".join(line.split()) for line in page]
     for line in (
-        "node:        attic",
-        "standing:    quarantined: pcr:7 changed",
-        "identity:    spiffe://mesh-x/node/attic",
-        "speaks:      MQTT",
-        "machine:     4 cores, 1.9 GiB, aarch64, linux",
-        "software:    Spectra 0.5.0",
-        "tools:       nmap 7.95, naabu",
-        "region:      eu-west",
-        "load:        42% of each core, 700 MiB free, 2 tasks",
-        "clock:       +0.2 s to the coordinator's",
-        f"signs with:  {'ab' * 32}",
-        "serial:      12345",
-        "state:       not as accepted, by its TPM, just now",
-        f"  pcr:7:     {'ee' * 32}",
+        "node: attic",
+        "standing: quarantined: pcr:7 changed",
+        "identity: spiffe://mesh-x/node/attic",
+        "speaks: MQTT",
+        "machine: 4 cores, 1.9 GiB, aarch64, linux",
+        "software: Spectra 0.5.0",
+        "tools: nmap 7.95, naabu",
+        "region: eu-west",
+        "load: 42% of each core, 700 MiB free, 2 tasks",
+        "clock: +0.2 s to the coordinator's",
+        f"signs with: {'ab' * 32}",
+        "serial: 12345",
+        "state: not as accepted, by its TPM, just now",
+        f"pcr:7: {'ee' * 32}",
+        f"configuration: {'dd' * 32}",
     ):
-        assert line in page
-    assert any(line.startswith("certificate: for 15 h") for line in page)
+        assert line in said
+    assert {line.index(value) for line, value in zip(page, ("attic", "worker"), strict=False)} == {15}
+    assert any(line.startswith("certificate: for 15 h") for line in said)
 
 
 def test_what_is_not_known_is_left_out() -> None:

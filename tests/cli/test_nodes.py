@@ -139,7 +139,7 @@ def test_a_token_is_taken_back(run: Run, server: StandIn) -> None:
 def test_one_node(run: Run, server: StandIn) -> None:
     """A page, or the record; none there is 4."""
     server.say("GET", "/v0/nodes/attic", full("attic"))
-    assert "machine:     4 cores" in run("node", "show", "attic").out
+    assert "4 cores, 1.9 GiB" in run("node", "show", "attic").out
     assert json.loads(run("node", "show", "attic", "--json").out)["skew_s"] == 0.25
     server.say("GET", "/v0/nodes/barn", problem(404, "there is no node barn", reason="unknown_node"))
     assert run("node", "show", "barn").code == 4

@@ -30,8 +30,8 @@ PRESENCES = ("never", "alive", "suspect", "dead", "left")
 STANDINGS = ("invited", "active", "quarantined", "revoked")
 STYLES = {"alive": "green", "suspect": "yellow", "dead": "red", "left": "dim", "never": "dim"}
 _STANDING = {"active": "", "invited": "dim", "quarantined": "yellow", "revoked": "red"}
-_SLOW, _WRONG = 2.0, 60.0
-"""Seconds of skew that are worth a look, and those by which certificates and signatures begin to fail."""
+_SEEN, _SLOW, _WRONG = 0.05, 2.0, 60.0
+"""Seconds of skew that can be shown, those that are worth a look, and those by which signatures begin to fail."""
 
 
 def nodes(
@@ -70,14 +70,14 @@ def nodes(
         count = emit(rows, columns(datetime.now(UTC)), target)
     finish(count, target, what="node", nothing="There is no such node." if any(asked.values()) else NOTHING)
     if hidden:
-        note(f"{plural(hidden, 'revoked node')} not shown: --standing revoked.")
+        note(f"{plural(len(hidden), 'revoked node')} not shown: --standing revoked.")
 
 
 NOTHING = "No machine has joined: spectra node token"
 NODES_EXAMPLES = examples(
     "spectra nodes", "spectra nodes --watch", "spectra nodes --presence dead", "spectra nodes --role worker --json"
 )
-Look = Callable[[], "tuple[list[NodeRecord], int]"]
+Look = Callable[[], "tuple[list[NodeRecord], list[NodeRecord]]"]
 
 
 def _asked(**words: str) -> dict[str, str]:
@@ -89,17 +89,19 @@ def _asked(**words: str) -> dict[str, str]:
 
 
 def _look(client: Client, asked: dict[str, str]) -> Look:
-    """Asks the server anew each time it is called; the second answer is how many revoked nodes were left out."""
+    """Asks the server anew each time it is called; the second answer is the revoked nodes that nobody asked for."""
     from spectra.cli.paging import Paged
     from spectra.model.joining import NodePage
 
     params: dict[str, str | int] = {name: word for name, word in asked.items() if word}
 
-    def look() -> tuple[list[NodeRecord], int]:
+    def look() -> tuple[list[NodeRecord], list[NodeRecord]]:
         pages = Paged(client, "/v0/nodes", NodePage, lambda page: page.nodes, params=params, limit=0)
         found = list(pages)
-        shown = [node for node in found if asked["standing"] or node.standing != "revoked"]
-        return shown, len(found) - len(shown)
+        if asked["standing"]:
+            return found, []
+        out = [node for node in found if node.standing == "revoked"]
+        return [node for node in found if node.standing != "revoked"], out
 
     return look
 
@@ -158,7 +160,8 @@ def skew(seconds: float | None) -> Text:
     size = abs(seconds)
     style = "red" if size >= _WRONG else "yellow" if size >= _SLOW else "dim"
     words = f"{size:.1f} s" if size < _WRONG else brief(timedelta(seconds=size))
-    return text(f"{'-' if seconds < 0 else '+'}{words}", style)
+    sign = "" if size < _SEEN else "-" if seconds < 0 else "+"
+    return text(f"{sign}{words}", style)
 
 
 def _watch(look: Look, target: Target, every: float) -> None:
@@ -180,14 +183,17 @@ def _watch(look: Look, target: Target, every: float) -> None:
 
 
 def changes(look: Look, pause: Callable[[], object]) -> Iterator[NodeRecord]:
-    """Every node once, and again whenever something was decided about it or it came, went or joined anew."""
+    """Every node once, and again whenever something was decided about it or it came, went or joined anew; of those
+    revoked before anybody looked there is nothing to tell.
+    """
     known: dict[str, tuple[object, ...]] = {}
     while True:
         try:
-            rows = look()[0]
+            shown, revoked = look()
         except SpectraError as error:
             note(_passing(error))
-            rows = []
+            shown, revoked = [], []
+        rows = [*shown, *(node for node in revoked if node.name in known)]
         for node in rows:
             serial = node.certificate.serial if node.certificate else ""
             state = (node.role, node.standing, node.presence, node.reason, node.joined, serial)

@@ -13,14 +13,13 @@ from spectra.cli.times import ago, span, stamp
 if TYPE_CHECKING:
     from spectra.model.nodes import AttestationRecord, Capabilities, CertificateRecord, NodeRecord
 
-_WIDTH = 13
-
 
 def lines(node: NodeRecord, now: datetime) -> Iterator[str]:
     """The page, line by line: only what is known."""
-    for name, value in _rows(node, now):
-        if value:
-            yield f"{name + ':':<{_WIDTH}}{text(value).plain}"
+    rows = [(text(name).plain, value) for name, value in _rows(node, now) if value]
+    width = max(len(name) for name, _ in rows) + 2
+    for name, value in rows:
+        yield f"{name + ':':<{width}}{text(value).plain}"
 
 
 def _rows(node: NodeRecord, now: datetime) -> Iterator[tuple[str, str]]:
@@ -71,4 +70,4 @@ def _attestation(proof: AttestationRecord, now: datetime) -> Iterator[tuple[str,
     yield "state", f"{'as accepted' if proof.ok else 'not as accepted'}, by {kind}, {ago(proof.at, now)}"
     yield "why", proof.reason
     for what, digest in sorted(proof.state.items()):
-        yield f"  {what[: _WIDTH - 4]}", digest
+        yield what, digest
