@@ -69,5 +69,4 @@ def _attestation(proof: AttestationRecord, now: datetime) -> Iterator[tuple[str,
     kind = "its TPM" if proof.kind == "tpm" else "its own word (no TPM)"
     yield "state", f"{'as accepted' if proof.ok else 'not as accepted'}, by {kind}, {ago(proof.at, now)}"
     yield "why", proof.reason
-    for what, digest in sorted(proof.state.items()):
-        yield what, digest
+    yield from sorted(proof.state.items())
