@@ -19,7 +19,7 @@ from spectra.collect import agentstate
 from spectra.collect.agent import Agent, Ending, Hooks, Options, place_of, speaks
 from spectra.collect.inventory import Inventory
 from spectra.collect.joining import Joining, Wishes
-from spectra.collect.keeper import Clock
+from spectra.collect.keeper import Clock, Proved
 from spectra.fabric import messages
 from spectra.fabric.errors import MeshError
 from spectra.fabric.messages import Lost, Ping
@@ -84,13 +84,14 @@ class Board(Inventory):
 
 
 class AtWork:
-    """An agent in a thread."""
+    """An agent in a thread; its proofs go as `proofs` says, the last one for ever."""
 
     def __init__(self, folder: NodeFolder, options: Options, clock: Clock) -> None:
         self.folder = folder
         self.links: list[MemoryLink] = []
         self.board = Board()
-        self.agent = Agent(folder, options, self._connect, inventory=self.board, clock=clock)
+        self.proofs: list[Proved] = [Proved(True, "statement", "active")]
+        self.agent = Agent(folder, options, self._connect, inventory=self.board, prove=self._prove, clock=clock)
         self.ending: Ending | None = None
         self._thread = threading.Thread(target=self._run)
 
@@ -104,6 +105,9 @@ class AtWork:
             return None
         self.links.append(MemoryLink(state, will, hooks))
         return self.links[-1]
+
+    def _prove(self, folder: NodeFolder, now: datetime) -> tuple[Proved, float]:
+        return (self.proofs.pop(0) if len(self.proofs) > 1 else self.proofs[0]), 0.05
 
     def start(self) -> None:
         """Begin."""
@@ -282,10 +286,21 @@ def test_a_machine_that_slept(folder: NodeFolder) -> None:
         assert node.link.reloads > reloads
 
 
+def test_what_a_proof_changes(folder: NodeFolder) -> None:
+    """The node knows at once that it is quarantined for its state, and when that is over."""
+    with at_work(folder) as node:
+        eventually(lambda: node.told.proof == "statement" and node.told.standing == "active")
+        node.proofs[:] = [Proved(False, "pcr:7 changed", "quarantined")]
+        eventually(lambda: node.told.standing == "quarantined")
+        assert (node.told.proof, node.told.standing_reason) == ("failed: pcr:7 changed", "pcr:7 changed")
+        node.proofs[:] = [Proved(True, "tpm", "active")]
+        eventually(lambda: node.told.standing == "active" and node.told.proof == "tpm")
+
+
 def test_the_state_file_is_not_written_with_every_beat(folder: NodeFolder) -> None:
     """A board's card would wear out: many heartbeats, hardly a write."""
     with at_work(folder, beat_s=0.002) as node:
-        eventually(lambda: node.told.standing == "active" and node.told.not_after)
+        eventually(lambda: node.told.standing == "active" and node.told.not_after and node.told.proof)
         written = (folder.path / agentstate.FILE).stat().st_mtime_ns
         beats = len(node.link.heartbeats)
         eventually(lambda: len(node.link.heartbeats) > beats + 100)

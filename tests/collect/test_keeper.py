@@ -15,7 +15,7 @@ from typing import TypeVar
 import pytest
 
 from spectra.collect.joining import Joining, Wishes
-from spectra.collect.keeper import Able, Certified, Clock, Event, Failed, Keeper, Known, Prove, Proved, Thrown
+from spectra.collect.keeper import Able, Certified, Clock, Event, Failed, Keeper, Known, Prove, Proved, Thrown, patience
 from spectra.fabric.nodefolder import NodeFolder
 from spectra.identity import x509
 from spectra.identity.renewal import due
@@ -218,6 +218,11 @@ def test_proofs(mesh: Coordinator, tmp_path: Path) -> None:
         node.next(Certified, lambda event: event.news)
         node.next(Proved)
         assert asked.get(timeout=60) > first
+
+
+def test_patience() -> None:
+    """Seconds at first, then a minute, however long nothing good comes of it."""
+    assert [patience(looks) for looks in (0, 1, 2, 5, 5000)] == [2.0, 4.0, 8.0, 60.0, 60.0]
 
 
 def test_certificates_that_are_due_at_once(mesh: Coordinator, tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ def test_its_word(tmp_path: Path) -> None:
         prove = prover("off", lambda: measure(CONFIGURATION))
         assert prove(folder, mesh.now) == (Proved(True, "not asked for"), NOT_ASKED_S)
         mesh.policy = "preferred"
-        assert prove(folder, mesh.now) == (Proved(True, "statement"), 600.0)
+        assert prove(folder, mesh.now) == (Proved(True, "statement", "active"), 600.0)
         member = mesh.members["board-1"]
         said = measuring.verify(
             member.words[0].encode(),

@@ -186,8 +186,10 @@ class Agent:
                     self._capabilities, self._tell_in = found, 0
             case Known():
                 self._on_known(event)
-            case Proved(ok=ok, what=what):
+            case Proved(ok=ok, what=what, standing=standing):
                 self._note(proof=what if ok else f"failed: {what}")
+                if standing is not None and standing != self._told.standing:
+                    self._on_known(Known(standing, "" if ok else what, moved=False, roots=False))
             case Thrown(why=why):
                 self._ending, self._why = "revoked", why
             case Failed(what=what):

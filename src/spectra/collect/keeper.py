@@ -25,7 +25,7 @@ from spectra.identity.renewal import due, next_attempt
 from spectra.model.nodes import Capabilities, Standing
 from spectra.model.registration import Welcome
 
-LOOK_EVERY_S: Final = 3600.0
+LOOK_EVERY_S: Final = 900.0
 """How often roots, places, standing and the scanners of this machine are looked at, +-20 %."""
 
 FIRST_LOOK_S: Final = 2.0
@@ -65,10 +65,11 @@ class Known:
 
 @dataclass(frozen=True)
 class Proved:
-    """How the last proof of this machine's state went."""
+    """How the last proof of this machine's state went, and what the mesh thinks of the node since."""
 
     ok: bool
     what: str
+    standing: Standing | None = None
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,7 @@ class Keeper:
         self._guard = threading.Lock()
         self._look_wish: float | None = None
         self._late = False
-        self._known = False
+        self._standing: Standing | None = None
         self._looks = 0
         self._look_at = 0.0
         self._list_at = 0.0
@@ -163,7 +164,7 @@ class Keeper:
             wish, self._look_wish = self._look_wish, None
             late, self._late = self._late, False
         if wish is not None:
-            self._look_at, self._looks = wish if self._known else min(wish, self._look_at), 0
+            self._look_at, self._looks = wish if self._standing else min(wish, self._look_at), 0
         if late:
             self._retry_at = None
             self._look_at = self._prove_at = 0.0
@@ -253,10 +254,11 @@ class Keeper:
             if not self._thrown(error):
                 self._fail(f"asking the coordinator: {error.message}")
             self._looks += 1
-            pause = min(FIRST_LOOK_S * 2.0 ** min(self._looks, 10), LONGEST_LOOK_S)
+            pause = patience(self._looks)
         else:
-            self._looks = self._looks + 1 if not self._connected else 0
-            pause = LOOK_EVERY_S if self._connected else min(FIRST_LOOK_S * 2.0**self._looks, LONGEST_LOOK_S)
+            content = self._connected and self._standing == "active"
+            self._looks = 0 if content else self._looks + 1
+            pause = LOOK_EVERY_S if content else patience(self._looks)
         self._look_at = self._clock.monotonic() + _spread(pause)
 
     def _take(self, said: Welcome, now: datetime) -> None:
@@ -270,7 +272,7 @@ class Keeper:
         moved = said.fabric != state.fabric
         if moved:
             self._folder.write_state(msgspec.structs.replace(state, fabric=said.fabric))
-        self._known = True
+        self._standing = said.node.standing
         self._tell(Known(said.node.standing, said.node.reason, moved, roots))
         self._works()
 
@@ -294,7 +296,7 @@ class Keeper:
             if isinstance(error, MeshError) and self._thrown(error):
                 return
             proved, again_s = Proved(False, error.message), LONGEST_LOOK_S
-        self._prove_at = self._clock.monotonic() + (_spread(again_s) if again_s > 0 else LOOK_EVERY_S * 24)
+        self._prove_at = self._clock.monotonic() + (_spread(again_s) if again_s > 0 else LOOK_EVERY_S)
         self._tell(proved)
 
     def _fail(self, what: str) -> None:
@@ -307,6 +309,11 @@ class Keeper:
     def _works(self) -> None:
         self._failed = ""
         self._tell(Failed(""))
+
+
+def patience(looks: int) -> float:
+    """Seconds before the next look where so many have brought nothing good."""
+    return min(FIRST_LOOK_S * 2.0 ** min(looks, 10), LONGEST_LOOK_S)
 
 
 def _spread(seconds: float) -> float:

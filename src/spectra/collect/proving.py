@@ -33,6 +33,6 @@ def prover(setting: str, measured: Callable[[], Measurement]) -> Prove:
         verdict = attest(ask, node=folder.state.name, key=folder.signing_key, tpm=found[0], measured=measured)
         if verdict is None:
             return Proved(True, "not asked for"), NOT_ASKED_S
-        return Proved(verdict.ok, verdict.reason or verdict.kind or ""), verdict.every_s
+        return Proved(verdict.ok, verdict.reason or verdict.kind or "", verdict.standing), verdict.every_s
 
     return prove
