@@ -28,6 +28,7 @@ def asked(**times: str | None) -> SignRequest:
         ("24h0m0s", NOW + timedelta(hours=24)),
         ("1m30s", NOW + timedelta(seconds=90)),
         ("1.5s", NOW + timedelta(seconds=1.5)),
+        ("-5m0s", NOW - timedelta(minutes=5)),
         ("250ms", NOW + timedelta(seconds=0.25)),
         ("2026-11-28T00:00:00Z", NOW + timedelta(hours=12)),
         ("2026-11-28T01:00:00.5+01:00", NOW + timedelta(hours=12, seconds=0.5)),
@@ -39,9 +40,17 @@ def test_times_are_read_as_step_writes_them(text: str | None, expected: datetime
     assert period(asked(notBefore=text), NOW) == (expected, None)
 
 
-@pytest.mark.parametrize("text", ["tomorrow", "24", "-1h", "1h-", "2026-11-28T00:00:00", "h", "1d", "9" * 60 + "h"])
+def test_a_duration_until_the_end_counts_from_the_begin() -> None:
+    """As in step-ca."""
+    begin = NOW - timedelta(minutes=5)
+    assert period(asked(notBefore="-5m", notAfter="1h"), NOW) == (begin, begin + timedelta(hours=1))
+
+
+@pytest.mark.parametrize(
+    "text", ["tomorrow", "24", "--1h", "1h-5m", "1h-", "2026-11-28T00:00:00", "h", "1d", "9" * 60 + "h"]
+)
 def test_other_times_are_refused(text: str) -> None:
-    """A local time says nothing, and a negative one neither."""
+    """A local time says nothing."""
     with pytest.raises(BadRequest, match="notAfter"):
         period(asked(notAfter=text), NOW)
 

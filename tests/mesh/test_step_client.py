@@ -117,6 +117,13 @@ def test_it_gets_and_renews_a_certificate(mesh: Mesh, step: Step, name: str, key
     assert step.inspect(f"{name}.crt")["serial_number"] not in serials
 
 
+def test_it_says_from_when_until_when(mesh: Mesh, step: Step) -> None:
+    """Durations as Go writes them, negative ones too; the second counts from the first."""
+    enrol(step, mesh, "early", "--not-before=-5m", "--not-after=15m")
+    held = step.inspect("early.crt")["validity"]["length"]
+    assert 15 * 60 - 1 <= held <= 16 * 60  # backdated by a minute at most, and both ends count
+
+
 def test_a_token_is_good_for_one_machine(mesh: Mesh, step: Step) -> None:
     """The second to come with it is told so, and counted."""
     token = mesh.token("--name", "once")

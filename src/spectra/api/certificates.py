@@ -29,7 +29,7 @@ _UNPROVEN: Final = frozenset(
     {"bad_token", "token_expired", "untrusted", "expired", "not_yet", "bad_certificate", "unknown_node"}
 )
 # Go's time.ParseDuration, of which no more than this makes sense for a certificate.
-_DURATION: Final = re.compile(r"(?:\d{1,9}(?:\.\d{1,9})?(?:h|m|s|ms))+")
+_DURATION: Final = re.compile(r"-?(?:\d{1,9}(?:\.\d{1,9})?(?:h|m|s|ms))+")
 _PART: Final = re.compile(r"([\d.]+)(h|ms|m|s)")
 _SECONDS: Final = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 
@@ -129,8 +129,12 @@ def listed(certificates: tuple[x509.Certificate, ...]) -> CertificateList:
 
 
 def period(asked: SignRequest, now: datetime) -> Period:
-    """From when until when the certificate shall hold; None: the CA decides. Raises `BadRequest`."""
-    return Period(_moment(asked.notBefore, now, "notBefore"), _moment(asked.notAfter, now, "notAfter"))
+    """From when until when the certificate shall hold; None: the CA decides. Raises `BadRequest`.
+
+    A duration counts from now, that until its end from its begin, as in step-ca (`provisioner/sign_options.go`).
+    """
+    begin = _moment(asked.notBefore, now, "notBefore")
+    return Period(begin, _moment(asked.notAfter, begin or now, "notAfter"))
 
 
 def _moment(text: str | None, now: datetime, field: str) -> datetime | None:
@@ -138,7 +142,7 @@ def _moment(text: str | None, now: datetime, field: str) -> datetime | None:
         return None
     if _DURATION.fullmatch(text):
         seconds = sum(float(number) * _SECONDS[unit] for number, unit in _PART.findall(text))
-        return now + timedelta(seconds=min(seconds, 1e9))
+        return now + timedelta(seconds=min(seconds, 1e9) * (-1 if text.startswith("-") else 1))
     try:
         found = msgspec.convert(text, datetime)
     except msgspec.ValidationError:
