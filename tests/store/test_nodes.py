@@ -192,6 +192,8 @@ def test_a_revoked_node_is_out_for_good(database: Database) -> None:
     ):
         with fails("revoked"):
             attempt()
+    with pytest.raises(BadRequest, match="attic was revoked: stolen"):
+        nodes.admitted(database, "attic", "second")
     before = told(database)
     assert nodes.revoke(database, "attic", "again", ROOT) == out
     assert told(database) == before

@@ -58,10 +58,11 @@ def unknown(name: str) -> NotFound:
     return NotFound(f"There is no node {name[:63]}.", reason="unknown_node", hint="`spectra nodes` shows all.")
 
 
-def revoked(name: str) -> BadRequest:
-    """For the machine that comes as `name`."""
+def revoked(name: str, reason: str = "") -> BadRequest:
+    """For the machine that comes as `name`; told why, where it is known by its certificate."""
+    why = f": {reason.rstrip('.')}" if reason else ""
     return BadRequest(
-        f"{name} was revoked.", reason="revoked", hint="An admin has to invite this machine under another name."
+        f"{name} was revoked{why}.", reason="revoked", hint="An admin has to invite this machine under another name."
     )
 
 

@@ -275,13 +275,13 @@ def admitted(database: Database, name: str, spki: str) -> Admitted:
     with database.connection() as connection:
         row = connection.execute(
             "SELECT name, role, standing, coalesce(keyid, ''),"
-            " EXISTS (SELECT FROM revoked_key WHERE spki = %s) FROM node WHERE name = %s",
+            " EXISTS (SELECT FROM revoked_key WHERE spki = %s), reason FROM node WHERE name = %s",
             [spki, name],
         ).fetchone()
     if row is None:
         raise noderows.unknown(name)
     if row[2] == "revoked" or row[4]:
-        raise noderows.revoked(name)
+        raise noderows.revoked(name, row[5] if row[2] == "revoked" else "")
     return Admitted(*row[:4])
 
 
