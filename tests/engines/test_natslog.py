@@ -110,6 +110,15 @@ def test_who_shows_no_certificate_of_ours_is_an_address(words: str, kind: str) -
     assert [event.who for event in events if isinstance(event, Refusal)] == ["2001:db8::1"]
 
 
+def test_a_handshake_that_does_not_go_on_is_a_refusal() -> None:
+    """The server says so for debugging only, as of nothing that is wrong; who just went away is none."""
+    words = "TLS handshake error: read tcp 10.0.0.1:4222->10.1.2.3:46797: i/o timeout"
+    late = Refusal("handshake", "10.1.2.3", "the TLS handshake took too long")
+    assert read(said("DBG", f"10.1.2.3:46797 - cid:7 - {words}")) == [late]
+    for other in (words.replace("i/o timeout", "EOF"), "TLS handshake timeout", f'"name" - {words}'):
+        assert read(said("DBG", f"10.1.2.3:46797 - cid:7 - {other}")) == []
+
+
 def test_a_certificate_cannot_speak_for_the_server() -> None:
     """The server copies a stranger's common name as it is: lines in it are part of one message."""
     forged = said("ERR", '1.1.1.1:1 - mid:7 - "w1" - Publish Violation - Subject "spectra.all"')

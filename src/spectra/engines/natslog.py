@@ -26,6 +26,8 @@ _VIOLATION = re.compile(r'(Publish|Subscription) Violation - \w+ (?:"([^"]*)")?'
 _NATS = re.compile(r"Listening for client connections on (.*):(\d+)")
 _MQTT = re.compile(r"Listening for MQTT clients on (?:\w+://)?(.*):(\d+)")
 _LOADED = re.compile(r"Reloaded server configuration(?: \((sha256:[0-9a-f]+)\))?")
+# Of the ways in which a handshake fails, the server takes this one for no error.
+_TOO_LATE = re.compile(r"TLS handshake error: read tcp \S+->\S+: i/o timeout")
 _NOT_LOADED = "Failed to reload server configuration: "
 # Said of every client at every reload: it names itself as its certificate does.
 _NOISE = "found in connect proto, but user required from cert"
@@ -95,6 +97,8 @@ class LogReader:
             return _of_server(text) if level == "INF" or text.startswith(_NOT_LOADED) else None
         address, number, said = client.groups()
         if level == "DBG":
+            if _TOO_LATE.fullmatch(said):
+                return Refusal("handshake", told(address.strip("[]")), "the TLS handshake took too long")
             self._learn(number, said)
             return None
         return self._refusal(address, number, said) if level == "ERR" else None
