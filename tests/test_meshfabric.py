@@ -124,6 +124,9 @@ def test_members_come_speak_and_are_thrown_out(folder: Path, database_url: str, 
         eventually(lambda: client.link.connected)
         client.says(subjects.presence("w1"))
         eventually(lambda: nodes.get(services.database, "w1").presence == "alive")
+        heard = services.mesh.hearing()
+        assert heard is not None
+        assert heard.counts.get("alive", 0) >= 1
         client.says(subjects.presence("w2"))
         eventually(lambda: counted(services, "forbidden_publish", "w1"))
         services.mesh.revoke("w1", "stolen", Act("test", services.clock()))

@@ -22,7 +22,7 @@ from spectra.fabric.natsconfig import NatsConfig
 from spectra.fabric.natslink import NatsLink
 from spectra.fabric.subjects import permissions
 from spectra.flow.fabric import FabricKeeper
-from spectra.flow.membership import Ear, Own
+from spectra.flow.membership import Ear, EarState, Own
 from spectra.flow.refusals import RefusalLog
 from spectra.identity.errors import IdentityError
 from spectra.identity.names import key_name, parse_uri
@@ -84,6 +84,10 @@ class Fabric:
             self._ear.start()
             stack.callback(self._ear.stop)
             yield
+
+    def hearing(self) -> EarState | None:
+        """How it stands with hearing the nodes; None while there is no fabric."""
+        return self._ear.state() if self._ear is not None else None
 
     def members_changed(self) -> None:
         """Somebody came, went, or may do something else: in force within a second. Never waits."""

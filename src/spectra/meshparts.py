@@ -97,7 +97,6 @@ class MeshParts:
             chores=(self.attestations.lapsed,),
             look_every_s=min(LOOK_EVERY_S, mesh.lifetime_s / 20),
         )
-        self.admin: Final = MeshAdmin(self.signer, self.members, database, own=self.own.name, on_roots=self.own.look)
         self._fabric = Fabric(
             settings,
             database,
@@ -106,6 +105,14 @@ class MeshParts:
             uri=node_uri(self.members.mesh, self.own.name),
             tls=self.own.folder.tls,
             clock=clock,
+        )
+        self.admin: Final = MeshAdmin(
+            self.signer,
+            self.members,
+            database,
+            own=self.own.name,
+            on_roots=self.own.look,
+            hearing=self._fabric.hearing,
         )
 
     @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from spectra.api.metrics import Metrics
+from spectra.flow.membership import EarState
 from tests.api.node import Node, raw_answer, raw_connection
 from tests.support import samples
 from tests.support.waiting import eventually
@@ -82,3 +83,19 @@ def test_metrics_name_nobody(node: Node) -> None:
     text = node.ask("GET", "/metrics", "").text
     assert account.name not in text
     assert account.key.public.keyid not in text
+
+
+def test_what_is_heard_of_nodes_is_shown() -> None:
+    """How many are what, and why nobody is declared dead at the moment; never which nodes."""
+    metrics = Metrics()
+    metrics.hear(EarState(False, "deaf", {"alive": 3, "dead": 1}, heard=9, dropped=0, pending=2))
+    text = metrics.text().decode()
+    assert 'spectra_nodes{presence="alive"} 3.0' in text
+    assert 'spectra_nodes{presence="suspect"} 0.0' in text
+    assert 'spectra_presence_held{why="deaf"} 1.0' in text
+    assert "spectra_presence_pending 2.0" in text
+    metrics.hear(EarState(True, "", {"alive": 4}, heard=12, dropped=0, pending=0))
+    text = metrics.text().decode()
+    assert 'spectra_nodes{presence="dead"} 0.0' in text
+    assert 'spectra_presence_held{why="deaf"} 0.0' in text
+    assert 'why=""' not in text

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from spectra.flow.membership import EarState
+from spectra.mesh.hearing import Hold
+from spectra.model.nodes import Presence
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
@@ -27,6 +33,26 @@ class Metrics:
         self.hosts = Counter("spectra_ingested_hosts", "Host records merged.", registry=self.registry)
         self.endpoints = Counter("spectra_ingested_endpoints", "Endpoint records merged.", registry=self.registry)
         self.restarts = Gauge("spectra_database_restarts", "Embedded PostgreSQL restarts.", registry=self.registry)
+        self.nodes = Gauge(
+            "spectra_nodes", "Nodes, by what this coordinator hears of them.", ["presence"], registry=self.registry
+        )
+        self.held = Gauge(
+            "spectra_presence_held",
+            "1 while no silent node is declared dead, by why: deaf, settling, late, many.",
+            ["why"],
+            registry=self.registry,
+        )
+        self.unwritten = Gauge(
+            "spectra_presence_pending", "Heartbeats and changes of presence not stored yet.", registry=self.registry
+        )
+
+    def hear(self, state: EarState) -> None:
+        """Show how it stands with hearing nodes."""
+        for presence in get_args(Presence):
+            self.nodes.labels(presence).set(state.counts.get(presence, 0))
+        for why in filter(None, get_args(Hold)):
+            self.held.labels(why).set(why == state.hold)
+        self.unwritten.set(state.pending)
 
     def text(self) -> bytes:
         """The exposition text."""

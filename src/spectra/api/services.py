@@ -13,6 +13,7 @@ from spectra.api.networks import Networks, NoNetworks
 from spectra.api.rates import Limits
 from spectra.flow.correlateflow import Correlations
 from spectra.flow.feeds import Feeds
+from spectra.flow.membership import EarState
 from spectra.flow.similar import Similar
 from spectra.flow.submission import Ingest
 from spectra.flow.vectorjob import VectorJob
@@ -39,6 +40,11 @@ class Mesh(Protocol):
 
     def status(self) -> MeshStatus:
         """What the mesh is called, and where machines reach it."""
+        ...
+
+    @property
+    def hearing(self) -> Callable[[], EarState | None]:
+        """How it stands with hearing the nodes; None where there is no fabric."""
         ...
 
     def invite(self, asked: Invite, act: Act) -> Invitation:

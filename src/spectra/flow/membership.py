@@ -24,7 +24,7 @@ from spectra.fabric.link import Link
 from spectra.fabric.messages import Lost, Ping, Pong
 from spectra.flow.inbox import Arrived, Inbox
 from spectra.flow.roll import Desk, Roll
-from spectra.mesh.hearing import Moment
+from spectra.mesh.hearing import Hold, Moment
 from spectra.mesh.membership import Change, Config, Membership
 from spectra.model.nodes import Capabilities, Heartbeat, Load, Presence
 from spectra.store.database import Database
@@ -67,7 +67,7 @@ class EarState(NamedTuple):
     """How it stands with hearing, for health and metrics."""
 
     connected: bool
-    hold: str
+    hold: Hold
     """Why deaths are put off: `deaf`, `settling`, `late`, `many`, or empty."""
     counts: dict[Presence, int]
     heard: int

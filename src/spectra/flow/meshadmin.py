@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from spectra.errors import BadRequest
 from spectra.flow.members import Members
+from spectra.flow.membership import EarState
 from spectra.flow.signing import Asked, Signer
 from spectra.identity.names import new_name, node_uri
 from spectra.model.joining import AuthorityRecord, Invitation, Invite
@@ -25,13 +26,22 @@ class MeshAdmin:
     """
 
     def __init__(
-        self, signer: Signer, members: Members, database: Database, *, own: str, on_roots: Callable[[], None]
+        self,
+        signer: Signer,
+        members: Members,
+        database: Database,
+        *,
+        own: str,
+        on_roots: Callable[[], None],
+        hearing: Callable[[], EarState | None] = lambda: None,
     ) -> None:
         self._signer = signer
         self._members = members
         self._database = database
         self._own = own
         self._on_roots = on_roots
+        self.hearing = hearing
+        """How it stands with hearing the nodes; None where there is no fabric."""
 
     def status(self) -> MeshStatus:
         """What the mesh is called, and where machines reach it."""

@@ -10,7 +10,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Final, Literal, NamedTuple
 
-Hold = Literal["", "deaf", "settling", "late"]
+Hold = Literal["", "deaf", "settling", "late", "many"]
+"""Why deaths are put off: the fabric is away, or was a moment ago; we are late ourselves; most fell silent at once."""
 
 _MOST_STRAIN: Final = 4.0
 _RECOVERY: Final = 0.1  # of a late tick, by each tick in time

@@ -21,7 +21,7 @@ from datetime import datetime
 from typing import Final, Literal, NamedTuple, get_args
 
 from spectra.fabric.messages import Lost
-from spectra.mesh.hearing import Hearing, Moment
+from spectra.mesh.hearing import Hearing, Hold, Moment
 from spectra.mesh.interval import Arrivals, Offset
 from spectra.mesh.wording import span
 from spectra.model.nodes import Heartbeat, Presence
@@ -250,9 +250,9 @@ class Membership:
         """How many nodes are alive, suspect and so on. May be asked on any thread."""
         return {presence: count for presence in get_args(Presence) if (count := self._counts[presence])}
 
-    def hold(self, now: Moment) -> str:
+    def hold(self, now: Moment) -> Hold:
         """Why deaths are put off: `deaf`, `settling`, `late`, `many` or empty."""
-        many = "many" if self._hearing.at(now.steady) < self._hold_until else ""
+        many: Hold = "many" if self._hearing.at(now.steady) < self._hold_until else ""
         return self._hearing.hold(now.steady) or many
 
     def _track(self, name: str, presence: Presence) -> _Member:

@@ -85,6 +85,8 @@ def ready(services: ServicesDep) -> Response:
 def metrics(services: ServicesDep) -> Response:
     """Counters and histograms; names no host, key or contributor."""
     services.metrics.restarts.set(services.database_restarts())
+    if services.mesh is not None and (state := services.mesh.hearing()) is not None:
+        services.metrics.hear(state)
     return Response(services.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
