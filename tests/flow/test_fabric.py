@@ -87,6 +87,30 @@ def test_whose_certificate_ended_is_a_member_until_the_grace_is_over(database: D
     clock.advance(timedelta(minutes=2))
     assert kept.look()
     assert server.told == [""]
+    assert not kept.look()
+    clock.advance(timedelta(hours=-1))
+    assert kept.look()
+    assert server.told == ["", "w1:active"]
+
+
+def test_members_are_rendered_when_they_changed(database: Database, clock: Clock) -> None:
+    """Not at each look: with thousands of them that would be work for nothing."""
+    clock.now = T0
+    rendered: list[int] = []
+
+    def render(members: Sequence[Member]) -> str:
+        rendered.append(len(members))
+        return names(members)
+
+    member(database, "w1")
+    kept = FabricKeeper(database, Server(), render, clock=clock)
+    kept.config()
+    for _ in range(5):
+        assert not kept.look()
+        clock.advance(timedelta(minutes=1))
+    member(database, "w2")
+    assert kept.look()
+    assert rendered == [1, 2]
 
 
 def test_other_contents_of_the_files_are_told(database: Database, clock: Clock, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -27,6 +27,9 @@ LEAST_S: Final = 1.0
 """Between two reloads."""
 _PAUSE_S: Final = 2.0  # after trouble
 _MOST_BYTES: Final = 1024 * 1024  # of a file that is watched
+
+_EVER: Final = datetime.max.replace(tzinfo=UTC)
+_NEVER: Final = (_EVER, _EVER)
 
 Render = Callable[[Sequence[Member]], str]
 
@@ -69,6 +72,9 @@ class FabricKeeper:
         self._thread = threading.Thread(target=self._run, name="spectra-fabric", daemon=True)
         self._version: int | None = None
         self._members: tuple[Member, ...] = ()
+        self._rendered = ""
+        self._holds: tuple[datetime, datetime] = _NEVER
+        """From when until when what was rendered is right, by the ends of certificates."""
         self._told = ""
         self.reloads = 0
         """How often the server was told."""
@@ -109,13 +115,19 @@ class FabricKeeper:
         return True
 
     def _text(self) -> str:
-        """Members are read where the store says that they changed; whose certificate ended is left out by the clock."""
-        version = nodes.version(self._database)
+        """Rendered anew where the store says that members changed, and when the certificate of one ended by the clock
+        (or did not, where the clock was set back): with ten thousand of them that takes a while.
+        """
+        version, ended = nodes.version(self._database), self._clock() - self._grace
         if version != self._version:
             self._members = nodes.members(self._database)
-            self._version = version
-        ended = self._clock() - self._grace
-        return self._render([m for m in self._members if m.not_after is None or m.not_after > ended])
+        elif self._holds[0] <= ended < self._holds[1]:
+            return self._rendered
+        members = [m for m in self._members if m.not_after is None or m.not_after > ended]
+        self._rendered = self._render(members)
+        self._holds = ended, min((m.not_after for m in members if m.not_after is not None), default=_EVER)
+        self._version = version
+        return self._rendered
 
     def _mark(self, text: str) -> str:
         """Another one for another configuration, or other contents of the files it names."""
