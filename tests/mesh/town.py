@@ -131,7 +131,7 @@ class Town:
             return node if fits and heard else None
 
         try:
-            found = eventually(it)
+            found = eventually(it, every_s=0.2)
         except AssertionError as error:
             raise AssertionError(f"{fields} and heard after {after}: {self.node(name)}") from error
         assert found is not None
