@@ -330,8 +330,10 @@ def test_a_reason_to_end_ends_it(database_url: str, monkeypatch: pytest.MonkeyPa
     with socket.socket() as listener:
         ending.run(server, listener)
     assert str(ending.error) == "given up"
-    ending.because(SpectraError("again"))
+    assert not ending.database_is_gone
+    ending.without_database(SpectraError("again"))
     assert server.should_exit
+    assert ending.database_is_gone
 
 
 def test_a_signal_between_engines_ends_the_start_at_the_next_step() -> None:

@@ -78,6 +78,7 @@ class Ending:
 
     def __init__(self) -> None:
         self.error: SpectraError | None = None
+        self.database_is_gone = False
         self._server: uvicorn.Server | None = None
         self._stop_engine: Callable[[], None] | None = None
         self._asked = False
@@ -87,6 +88,11 @@ class Ending:
         self.error = error
         if self._server is not None:
             self._server.should_exit = True
+
+    def without_database(self, error: SpectraError) -> None:
+        """The same where it is the database that cannot go on: nobody is to wait for it while the rest is stopped."""
+        self.database_is_gone = True
+        self.because(error)
 
     def ask(self, number: int, frame: FrameType | None) -> None:
         """The handler of signals until the server answers.
@@ -159,13 +165,15 @@ def engines(
                 _log.info("schema migrated", extra={"spectra.migration": name})
             ending.check()
             mesh = _mesh(settings, database, machines)
-            with _services(settings, database, server, mesh, with_workflows=with_workflows) as services:
-                if mesh is None or machines is None:
-                    yield services
-                    return
-                with mesh.serving(services, machines, ending.because):
+            with ExitStack() as stack:
+                services = stack.enter_context(
+                    _services(settings, database, server, mesh, with_workflows=with_workflows)
+                )
+                if mesh is not None and machines is not None:
+                    stack.enter_context(mesh.serving(services, machines, ending.because))
                     ending.check()
-                    yield services
+                stack.callback(lambda: database.close() if ending.database_is_gone else None)
+                yield services
 
 
 def _mesh(settings: Settings, database: Database, machines: socket.socket | None) -> MeshParts | None:
@@ -184,24 +192,12 @@ def _services(
     *,
     with_workflows: bool,
 ) -> Generator[Services]:
-    gate, buckets = settings.gate, Buckets(database)
-    lifetimes = Lifetimes(settings.freshness.services, settings.freshness.default_s)
+    gate = settings.gate
     blobs = BlobStore.from_settings(settings.blobs, settings.data_dir)
     feeds = _feeds(settings, database, blobs)
     correlation = Correlation(database)
     correlator, correlations = Correlator(correlation), Correlations(correlation)
-    ingest = Ingest(
-        database,
-        blobs,
-        policy=_policy(settings),
-        limiter=AccountLimit(buckets, "ingest", settings.ingest_per_minute),
-        max_output_bytes=gate.max_output_bytes,
-        clock=now,
-        facts=feeds,
-        cpe=cpe23,
-        lifetimes=lifetimes,
-        after_write=correlator.wake,
-    )
+    ingest = _ingest(settings, database, blobs, feeds, correlator.wake)
     vuln_feeds, vuln_job = _vuln_feeds(settings, database, blobs, after_sync=correlator.wake)
     vectors = VectorJob(_vectors(settings.embeddings, database, blobs))
     follower = Follower(vectors.vectors.is_due, vectors.start, settings.embeddings.look_every_s)
@@ -234,10 +230,10 @@ def _services(
             issuer=Issuer(database, settings.auth, settings.data_dir, clock=now),
             database_kind="embedded" if server else "server",
             database_restarts=lambda: server.restarts if server else 0,
-            lifetimes=lifetimes,
+            lifetimes=_lifetimes(settings),
             tiers=TierPolicy(**settings.tiers.model_dump()),
             keeping=Keeping(settings.freshness.plan_days, settings.freshness.plans_per_account),
-            limits=Limits(buckets, _rates(settings.limits)),
+            limits=Limits(Buckets(database), _rates(settings.limits)),
             networks=FeedNetworks(feeds.locator),
             trusted_proxies=tuple(ip_network(text) for text in settings.api.trusted_proxies),
             mesh=mesh.admin if mesh else None,
@@ -290,6 +286,27 @@ def _vuln_feeds(
     return feeds, VulnJob(sync)
 
 
+def _ingest(
+    settings: Settings, database: Database, blobs: BlobStore, feeds: Feeds, after_write: Callable[[], None]
+) -> Ingest:
+    return Ingest(
+        database,
+        blobs,
+        policy=_policy(settings),
+        limiter=AccountLimit(Buckets(database), "ingest", settings.ingest_per_minute),
+        max_output_bytes=settings.gate.max_output_bytes,
+        clock=now,
+        facts=feeds,
+        cpe=cpe23,
+        lifetimes=_lifetimes(settings),
+        after_write=after_write,
+    )
+
+
+def _lifetimes(settings: Settings) -> Lifetimes:
+    return Lifetimes(settings.freshness.services, settings.freshness.default_s)
+
+
 def _vectors(settings: EmbeddingSettings, database: Database, blobs: BlobStore) -> Vectors:
     key = settings.api_key.get_secret_value() if settings.api_key else ""
     place = Place(settings.url, settings.model, key, settings.dimensions, settings.batch, settings.timeout_s)
@@ -312,7 +329,9 @@ def _database_url(settings: Settings, ending: Ending) -> Generator[tuple[str, Po
         yield settings.database.url.get_secret_value(), None
         return
     shared_buffers_mb = settings.database.shared_buffers_mb
-    server = PostgresServer(settings.data_dir, shared_buffers_mb=shared_buffers_mb, log=_log, on_failure=ending.because)
+    server = PostgresServer(
+        settings.data_dir, shared_buffers_mb=shared_buffers_mb, log=_log, on_failure=ending.without_database
+    )
     with ExitStack() as stack:
         with ending.starting(server.stop):
             url = server.start()

@@ -14,6 +14,7 @@ import ssl
 import threading
 from collections import Counter
 from collections.abc import Callable
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -22,6 +23,7 @@ from starlette.types import ASGIApp
 
 from spectra.api.protocol import BoundedHttp
 from spectra.errors import SetupError
+from spectra.model.limits import plain
 
 _log = logging.getLogger("spectra.mesh")
 
@@ -205,7 +207,7 @@ class _Server(uvicorn.Server):
                 _log.warning("no connection can be accepted", extra={"error.message": str(error)})
                 await asyncio.sleep(_NO_DESCRIPTORS_PAUSE_S)
                 continue
-            address = str(peer[0])
+            address = str(plain(ip_address(peer[0])))
             if why := self._too_many(address):
                 self._on_refusal("too_many_connections", address, why)
                 connection.close()
