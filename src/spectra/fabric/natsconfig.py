@@ -21,7 +21,8 @@ MQTT_PORT: Final = "$SPECTRA_MQTT_PORT"
 """Where a port is 0: variables that whoever starts the server puts into its environment."""
 
 # To handshake and say who one is: a busy board takes seconds for it. The server wants more for both than for the first.
-_TLS_TIMEOUT_S = 10
+# While a handshake goes on, a reload waits for it: who says nothing holds up for so long who is to be thrown out.
+_TLS_TIMEOUT_S = 5
 _AUTH_TIMEOUT_S = 15
 
 
