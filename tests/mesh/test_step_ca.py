@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import ssl
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import httpx
 import pytest
 
-from spectra.fabric.nodefolder import NodeFolder
+from spectra.fabric import enrol
+from spectra.fabric.nodefolder import NodeFolder, NodeState
 from spectra.identity import x509
+from spectra.identity.names import parse_uri
 from tests.support.running import Running, spectra
 from tests.support.steps import PROVISIONER, StepCaServer, program, step_ca
 from tests.support.waiting import eventually
@@ -157,6 +160,24 @@ def test_a_certificate_that_step_got_is_good_for_the_mesh(mesh: Mesh) -> None:
     assert status_of(mesh, folder / "barn.crt", folder / "barn.key") == 200
     assert status_of(mesh) == 401
     assert mesh.node("barn")["standing"] == "invited"
+
+
+def test_a_node_that_slept_too_long_is_renewed_there(mesh: Mesh, tmp_path: Path) -> None:
+    """By the token that a node signs with the key of its expired certificate, as far as the provisioner allows it."""
+    step = mesh.ca.step
+    words = ["--token", mesh.token("--name", "sleeper"), "--not-after=3s", *trust(mesh)]
+    step("ca", "certificate", *words, "sleeper", "sleeper.crt", "sleeper.key")
+    chain = x509.read_pem((mesh.ca.folder / "sleeper.crt").read_text())
+    (tmp_path / "tls.key").touch(0o600)
+    (tmp_path / "tls.key").write_bytes((mesh.ca.folder / "sleeper.key").read_bytes())
+    folder, uri = NodeFolder(tmp_path), x509.uri_of(chain[0])
+    folder.write_chain(chain)
+    folder.write_roots(x509.read_pem((mesh.ca.folder / "step/certs/root_ca.crt").read_text()))
+    folder.write_state(NodeState(parse_uri(uri)[0], "sleeper", "worker", uri, mesh.ca.url, mesh.url))
+    eventually(lambda: datetime.now(UTC) > chain[0].not_valid_after_utc)
+    renewed = enrol.renew(folder, datetime.now(UTC))
+    assert renewed.not_valid_after_utc > datetime.now(UTC)
+    assert status_of(mesh, folder.tls.cert, folder.tls.key) == 200
 
 
 def test_what_it_certifies_for_others_takes_nobodys_place(mesh: Mesh) -> None:

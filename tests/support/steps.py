@@ -84,6 +84,13 @@ class StepCaServer:
         words += ["--provisioner", PROVISIONER, "--deployment-type", "standalone"]
         words += ["--password-file", "password", "--provisioner-password-file", "password"]
         self.step("ca", "init", *words)
+        # An hour old: step-ca looks whether a chain held a minute before the end of an expired certificate.
+        new = ["certificate", "create", "--force", "--not-before=-1h", "--password-file", "password"]
+        root = ["step/certs/root_ca.crt", "step/secrets/root_ca_key"]
+        self.step(*new, "--profile", "root-ca", "Tests Root CA", *root)
+        below = ["--profile", "intermediate-ca", "--ca", root[0], "--ca-key", root[1], "--ca-password-file", "password"]
+        own = ["step/certs/intermediate_ca.crt", "step/secrets/intermediate_ca_key"]
+        self.step(*new, *below, "Tests Intermediate CA", *own)
         config = self._config()
         config["db"] = {"type": "bbolt", "dataSource": str(self.folder / "step.db")}  # what we compiled in
         config["authority"]["provisioners"][0]["claims"] = {
