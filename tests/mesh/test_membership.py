@@ -126,6 +126,19 @@ def test_the_dead_come_back() -> None:
     assert world.told() == [("w1", "dead", "alive")]
 
 
+def test_how_long_a_node_was_dead_earns_it_no_patience() -> None:
+    """An outage is not a habit: afterwards it is suspect as soon as before."""
+    world = World()
+    world.beat("w1")
+    world.wait(60, speaking=["w1"])
+    world.wait(600)
+    world.beat("w1")
+    world.wait(1)
+    world.told()
+    world.wait(14)
+    assert world.told() == [("w1", "alive", "suspect")]
+
+
 def test_a_suspect_that_answers_is_alive() -> None:
     """Its heartbeats may be held up; what answers is not dead."""
     world = World()
@@ -367,11 +380,13 @@ def test_a_few_who_die_are_no_cut() -> None:
 
 
 def test_skew_is_the_clocks_difference() -> None:
-    """A node ten minutes ahead is told so, whatever a delayed message says."""
+    """A node ten minutes ahead is told so, whatever a delayed message says; a new life may have another clock."""
     world = World()
     for delay in (3.0, 0.5, 9.0):
         world.beat("w1", sent=world.now.wall + timedelta(minutes=10) - timedelta(seconds=delay))
     assert world.membership.skew_s("w1") == pytest.approx(599.5)
+    world.beat("w1", incarnation=2, seq=0, sent=world.now.wall)
+    assert world.membership.skew_s("w1") == pytest.approx(0)
     assert world.membership.skew_s("w2") is None
 
 
