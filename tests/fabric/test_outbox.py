@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from spectra.fabric.outbox import Message, Outbox
 
 
-def beat(number: int) -> Message:
+def beat(number: int, node: str = "n") -> Message:
     """A heartbeat."""
-    return Message("spectra.presence.n", b"%d" % number)
+    return Message(f"spectra.presence.{node}", b"%d" % number)
 
 
 def answer(number: int) -> Message:
@@ -33,10 +33,27 @@ def test_order_is_kept_also_for_what_comes_back() -> None:
 def test_the_oldest_heartbeats_go_first_and_it_is_counted() -> None:
     """Then the oldest of all; nothing new is refused."""
     box = Outbox(max_messages=3)
-    for message in (answer(0), beat(1), answer(2), beat(3), answer(4), answer(5)):
+    for message in (answer(0), beat(1, "a"), answer(2), beat(3, "b"), answer(4), answer(5)):
         box.put(message)
     assert box.take(10) == [answer(2), answer(4), answer(5)]
     assert (box.dropped(), box.dropped()) == (3, 0)
+
+
+def test_only_the_newest_heartbeat_waits() -> None:
+    """Whoever was away for long says what is, once; also where one that was under way comes back."""
+    box = Outbox()
+    for message in (beat(0), answer(1), beat(2, "other"), beat(3), answer(4)):
+        box.put(message)
+    assert box.take(1) == [answer(1)]
+    taken = box.take(2)
+    assert taken == [beat(2, "other"), beat(3)]
+    box.put(beat(5))
+    box.put_back(taken)
+    assert box.take(10) == [beat(2, "other"), answer(4), beat(5)]
+    assert box.dropped() == 0
+    for number in range(100):
+        box.put(Message("spectra.presence.n", b"x" * 1024 * 1024 * (number == 0)))
+    assert (len(box), box.dropped()) == (1, 0)
 
 
 def test_bytes_are_bounded_too() -> None:
@@ -54,9 +71,9 @@ def test_the_bounds_hold_and_what_counts_is_lost_last(steps: list[tuple[bool, in
     """Against a naive second model: while a heartbeat waits, no answer is dropped for the number of messages."""
     box, waiting, lost = Outbox(max_messages=4), list[Message](), 0
     for number, (is_beat, take) in enumerate(steps):
-        message = beat(number) if is_beat else answer(number)
+        message = beat(number, f"n{number % 5}") if is_beat else answer(number)
         box.put(message)
-        waiting.append(message)
+        waiting = [m for m in waiting if not (is_beat and m.subject == message.subject)] + [message]
         if len(waiting) > 4:
             beats = [m for m in waiting if "presence" in m.subject]
             waiting.remove((beats or waiting)[0])

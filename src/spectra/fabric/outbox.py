@@ -1,4 +1,7 @@
-"""What waits to be sent: bounded, and what is lost first is what the next message replaces anyway."""
+"""What waits to be sent: bounded, and what is lost first is what the next message replaces anyway.
+
+Of a node's heartbeats only the newest waits: after an hour without a connection, the others would say what was.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,10 @@ class Message(NamedTuple):
 
 
 class Outbox:
-    """A queue for many writers and one reader. Where it is full, the oldest heartbeat goes, else the oldest of all."""
+    """A queue for many writers and one reader. Where it is full, the oldest heartbeat goes, else the oldest of all.
+
+    A heartbeat takes the place of the one before it on its subject; that one is not counted as dropped.
+    """
 
     def __init__(self, max_messages: int = MAX_MESSAGES, max_bytes: int = MAX_BYTES) -> None:
         self._max_messages = max_messages
@@ -40,6 +46,8 @@ class Outbox:
         with self._guard:
             self._waiting.append(message)
             self._bytes += len(message.data)
+            if is_presence(message.subject):
+                self._keep_newest()
             self._shrink()
 
     def put_back(self, messages: Sequence[Message]) -> None:
@@ -47,6 +55,7 @@ class Outbox:
         with self._guard:
             self._waiting.extendleft(reversed(messages))
             self._bytes += sum(len(message.data) for message in messages)
+            self._keep_newest()
             self._shrink()
 
     def take(self, count: int) -> list[Message]:
@@ -61,6 +70,19 @@ class Outbox:
         with self._guard:
             count, self._dropped = self._dropped, 0
             return count
+
+    def _keep_newest(self) -> None:
+        """Of each node's heartbeats."""
+        said: set[str] = set()
+        kept: deque[Message] = deque()
+        for message in reversed(self._waiting):
+            if message.subject not in said:
+                kept.appendleft(message)
+            else:
+                self._bytes -= len(message.data)
+            if is_presence(message.subject):
+                said.add(message.subject)
+        self._waiting = kept
 
     def _shrink(self) -> None:
         while len(self._waiting) > self._max_messages or (self._bytes > self._max_bytes and len(self._waiting) > 1):
