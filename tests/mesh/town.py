@@ -180,7 +180,6 @@ class Town:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.running.end()
         self.running.clean_up()
-        natsprocess.end_leftovers((self.running.data_dir / "nats" / "nats.conf").resolve())
         shutil.rmtree(self._folder, ignore_errors=True)
 
 

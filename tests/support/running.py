@@ -15,7 +15,7 @@ from typing import Any
 
 import httpx
 
-from spectra.engines import lifecycle
+from spectra.engines import lifecycle, natsprocess
 from spectra.engines.layout import Layout
 from spectra.engines.orphans import end_leftovers, servers_of
 from spectra.identity.keys import SigningKey
@@ -167,6 +167,7 @@ class Running:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(state.pid, signal.SIGKILL)
             eventually(lambda: not lifecycle.is_running(self.data_dir))
+        natsprocess.end_leftovers((self.data_dir / "nats" / "nats.conf").resolve())
         layout = Layout.of(self.data_dir)
         if layout.cluster.is_dir():
             end_leftovers(layout)
