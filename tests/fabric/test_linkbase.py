@@ -225,6 +225,31 @@ def test_a_killed_server_is_found_again(nodes: Nodes, kind: str) -> None:
 
 
 @pytest.mark.fault
+def test_of_heartbeats_that_waited_the_newest_is_said(nodes: Nodes, kind: str) -> None:
+    """After an hour without a server, the others would tell of the past, and look like a flood."""
+    link = nodes.link(kind, "w1")
+    nodes.up(link)
+    nodes.fabric.server.stop()
+    eventually(lambda: not link.connected)
+    for number in range(20):
+        link.publish("spectra.presence.w1", b"%d" % number)
+    link.publish("spectra.reply.w1", b"an answer")
+    _start_again(nodes, link)
+    nodes.heard.wait_for("spectra.reply.w1", b"an answer")
+    assert [data for subject, data in nodes.heard.told if subject == "spectra.presence.w1"] == [b"19"]
+
+
+def _start_again(nodes: Nodes, link: LinkBase) -> None:
+    """The server, where the coordinator hears before `w1` is let in."""
+    del nodes.fabric.members["w1"]
+    nodes.fabric.start()
+    nodes.up(nodes.coordinator, 2)
+    nodes.fabric.members["w1"] = "active"
+    nodes.fabric.reload()
+    link.reload()
+
+
+@pytest.mark.fault
 def test_what_was_said_while_the_server_was_away_arrives(nodes: Nodes, kind: str) -> None:
     """In order, and heartbeats give way where there is too much of it; that is told."""
     server = nodes.fabric.server
@@ -232,16 +257,11 @@ def test_what_was_said_while_the_server_was_away_arrives(nodes: Nodes, kind: str
     nodes.up(link)
     server.stop()
     eventually(lambda: not link.connected)
-    for number in range(700):
+    for number in range(1100):
         link.publish("spectra.presence.w1", b"%d" % number)
         link.publish("spectra.reply.w1", b"%d" % number)
-    del nodes.fabric.members["w1"]  # so that the coordinator hears before it is let in
-    nodes.fabric.start()
-    nodes.up(nodes.coordinator, 2)
-    nodes.fabric.members["w1"] = "active"
-    nodes.fabric.reload()
-    link.reload()
-    nodes.heard.wait_for("spectra.reply.w1", b"699")
+    _start_again(nodes, link)
+    nodes.heard.wait_for("spectra.reply.w1", b"1099")
     answers = [int(data) for subject, data in nodes.heard.told if subject == "spectra.reply.w1"]
     assert answers == sorted(answers)
     eventually(lambda: "overflow" in nodes.errors(link))

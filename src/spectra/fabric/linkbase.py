@@ -96,6 +96,7 @@ class LinkBase(ABC):
         while not self._closing:
             self._interrupted.clear()
             self._reloading = False
+            self._outbox.keep_newest()
             try:
                 self._serve()
             except MeshError as error:

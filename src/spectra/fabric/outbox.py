@@ -1,7 +1,4 @@
-"""What waits to be sent: bounded, and what is lost first is what the next message replaces anyway.
-
-Of a node's heartbeats only the newest waits: after an hour without a connection, the others would say what was.
-"""
+"""What waits to be sent: bounded, and what is lost first is what the next message replaces anyway."""
 
 from __future__ import annotations
 
@@ -25,10 +22,7 @@ class Message(NamedTuple):
 
 
 class Outbox:
-    """A queue for many writers and one reader. Where it is full, the oldest heartbeat goes, else the oldest of all.
-
-    A heartbeat takes the place of the one before it on its subject; that one is not counted as dropped.
-    """
+    """A queue for many writers and one reader. Where it is full, the oldest heartbeat goes, else the oldest of all."""
 
     def __init__(self, max_messages: int = MAX_MESSAGES, max_bytes: int = MAX_BYTES) -> None:
         self._max_messages = max_messages
@@ -46,8 +40,6 @@ class Outbox:
         with self._guard:
             self._waiting.append(message)
             self._bytes += len(message.data)
-            if is_presence(message.subject):
-                self._keep_newest()
             self._shrink()
 
     def put_back(self, messages: Sequence[Message]) -> None:
@@ -55,7 +47,6 @@ class Outbox:
         with self._guard:
             self._waiting.extendleft(reversed(messages))
             self._bytes += sum(len(message.data) for message in messages)
-            self._keep_newest()
             self._shrink()
 
     def take(self, count: int) -> list[Message]:
@@ -65,24 +56,23 @@ class Outbox:
             self._bytes -= sum(len(message.data) for message in taken)
             return taken
 
+    def keep_newest(self) -> None:
+        """Of each node's heartbeats: what it said an hour ago is of no use, and not counted as given up."""
+        with self._guard:
+            said: set[str] = set()
+            kept: deque[Message] = deque()
+            for message in reversed(self._waiting):
+                if message.subject not in said:
+                    kept.appendleft(message)
+                if is_presence(message.subject):
+                    said.add(message.subject)
+            self._waiting, self._bytes = kept, sum(len(message.data) for message in kept)
+
     def dropped(self) -> int:
         """How many were given up since this was asked last."""
         with self._guard:
             count, self._dropped = self._dropped, 0
             return count
-
-    def _keep_newest(self) -> None:
-        """Of each node's heartbeats."""
-        said: set[str] = set()
-        kept: deque[Message] = deque()
-        for message in reversed(self._waiting):
-            if message.subject not in said:
-                kept.appendleft(message)
-            else:
-                self._bytes -= len(message.data)
-            if is_presence(message.subject):
-                said.add(message.subject)
-        self._waiting = kept
 
     def _shrink(self) -> None:
         while len(self._waiting) > self._max_messages or (self._bytes > self._max_bytes and len(self._waiting) > 1):
