@@ -14,6 +14,8 @@ import pytest
 from tests.mesh.town import Board, Town, kill, town
 from tests.support.waiting import eventually
 
+pytestmark = [pytest.mark.engine, pytest.mark.fault]
+
 OFF_S = 600
 
 

@@ -17,6 +17,8 @@ from tests.mesh.town import Board, Town, lines, town
 from tests.support import coordinator as standin
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.engine
+
 LIFETIME_S = 12
 NEEDS, FRESH, NO_CERTIFICATE, UNTOLD = 0, 1, 2, 255
 
