@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -88,6 +88,23 @@ class Liar:
         moment = now()
         link.publish(subjects.presence(self.name), self.beat())
         self.town.wait(self.name, after=moment)
+
+    def say(self, *said: tuple[str, bytes]) -> None:
+        """Subjects and data in our own words of the protocol: a link of ours would not say everything."""
+        with tls(self.places[self.transport], context(self.town, self.folder.tls)) as sock:
+            if self.transport == "nats":
+                sock.sendall(b'CONNECT {"verbose":false,"pedantic":false}\r\n')
+                sock.sendall(b"".join(b"PUB %b %d\r\n%b\r\n" % (s.encode(), len(data), data) for s, data in said))
+                sock.sendall(b"PING\r\n")
+            else:
+                sock.sendall(connect_packet(f"{self.name}-raw"))
+                sock.sendall(b"".join(publish_packet(subjects.topic(subject), data) for subject, data in said))
+                sock.sendall(packet(0xC0, b""))
+            heard = b""
+            while b"PONG" not in heard and not heard.endswith(b"\xd0\x00"):  # all before it has been taken
+                more = sock.recv(4096)
+                assert more, heard
+                heard += more
 
     # --- HTTPS ---
 
@@ -208,8 +225,3 @@ def refused(town: Town, kind: str, who: str, least: int = 1) -> Generator[None]:
         eventually(counted, 30)
     except AssertionError as error:
         raise AssertionError(f"{kind} of {who}: {town.running.get('/v0/nodes/refusals')}") from error
-
-
-def until(check: Callable[[], object]) -> None:
-    """Wait until it holds."""
-    eventually(lambda: bool(check()))

@@ -126,22 +126,20 @@ def test_nobody_listens_in(mesh: Town, liar: Liar) -> None:
 
 def test_what_it_says_of_itself_is_looked_at(mesh: Town, liar: Liar) -> None:
     """On its own subject, where the broker lets it speak: another's name, heartbeats of the past, and rubbish."""
-    link, own = liar.link(), subjects.presence(liar.name)
-    with refused(mesh, "impostor", liar.name, 3):
-        link.publish(own, liar.beat(VICTIM))
-        link.publish(own, messages.encode(Lost(1, VICTIM)))
-        link.publish(subjects.reply(liar.name), messages.encode(Pong("a", VICTIM)))
+    link, own, answers = liar.link(), subjects.presence(liar.name), subjects.reply(liar.name)
     recorded = [liar.beat() for _ in range(3)]
     liar.is_heard(link)
-    with refused(mesh, "replay", liar.name, 5):
-        for beat in (*recorded, liar.beat(incarnation=liar.incarnation - 1)):
-            link.publish(own, beat)
-        link.publish(subjects.reply(liar.name), messages.encode(Pong("never-asked", liar.name)))
     huge = b'{"version":1,"pad":"' + b"x" * messages.MAX_BYTES + b'"}'
+    others = [liar.beat(VICTIM), messages.encode(Lost(1, VICTIM))]
+    old = [*recorded, liar.beat(incarnation=liar.incarnation - 1)]
     rubbish = [b"", b"{", b"\xff" * 40, b"[" * 5000, huge, liar.beat(every_s=1e9), liar.beat(seq=-1)]
+    pongs = [messages.encode(Pong("a", VICTIM)), messages.encode(Pong("never-asked", liar.name))]
+    with refused(mesh, "impostor", liar.name, 3), refused(mesh, "replay", liar.name, 5):
+        liar.say(*((own, data) for data in (*others, *old)), *((answers, data) for data in pongs))
     with refused(mesh, "malformed_message", liar.name, len(rubbish)):
-        for data in rubbish:
-            link.publish(own, data)
+        liar.say(*((own, data) for data in rubbish))
+    with refused(mesh, "flood", liar.name):
+        liar.say(*((own, liar.beat()) for _ in range(200)))
     liar.is_heard(link)
 
 
@@ -181,7 +179,6 @@ def test_too_much_at_once_ends_the_connection(mesh: Town, liar: Liar) -> None:
 def test_a_quarantined_node_gets_no_work(mesh: Town, another: Liar) -> None:
     """What an active node may do is over at once, on the connection that is open; it is heard as before."""
     link = another.link()
-    another.is_heard(link)
     link.publish(subjects.work(another.name), b"{}")
     another.is_heard(link)
     assert count(mesh, "forbidden_publish", another.name) == 0
