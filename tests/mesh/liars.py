@@ -222,6 +222,6 @@ def refused(town: Town, kind: str, who: str, least: int = 1) -> Generator[None]:
         return count(town, kind, who) >= before + least
 
     try:
-        eventually(counted, 30)
+        eventually(counted, 30, every_s=0.2)
     except AssertionError as error:
         raise AssertionError(f"{kind} of {who}: {town.running.get('/v0/nodes/refusals')}") from error
