@@ -131,7 +131,7 @@ def town(store_server: str, migrated_template: str, tmp_path_factory: pytest.Tem
     """A populated store that every test leaves as it found it."""
     name = f"spectra_town_{secrets.token_hex(6)}"
     with psycopg.connect(store_server, autocommit=True) as admin:
-        copy = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
+        copy = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY")
         admin.execute(copy.format(sql.Identifier(name), sql.Identifier(migrated_template)))
         try:
             with Database(in_database(store_server, name), pool_size=4) as database:

@@ -82,7 +82,7 @@ def other(store_server: str, migrated_template: str) -> Iterator[Database]:
     """A second empty database, to be compared with."""
     name = f"spectra_other_{secrets.token_hex(6)}"
     with psycopg.connect(store_server, autocommit=True) as admin:
-        copy = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
+        copy = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY")
         admin.execute(copy.format(sql.Identifier(name), sql.Identifier(migrated_template)))
         try:
             with Database(in_database(store_server, name), pool_size=2) as database:

@@ -18,7 +18,7 @@ def another_database(server: str, template: str = "template1", *, pool_size: int
     """A copy of `template` on `server`, opened; dropped at the end."""
     name = f"spectra_another_{secrets.token_hex(6)}"
     with psycopg.connect(server, autocommit=True) as admin:
-        copy = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
+        copy = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY")
         admin.execute(copy.format(sql.Identifier(name), sql.Identifier(template)))
         try:
             with Database(in_database(server, name), pool_size=pool_size) as database:

@@ -58,7 +58,12 @@ def database_url(request: pytest.FixtureRequest) -> Generator[str]:
         if not base:
             pytest.skip(f"{SERVER_URL} names no server")
     name = f"spectra_test_{secrets.token_hex(6)}"
-    _run(base, sql.SQL("CREATE DATABASE {} ENCODING 'UTF8' TEMPLATE template1").format(sql.Identifier(name)))
+    _run(
+        base,
+        sql.SQL("CREATE DATABASE {} ENCODING 'UTF8' TEMPLATE template1 STRATEGY FILE_COPY").format(
+            sql.Identifier(name)
+        ),
+    )
     try:
         yield in_database(base, name)
     finally:
