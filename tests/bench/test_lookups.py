@@ -5,17 +5,19 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
+import pytest
+
 from spectra.bench import lookups
 from spectra.intel.enrich.locator import Locator
 from spectra.model.facts import NOWHERE
 
 
-def test_rates_are_measured_and_nothing_is_left() -> None:
+def test_rates_are_measured_and_nothing_is_left(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A small run gives three rates and removes its folder."""
-    before = set(Path(tempfile.gettempdir()).glob("spectra-bench-*"))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     rates = lookups.enrich_lookups_per_s(addresses=2000, prefixes=2000)
     assert min(rates) > 0
-    assert set(Path(tempfile.gettempdir()).glob("spectra-bench-*")) <= before
+    assert not list(tmp_path.iterdir())
 
 
 def test_what_is_measured_is_found(tmp_path: Path) -> None:
