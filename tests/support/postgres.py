@@ -19,6 +19,7 @@ from urllib.parse import urlsplit, urlunsplit
 import psycopg
 import pytest
 from psycopg import sql
+from scripts.ci_postgres import roomy_memory
 
 from spectra.engines.postgres import PostgresServer
 from tests.support.waiting import eventually
@@ -26,9 +27,9 @@ from tests.support.waiting import eventually
 SERVER_URL = "SPECTRA_TEST_DATABASE_URL"
 
 
-def reachable_folder() -> Path:
+def reachable_folder(base: Path | None = None) -> Path:
     """A private new folder that the server's user can pass through; root's `tmp_path` lies behind a 0700 folder."""
-    return Path(tempfile.mkdtemp(prefix="spectra-test-"))
+    return Path(tempfile.mkdtemp(prefix="spectra-test-", dir=base))
 
 
 @pytest.fixture(scope="session")
@@ -37,7 +38,7 @@ def embedded() -> Generator[PostgresServer]:
 
     Without fsync: only a power cut would need it, which no test makes, and each DROP DATABASE is a checkpoint.
     """
-    folder = reachable_folder()
+    folder = reachable_folder(roomy_memory())
     extra = {"max_wal_size": "256MB", "min_wal_size": "64MB", "fsync": "off", "full_page_writes": "off"}
     server = PostgresServer(folder, shared_buffers_mb=64, extra=extra)
     server.start()
