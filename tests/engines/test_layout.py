@@ -17,7 +17,6 @@ from spectra.engines.layout import (
     prepare_folders,
     prepare_sockets,
     remove_sockets,
-    write_private,
 )
 from spectra.errors import SetupError
 from tests.engines.asking import value
@@ -77,17 +76,3 @@ def test_a_socket_folder_of_somebody_else_is_refused(tmp_path: Path) -> None:
         prepare_sockets(layout, me())
     remove_sockets(layout)
     assert layout.sockets.is_symlink()
-
-
-def test_a_private_file_is_replaced_whole(tmp_path: Path) -> None:
-    """A link under the file's name is replaced, not written through, and a failure leaves the old file alone."""
-    target, elsewhere = tmp_path / "conf", tmp_path / "elsewhere"
-    elsewhere.write_text("untouched")
-    target.symlink_to(elsewhere)
-    write_private(target, "new", me())
-    assert (target.read_text(), elsewhere.read_text()) == ("new", "untouched")
-    assert stat.S_IMODE(target.stat().st_mode) == 0o600
-    with pytest.raises(UnicodeEncodeError):
-        write_private(target, "\ud800", me())
-    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["conf", "elsewhere"]
-    assert target.read_text() == "new"

@@ -11,7 +11,8 @@ from pathlib import Path
 from spectra.engines import pgconfig
 from spectra.engines.account import Account
 from spectra.engines.binaries import Engine, run
-from spectra.engines.layout import Layout, write_private
+from spectra.engines.files import write_private
+from spectra.engines.layout import Layout
 from spectra.errors import SetupError
 
 # One statement a line, run as superuser without a server: nothing else may ever be superuser.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import secrets
 import stat
 import sys
 from dataclasses import dataclass
@@ -124,23 +123,3 @@ def remove_sockets(layout: Layout) -> None:
     if layout.data_dir not in layout.sockets.parents:
         with contextlib.suppress(OSError):
             layout.sockets.rmdir()
-
-
-def write_private(path: Path, text: str, account: Account) -> None:
-    """Replace `path` by `text`, mode 0600, the server's own, whole or not at all.
-
-    The folder may belong to the server's user while we are root, so nothing in it is followed or opened by name.
-    """
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    try:
-        with os.fdopen(fd, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-            if account.switch:
-                os.fchown(file.fileno(), account.uid, account.gid)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import signal
 import time
 from collections.abc import Generator
@@ -18,6 +17,7 @@ from typing import Literal
 
 import msgspec
 
+from spectra.engines.files import write_private
 from spectra.engines.locks import FolderLock
 from spectra.engines.processes import alive, identity, open_pidfd, wait_for_exit
 from spectra.errors import SetupError
@@ -59,18 +59,7 @@ def _state_file(data_dir: Path) -> Path:
 
 def write_state(data_dir: Path, state: RunState) -> None:
     """Record `state`, mode 0600, whole or not at all."""
-    target = _make_run_dir(data_dir) / _state_file(data_dir).name
-    temporary = target.with_name(f".state.{secrets.token_hex(8)}")
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    try:
-        with os.fdopen(fd, "wb") as file:
-            file.write(msgspec.json.encode(state))
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    write_private(_make_run_dir(data_dir) / _state_file(data_dir).name, msgspec.json.encode(state).decode())
 
 
 def read_state(data_dir: Path) -> RunState | None:

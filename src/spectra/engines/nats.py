@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import secrets
 import signal
 import subprocess
 import threading
@@ -16,6 +15,7 @@ from typing import Final
 
 from spectra.engines import natsprocess
 from spectra.engines.backoff import RestartBudget
+from spectra.engines.files import write_private
 from spectra.engines.locks import FolderLock
 from spectra.engines.natslog import (
     Event,
@@ -171,14 +171,14 @@ class NatsServer:
             with self._news:
                 self._answer = None
                 ready, running = self._ready, self._running
-                self._write(self._config, config_text)
+                write_private(self._config, config_text)
                 if not ready or running is None:
                     return
                 running.process.send_signal(signal.SIGHUP)
                 self._news.wait_for(lambda: self._answered(running, digest), RELOAD_TIMEOUT_S)
                 answer, alive = self._answer, self.running and self._running is running
             if alive and not (isinstance(answer, Loaded) and answer.digest == digest):
-                self._write(self._config, old)
+                write_private(self._config, old)
                 why = answer.why if isinstance(answer, NotLoaded) else f"no answer after {RELOAD_TIMEOUT_S:.0f} s"
                 raise SetupError(f"nats-server keeps its configuration: {why}.")
 
@@ -223,30 +223,16 @@ class NatsServer:
         if end_leftovers(self._config):
             self._log.warning("ended a nats-server that an earlier Spectra left running on %s", self.folder)
         self._check(config_text)
-        self._write(self._config, config_text)
+        write_private(self._config, config_text)
 
     def _check(self, config_text: str) -> str:
         """The digest of a configuration that the server would take, tried beside the one in force."""
         candidate = self.folder / "candidate.conf"
         try:
-            self._write(candidate, config_text)
+            write_private(candidate, config_text)
             return natsprocess.check(self._program or natsprocess.program(), candidate, self._variables)
         finally:
             candidate.unlink(missing_ok=True)
-
-    def _write(self, path: Path, text: str) -> None:
-        """Whole or not at all, for our eyes only: it tells who is in the mesh."""
-        spare = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-        fd = os.open(spare, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        try:
-            with os.fdopen(fd, "w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            spare.replace(path)
-        except BaseException:
-            spare.unlink(missing_ok=True)
-            raise
 
     def _launch(self) -> None:
         # The ports of a configuration that leaves them open: the server's choice, and later what it chose first. They
