@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import re
 from datetime import UTC, datetime, timedelta, timezone
 
 import msgspec
@@ -108,3 +109,27 @@ def test_control_characters_are_refused(character: str) -> None:
 def test_letters_of_the_world_are_plain() -> None:
     """Only control characters are refused, not letters."""
     strict.require_plain("Zoë 扫描 🔍", field="tool")
+
+
+@given(st.binary(max_size=100))
+def test_url_safe_base64_without_padding_is_read(data: bytes) -> None:
+    """As RFC 7515 writes it."""
+    text = base64.urlsafe_b64encode(data).decode().rstrip("=")
+    assert strict.unbase64url(text, message="no", reason="bad_token") == data
+
+
+@pytest.mark.parametrize("text", ["a", "a b0", "abcde"])
+def test_other_spellings_are_refused_in_the_callers_words(text: str) -> None:
+    """The message and the reason are those of what was read."""
+    with pytest.raises(IdentityError, match="not a coin") as caught:
+        strict.unbase64url(text, message="this is not a coin.", reason="bad_token")
+    assert caught.value.reason == "bad_token"
+
+
+@pytest.mark.parametrize("token", ["e30.e30.", "e30.e30", "e30.e30.xx", "e3.a.ss", "e30" * 40 + ".e30.ss"])
+def test_tokens_of_another_form_or_length_are_none(token: str) -> None:
+    """The form is the caller's; its groups are header and claims."""
+    form = re.compile(r"([a-z0-9]+)\.([a-z0-9]+)\.(?:ss)")
+    assert strict.token_parts("e30.e30.ss", form, 100, reason="bad_token") == (b"{}", b"{}")
+    with pytest.raises(IdentityError, match="not a token"):
+        strict.token_parts(token, form, 100, reason="bad_token")

@@ -122,7 +122,7 @@ def _write(folder: Path, material: Material) -> None:
     for name, text in zip(_FILES, texts, strict=True):
         private_file.write(spare / name, text)
     spare.rename(folder / "ready")
-    _sync(folder)
+    private_file.sync_folder(folder)
     _roll_forward(folder)
 
 
@@ -132,16 +132,8 @@ def _roll_forward(folder: Path) -> None:
         return
     for path in ready.iterdir():
         path.replace(folder / path.name)
-    _sync(folder)
+    private_file.sync_folder(folder)
     ready.rmdir()
-
-
-def _sync(folder: Path) -> None:
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 def _read(folder: Path) -> Material:

@@ -32,7 +32,7 @@ from spectra.identity import x509
 from spectra.identity.errors import IdentityError
 from spectra.identity.names import is_mesh_name, node_uri
 from spectra.identity.provisioner import Provisioner, thumbprint
-from spectra.identity.strict import parse
+from spectra.identity.strict import parse, token_parts
 from spectra.identity.x509 import PrivateKey, PublicKey
 from spectra.model.envelope import Sha256Hex
 from spectra.model.nodes import MESH_NAME, Role, is_node_name
@@ -206,7 +206,7 @@ def verify_revocation(token: str, *, provisioner: Provisioner, audiences: Collec
 
 def peek(token: str) -> Join:
     """What a join token says, to the machine that was given it: nothing is verified. Raises `IdentityError`."""
-    _, body = _parts(token, MAX_TOKEN_CHARS)
+    _, body = token_parts(token, _FORM, MAX_TOKEN_CHARS, reason=_BAD)
     return _join(parse(_claims, body, what="join token", reason=_BAD))
 
 
@@ -243,7 +243,7 @@ def verify_renew(
     Whether the certificate is one of ours, and how long ago it may have expired, is for `Authority.verify` to say.
     Raises `IdentityError`: `token_expired`, or `bad_token`.
     """
-    raw_header, body = _parts(token, MAX_RENEW_CHARS)
+    raw_header, body = token_parts(token, _FORM, MAX_RENEW_CHARS, reason=_BAD)
     header = parse(_renew_header, raw_header, what="renew token's header", reason=_BAD)
     leaf, *rest = [_certificate(text) for text in header.chain]
     key = leaf.public_key()
@@ -272,7 +272,7 @@ def _signed(
     now: datetime,
 ) -> _C:
     """The claims of a token of the provisioner's: header, signature, claims, issuer, audience, time, in this order."""
-    raw_header, body = _parts(token, MAX_TOKEN_CHARS)
+    raw_header, body = token_parts(token, _FORM, MAX_TOKEN_CHARS, reason=_BAD)
     header = parse(_header, raw_header, what="token's header", reason=_BAD)
     if header.kid != provisioner.kid:
         raise IdentityError("the token is by no key of this CA.", reason=_BAD)
@@ -347,22 +347,6 @@ def _split(url: str) -> SplitResult | None:
     except ValueError:
         return None
     return split
-
-
-def _parts(token: str, limit: int) -> tuple[bytes, bytes]:
-    """Header and claims, decoded from base64 and not verified."""
-    found = _FORM.fullmatch(token) if len(token) <= limit else None
-    if found is None:
-        raise IdentityError("this is not a token.", reason=_BAD)
-    header, body = found.groups()
-    return _unbase64url(header), _unbase64url(body)
-
-
-def _unbase64url(text: str) -> bytes:
-    try:
-        return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-    except ValueError as error:
-        raise IdentityError("this is not a token.", reason=_BAD) from error
 
 
 def _algorithm(key: PublicKey) -> str:

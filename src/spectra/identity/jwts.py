@@ -21,7 +21,7 @@ from msgspec import Meta
 
 from spectra.identity.errors import IdentityError
 from spectra.identity.keys import PublicKey, SigningKey
-from spectra.identity.strict import parse, require_plain
+from spectra.identity.strict import parse, require_plain, token_parts
 from spectra.model.envelope import Sha256Hex
 
 ACCESS_TYPE: Final = "at+jwt"
@@ -118,7 +118,7 @@ def verify_access(token: str, *, known: Known, issuer: str, now: datetime) -> Ac
 
     Raises `IdentityError("bad_token")` for everything else, whatever was sent.
     """
-    header, body = _parts(token)
+    header, body = token_parts(token, _FORM, MAX_TOKEN_CHARS, reason=_REASON)
     kid = parse(_access_header, header, what="token's header", reason=_REASON).kid
     _verify(token, _required(known(kid)))
     claims = parse(_access, body, what="token", reason=_REASON)
@@ -141,7 +141,7 @@ def assertion_keyid(assertion: str) -> str:
 
     Nothing is verified yet. Raises `IdentityError("bad_token")`.
     """
-    header, body = _parts(assertion)
+    header, body = token_parts(assertion, _FORM, MAX_TOKEN_CHARS, reason=_REASON)
     kid = parse(_assertion_header, header, what="assertion's header", reason=_REASON).kid
     claimed = kid or parse(_assertion, body, what="assertion", reason=_REASON).iss
     if not re.fullmatch("[0-9a-f]{64}", claimed):
@@ -157,7 +157,7 @@ def verify_assertion(
     Single use of `jti` (until `exp`) is for the caller to see to. Raises `IdentityError("bad_token")`, and
     `WrongAudience` for an assertion that is good but not for us.
     """
-    header, body = _parts(assertion)
+    header, body = token_parts(assertion, _FORM, MAX_TOKEN_CHARS, reason=_REASON)
     parse(_assertion_header, header, what="assertion's header", reason=_REASON)
     _verify(assertion, key)
     claims = parse(_assertion, body, what="assertion", reason=_REASON)
@@ -184,22 +184,6 @@ def jwk(public: PublicKey) -> dict[str, str]:
     """The JSON Web Key of a token key (RFC 8037 section 2)."""
     x = base64.urlsafe_b64encode(public.raw).decode().rstrip("=")
     return {"kty": "OKP", "crv": "Ed25519", "x": x, "kid": public.keyid, "alg": _ALGORITHM, "use": "sig"}
-
-
-def _parts(token: str) -> tuple[bytes, bytes]:
-    """Header and claims, decoded from base64 and not verified."""
-    found = _FORM.fullmatch(token) if len(token) <= MAX_TOKEN_CHARS else None
-    if found is None:
-        raise IdentityError("this is not a token.", reason=_REASON)
-    header, body = found.groups()
-    return _unbase64url(header), _unbase64url(body)
-
-
-def _unbase64url(text: str) -> bytes:
-    try:
-        return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-    except ValueError as error:
-        raise IdentityError("this is not a token.", reason=_REASON) from error
 
 
 def _verify(token: str, key: PublicKey) -> None:

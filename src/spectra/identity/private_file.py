@@ -25,7 +25,7 @@ def write(path: Path, data: bytes, *, overwrite: bool = False) -> None:
             _put(spare, path, overwrite=overwrite)
         finally:
             spare.unlink(missing_ok=True)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except OSError as error:
         raise SetupError(f"cannot write {path}: {error.strerror}.") from error
 
@@ -76,8 +76,9 @@ def _put(spare: Path, path: Path, *, overwrite: bool) -> None:
         raise SetupError(f"{path} exists and is kept.", hint="Move it away, or ask to overwrite it.") from error
 
 
-def _sync_folder(folder: Path) -> None:
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+def sync_folder(folder: Path) -> None:
+    """Have what was renamed in `folder` on disk."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(fd)
     finally:

@@ -7,7 +7,6 @@ has it, or the flattened JSON that `step crypto jwk create` writes. One way of e
 
 from __future__ import annotations
 
-import base64
 from typing import Annotated, Final, Literal
 
 import msgspec
@@ -20,12 +19,13 @@ from msgspec import Meta
 
 from spectra.identity.errors import IdentityError
 from spectra.identity.provisioner import Provisioner
-from spectra.identity.strict import parse
+from spectra.identity.strict import parse, unbase64url
 
 MAX_CHARS: Final = 16 * 1024
 MAX_ROUNDS: Final = 2_000_000
 """Of PBKDF2, a second or so; step takes 600,000."""
 
+_USELESS: Final = "this is no JWK of a provisioner, encrypted or not."
 _ALGORITHM: Final = "PBES2-HS256+A128KW"
 _WRAPPING_BYTES: Final = 16  # A128KW
 _SALT_BYTES: Final = 8  # at least (RFC 7518 section 4.8.1.1)
@@ -122,11 +122,8 @@ def _decrypted(jwe: _Jwe, password: bytes) -> bytes:
 
 
 def _unbase64url(text: str) -> bytes:
-    try:
-        return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-    except ValueError:
-        raise _useless() from None
+    return unbase64url(text, message=_USELESS, reason="identity")
 
 
 def _useless() -> IdentityError:
-    return IdentityError("this is no JWK of a provisioner, encrypted or not.")
+    return IdentityError(_USELESS)
