@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-import threading
 from typing import Final, Protocol
 
 from spectra.errors import SpectraError
+from spectra.flow.waking import Waking
 
 _log = logging.getLogger("spectra.flow")
 
@@ -22,30 +22,14 @@ class Steps(Protocol):
         ...
 
 
-class Correlator:
+class Correlator(Waking):
     """Takes steps on a thread of its own until stopped. Any number of coordinators may have one."""
 
     def __init__(self, steps: Steps, *, every_s: float = EVERY_S, pause_s: float = _PAUSE_S) -> None:
         self._steps = steps
         self._every_s = every_s
         self._pause_s = pause_s
-        self._awake = threading.Event()
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="spectra-correlation", daemon=True)
-
-    def start(self) -> None:
-        """Begin."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """End after the step that is under way; what is left is as good there."""
-        self._stop.set()
-        self._awake.set()
-        self._thread.join(30)
-
-    def wake(self) -> None:
-        """There may be something to do. Never waits."""
-        self._awake.set()
+        super().__init__("spectra-correlation")
 
     def _run(self) -> None:
         while not self._stop.is_set():

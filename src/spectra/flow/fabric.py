@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import threading
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from spectra.errors import SpectraError
+from spectra.flow.waking import Waking
 from spectra.store import nodes
 from spectra.store.database import Database
 from spectra.store.nodes import Member
@@ -42,8 +42,11 @@ class Server(Protocol):
         ...
 
 
-class FabricKeeper:
+class FabricKeeper(Waking):
     """Tells the server when members, their standings, their certificates' ends or the files it reads changed.
+
+    Who wakes it has the server told at once, or a second after it was told last. Once stopped, the server goes on with
+    what it was told.
 
     `watched` are files that the configuration names (certificate, key, roots): the server reads them when it is told.
     `grace` is how long a node may be a member after its certificate ended: until then it may renew.
@@ -67,9 +70,7 @@ class FabricKeeper:
         self._watched = watched
         self._grace = grace
         self._least_s = least_s
-        self._awake = threading.Event()
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="spectra-fabric", daemon=True)
+        super().__init__("spectra-fabric")
         self._version: int | None = None
         self._members: tuple[Member, ...] = ()
         self._rendered = ""
@@ -84,21 +85,6 @@ class FabricKeeper:
         text = self._text()
         self._told = self._mark(text)
         return text
-
-    def start(self) -> None:
-        """Begin to look."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """End; the server goes on with what it was told."""
-        self._stop.set()
-        self._awake.set()
-        if self._thread.is_alive():
-            self._thread.join(30)
-
-    def wake(self) -> None:
-        """Something changed: the server is told at once, or a second after it was told last. Never waits."""
-        self._awake.set()
 
     def look(self) -> bool:
         """Tell the server, where anything changed; whether it was told. Raises `SpectraError`."""

@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Final, NamedTuple
 
 from spectra.errors import SpectraError
+from spectra.flow.waking import Waking
 from spectra.store import refusals
 from spectra.store.database import Database
 from spectra.store.refusals import Refused
@@ -33,8 +34,8 @@ class _Noted(NamedTuple):
     times: int
 
 
-class RefusalLog:
-    """Takes notes on any thread and writes them on its own."""
+class RefusalLog(Waking):
+    """Takes notes on any thread and writes them on its own; what is left when it is stopped, too."""
 
     def __init__(self, database: Database, clock: Callable[[], datetime], *, every_s: float = EVERY_S) -> None:
         self._database = database
@@ -42,20 +43,7 @@ class RefusalLog:
         self._every_s = every_s
         self._lock = threading.Lock()
         self._noted: dict[tuple[str, str], _Noted] = {}
-        self._awake = threading.Event()
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="spectra-refusals", daemon=True)
-
-    def start(self) -> None:
-        """Begin to write."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Write what is left, and end."""
-        self._stop.set()
-        self._awake.set()
-        if self._thread.is_alive():
-            self._thread.join(30)
+        super().__init__("spectra-refusals")
 
     def note(self, kind: str, who: str, detail: str = "", times: int = 1) -> None:
         """Something of this kind was refused to `who`: a node's name, or an address. Never waits."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from spectra.errors import SpectraError
+from spectra.flow.waking import Waking
 from spectra.store import nodes, presence
 from spectra.store.database import Database
 from spectra.store.presence import Beat, Known, Seen
@@ -83,15 +84,13 @@ class Pending:
                 self._seen.setdefault(one.name, one)
 
 
-class Desk:
-    """The thread that talks to the database, so that the ear never waits for it."""
+class Desk(Waking):
+    """The thread that talks to the database, so that the ear never waits for it; what is left at the end, too."""
 
     def __init__(self, database: Database, steady: Callable[[], float]) -> None:
         self._database = database
         self._steady = steady
-        self._awake = threading.Event()
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="spectra-presence-writer", daemon=True)
+        super().__init__("spectra-presence-writer")
         self._asked = True
         self._read = self._written = float("-inf")
         self._troubled = False
@@ -99,17 +98,6 @@ class Desk:
         self.roll: Roll | None = None
         self.vouched: deque[Seen] = deque(maxlen=100_000)
         """Nodes that another coordinator heard later than we, as the store has them."""
-
-    def start(self) -> None:
-        """Begin."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Write what is left, if the database is there, and end."""
-        self._stop.set()
-        self._awake.set()
-        if self._thread.is_alive():
-            self._thread.join(30)
 
     def ask(self) -> None:
         """Read the roll again soon: somebody may have joined or gone."""
