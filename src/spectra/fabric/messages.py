@@ -76,25 +76,26 @@ def heartbeat(raw: bytes, subject: str) -> Heartbeat | Lost:
 
     Raises `MeshError`: `malformed_message`, or `impostor` where the body names another node than the subject.
     """
-    node = subjects.node_of(subject)
-    said = _read(_lost, raw) if _read(_will, raw).lost else _read(_heartbeat, raw)
+    subjects.node_of(subject)  # one that is nobody's is not read at all
+    said = read(_lost, raw) if read(_will, raw).lost else read(_heartbeat, raw)
     if isinstance(said, Heartbeat) and said.sent.utcoffset() != timedelta(0):
         raise MeshError("`sent` must be in UTC and say so (end in Z).", reason=_MALFORMED)
-    return _by(said, said.node, node)
+    return by_sender(said, said.node, subject)
 
 
 def ping(raw: bytes) -> Ping:
     """A message from a control subject. Raises `MeshError("malformed_message")`."""
-    return _read(_ping, raw)
+    return read(_ping, raw)
 
 
 def pong(raw: bytes, subject: str) -> Pong:
     """A message from a reply subject. Raises `MeshError`: `malformed_message` or `impostor`."""
-    said = _read(_pong, raw)
-    return _by(said, said.node, subjects.node_of(subject))
+    said = read(_pong, raw)
+    return by_sender(said, said.node, subject)
 
 
-def _read(decoder: msgspec.json.Decoder[T], raw: bytes) -> T:
+def read(decoder: msgspec.json.Decoder[T], raw: bytes) -> T:
+    """A bounded message by its decoder. Raises `MeshError("malformed_message")`."""
     if len(raw) > MAX_BYTES:
         raise MeshError(f"a message may have {MAX_BYTES} bytes at most.", reason=_MALFORMED)
     try:
@@ -103,7 +104,9 @@ def _read(decoder: msgspec.json.Decoder[T], raw: bytes) -> T:
         raise MeshError(f"the message is malformed: {told(error)}.", reason=_MALFORMED) from error
 
 
-def _by(said: T, named: str, node: str) -> T:
+def by_sender(said: T, named: str, subject: str) -> T:
+    """`said`, where the node it names is its subject's. Raises `MeshError`: `malformed_message`, `impostor`."""
+    node = subjects.node_of(subject)
     if named != node:
         raise MeshError(f"{node} speaks in the name of {named}.", reason="impostor")
     return said

@@ -19,6 +19,7 @@ ALL: Final = "spectra.all"
 
 EVERY_PRESENCE: Final = "spectra.presence.*"
 EVERY_REPLY: Final = "spectra.reply.*"
+EVERY_WORK: Final = "spectra.work.*"
 
 _PRESENCE: Final = "spectra.presence."
 _EVERYTHING: Final = ">"

@@ -5,13 +5,12 @@
 from __future__ import annotations
 
 import os
-import re
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple, Self
+from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -19,9 +18,34 @@ from pydantic_settings import (
     YamlConfigSettingsSource,
 )
 
+from spectra.settings.mesh import MESH_PORTS, NO_PORTS, AttestationSettings, MeshPorts, MeshSettings, NodeSettings
+from spectra.settings.section import Section
+from spectra.settings.work import WorkerSettings, WorkSettings
+
+__all__ = [
+    "MESH_PORTS",
+    "ApiSettings",
+    "AttestationSettings",
+    "AuthSettings",
+    "BlobSettings",
+    "DatabaseSettings",
+    "EmbeddingSettings",
+    "GateSettings",
+    "LimitsSettings",
+    "LogSettings",
+    "MeshPorts",
+    "MeshSettings",
+    "NodeSettings",
+    "ScanSettings",
+    "Settings",
+    "WorkSettings",
+    "WorkerSettings",
+    "config_dir",
+    "default_data_dir",
+    "load",
+]
+
 MIB = 1024 * 1024
-_LABEL = r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)?$"  # a DNS label, or nothing; `$` is the end in this dialect
-_DNS_NAME = re.compile(r"(?=.{1,253}\Z)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*\Z")
 
 
 def config_dir() -> Path:
@@ -36,11 +60,7 @@ def default_data_dir() -> Path:
     return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share") / "spectra"
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class ApiSettings(_Section):
+class ApiSettings(Section):
     """Where the HTTP API listens, and its bounds."""
 
     host: str = Field(default="127.0.0.1", description="Address the API listens on; loopback unless you change it.")
@@ -64,7 +84,7 @@ class ApiSettings(_Section):
         return [str(ip_network(value)) for value in values]
 
 
-class DatabaseSettings(_Section):
+class DatabaseSettings(Section):
     """Which PostgreSQL holds the graph."""
 
     url: SecretStr | None = Field(
@@ -75,7 +95,7 @@ class DatabaseSettings(_Section):
     shared_buffers_mb: int = Field(default=256, ge=16, description="Page cache of the embedded PostgreSQL.")
 
 
-class BlobSettings(_Section):
+class BlobSettings(Section):
     """Where raw originals are kept."""
 
     url: str = Field(
@@ -87,7 +107,7 @@ class BlobSettings(_Section):
     secret_access_key: SecretStr | None = Field(default=None, description="S3 secret key.")
 
 
-class GateSettings(_Section):
+class GateSettings(Section):
     """Bounds of the ingest gate."""
 
     max_envelope_bytes: int = Field(default=96 * MIB, ge=1024, description="Largest envelope accepted, as sent.")
@@ -100,7 +120,7 @@ class GateSettings(_Section):
     )
 
 
-class LimitsSettings(_Section):
+class LimitsSettings(Section):
     """How often one account may ask, not counting admins, whichever coordinator it asks; 0: no limit."""
 
     ingest_per_minute: int | None = Field(
@@ -125,7 +145,7 @@ class LimitsSettings(_Section):
     )
 
 
-class FreshnessSettings(_Section):
+class FreshnessSettings(Section):
     """How long what is known stays fresh, and how long plans are kept."""
 
     services: dict[str, Annotated[int, Field(ge=1, le=10 * 365 * 86400)]] = Field(
@@ -139,7 +159,7 @@ class FreshnessSettings(_Section):
     plans_per_account: int = Field(default=1000, ge=1, description="Plans kept of one account; the oldest makes room.")
 
 
-class TierSettings(_Section):
+class TierSettings(Section):
     """Who is Pro, which vulnerability answers belong to. Admins always are, and whoever an admin makes Pro."""
 
     mode: Literal["own", "earned", "everyone"] = Field(
@@ -154,7 +174,7 @@ class TierSettings(_Section):
     daily_cap: int = Field(default=500, ge=0, description="Most that counts of one account's day; 0: no bound.")
 
 
-class FeedSettings(_Section):
+class FeedSettings(Section):
     """The feeds that say where hosts are."""
 
     update_every_s: float = Field(
@@ -173,7 +193,7 @@ class FeedSettings(_Section):
         return [str(ip_network(value)) for value in values]
 
 
-class VulnSettings(_Section):
+class VulnSettings(Section):
     """The feeds of weaknesses; `feeds.allow` holds for them, too."""
 
     update_every_s: float = Field(
@@ -195,7 +215,7 @@ class VulnSettings(_Section):
     )
 
 
-class EmbeddingSettings(_Section):
+class EmbeddingSettings(Section):
     """What makes the vectors of CVE texts. Without a URL they are learned from the stored texts: nothing is sent."""
 
     url: str = Field(
@@ -228,7 +248,7 @@ class EmbeddingSettings(_Section):
         return self
 
 
-class ScanSettings(_Section):
+class ScanSettings(Section):
     """Scope law and defaults of scanners on this machine."""
 
     allow: list[str] = Field(
@@ -242,7 +262,7 @@ class ScanSettings(_Section):
     timeout_s: float = Field(default=3.0, gt=0, le=60, description="Longest wait for one connection or banner.")
 
 
-class AuthSettings(_Section):
+class AuthSettings(Section):
     """Signing in: the tokens this node issues, and how passwords are kept."""
 
     issuer: str = Field(
@@ -264,165 +284,7 @@ class AuthSettings(_Section):
     )
 
 
-class MeshPorts(NamedTuple):
-    """TCP ports of the mesh's listener, of NATS and of MQTT; 0: any free one."""
-
-    listener: int
-    nats: int
-    mqtt: int
-
-
-MESH_PORTS = MeshPorts(listener=8766, nats=4222, mqtt=8883)
-_NO_PORTS = MeshPorts(0, 0, 0)
-
-
-class AttestationSettings(_Section):
-    """How machines show the state they are in, by role. Without a TPM a machine only gives its word."""
-
-    worker: Literal["required", "preferred", "off"] = Field(
-        default="preferred",
-        description="`required`: a worker without a TPM stays quarantined; `preferred`: its word will do; `off`: not"
-        " asked.",
-    )
-    full: Literal["required", "preferred", "off"] = Field(default="preferred", description="The same for full nodes.")
-    every_s: float = Field(default=3600.0, ge=10, le=7 * 86400, description="How often each shows its state.")
-    pcrs: list[Annotated[int, Field(ge=0, le=23)]] = Field(
-        default=list(range(8)),
-        min_length=1,
-        max_length=24,
-        description="PCRs of a TPM that make up the state: 0 to 7 are firmware, boot loader and Secure Boot.",
-    )
-    tpm_makers: Path | None = Field(
-        default=None,
-        description="PEM file of the authorities whose TPMs count, as their makers publish them; unset: any TPM, also"
-        " one that is a program.",
-    )
-
-
-class MeshSettings(_Section):
-    """The mesh of this node's machines: its CA, where they reach it, and the fabric between them."""
-
-    enabled: bool = Field(default=True, description="Whether other machines can join this node.")
-    host: str = Field(
-        default="127.0.0.1",
-        description="Address that machines reach this node by, over TLS: listener and fabric; loopback unless you"
-        " change it.",
-    )
-    port: int | None = Field(
-        default=None,
-        ge=0,
-        le=65535,
-        description="TCP port of the mesh's listener (CA and API of machines); 0 picks a free one; unset: 8766, and a"
-        " free one where `api.port` is 0. So for the other two.",
-    )
-    addresses: list[str] = Field(
-        default_factory=list,
-        description="DNS names and addresses of this node, for its certificate; the first is the one machines are sent"
-        " to. Empty: `mesh.host`, or where that is every address, this machine's own.",
-    )
-    name: str = Field(
-        default="", pattern=_LABEL, description="Name of the mesh, fixed by the first start; empty: one made up."
-    )
-    node: str = Field(
-        default="", pattern=_LABEL, description="This node's own name in the mesh, fixed by the first start."
-    )
-    lifetime_s: int = Field(
-        default=24 * 3600, ge=10, le=90 * 86400, description="How long the certificate of a machine holds."
-    )
-    renew_grace_s: int = Field(
-        default=7 * 86400, ge=0, description="How long after its end a certificate may still be renewed."
-    )
-    ca: Literal["built-in", "external"] = Field(
-        default="built-in",
-        description="Who issues certificates to machines: this node, or a step-ca that runs elsewhere.",
-    )
-    ca_url: str = Field(default="", description="`https://host:port` of an external step-ca.")
-    ca_fingerprint: str = Field(
-        default="", description="SHA-256 of its root certificate, as `step certificate fingerprint` prints it."
-    )
-    ca_provisioner: str = Field(
-        default="", max_length=200, description="Name of the JWK provisioner there that is ours."
-    )
-    ca_provisioner_key: Path | None = Field(
-        default=None,
-        description="File (mode 0600) with the private key of it: a JWK, or the `encryptedKey` of step-ca's `ca.json`.",
-    )
-    ca_provisioner_password: Path | None = Field(
-        default=None, description="File (mode 0600) with the password of that key, where it has one."
-    )
-    fabric: Literal["embedded", "external", "off"] = Field(
-        default="embedded",
-        description="What carries messages: a nats-server started here, one that runs elsewhere, or none.",
-    )
-    fabric_url: str = Field(default="", description="`tls://host:port` of an external NATS cluster.")
-    attestation: AttestationSettings = Field(
-        default=AttestationSettings(), description="How machines show the state they are in."
-    )
-    fabric_mqtt_url: str = Field(
-        default="", description="`mqtts://host:port` of an external cluster, for headless machines."
-    )
-    nats_port: int | None = Field(
-        default=None, ge=0, le=65535, description="TCP port of the embedded fabric for NATS; unset: 4222."
-    )
-    mqtt_port: int | None = Field(
-        default=None, ge=0, le=65535, description="TCP port of the embedded fabric for MQTT; unset: 8883."
-    )
-    announce: bool = Field(
-        default=True, description="Whether the mesh is announced by mDNS where `mesh.host` is no loopback address."
-    )
-
-    @field_validator("ca_fingerprint")
-    @classmethod
-    def _sha256(cls, value: str) -> str:
-        digits = value.replace(":", "").lower()
-        if digits and not re.fullmatch(r"[0-9a-f]{64}", digits):
-            raise ValueError("mesh.ca_fingerprint is a SHA-256 in hex: 64 digits")
-        return digits
-
-    @field_validator("addresses")
-    @classmethod
-    def _reachable(cls, values: list[str]) -> list[str]:
-        return [_address(value) for value in values]
-
-    @model_validator(mode="after")
-    def _both(self) -> Self:
-        if self.fabric == "external" and not self.fabric_url.startswith(("tls://", "nats://")):
-            raise ValueError("mesh.fabric external needs mesh.fabric_url, such as tls://nats.example.org:4222")
-        wanted = (self.ca_url.startswith("https://"), self.ca_fingerprint, self.ca_provisioner, self.ca_provisioner_key)
-        if self.ca == "external" and not all(wanted):
-            raise ValueError(
-                "mesh.ca external needs mesh.ca_{url,fingerprint,provisioner,provisioner_key}; https alone"
-            )
-        return self
-
-
-class NodeSettings(_Section):
-    """This machine as a node of somebody's mesh (`spectra join`); what was said when joining wins over these."""
-
-    region: str = Field(
-        default="", max_length=100, description="Where this machine is, for planning: `eu-west`, `branch-7`."
-    )
-    relay: bool = Field(default=False, description="Whether this machine sends through a relay.")
-    transport: Literal["mqtt", "nats"] | None = Field(
-        default=None, description="What this machine speaks with the mesh; unset: `mqtt` as a worker, else `nats`."
-    )
-    heartbeat_s: float = Field(default=5.0, ge=0.2, le=300, description="How often this machine says that it lives.")
-    tpm: str = Field(
-        default="auto", description="The TPM 2.0 that proves this machine's state: `auto`, `off`, or tpm2-tools' TCTI."
-    )
-
-
-def _address(text: str) -> str:
-    """A DNS name in lower case, or an address in its one spelling."""
-    try:
-        return str(ip_address(text))
-    except ValueError:
-        if _DNS_NAME.match(text.lower()) is None:
-            raise ValueError("write a DNS name or an IP address") from None
-        return text.lower()
-
-
-class LogSettings(_Section):
+class LogSettings(Section):
     """JSON lines with ECS field names on standard error."""
 
     level: Literal["debug", "info", "warning", "error"] = Field(
@@ -464,6 +326,8 @@ class Settings(BaseSettings):
     auth: AuthSettings = AuthSettings()
     mesh: MeshSettings = MeshSettings()
     node: NodeSettings = NodeSettings()
+    work: WorkSettings = WorkSettings()
+    worker: WorkerSettings = WorkerSettings()
     log: LogSettings = LogSettings()
 
     @property
@@ -477,7 +341,7 @@ class Settings(BaseSettings):
         """The ports of the mesh. A node whose API takes any free port takes them for the mesh, too: several run on one
         machine.
         """
-        mesh, usual = self.mesh, _NO_PORTS if self.api.port == 0 else MESH_PORTS
+        mesh, usual = self.mesh, NO_PORTS if self.api.port == 0 else MESH_PORTS
         chosen = (mesh.port, mesh.nats_port, mesh.mqtt_port)
         return MeshPorts(*(known if port is None else port for port, known in zip(chosen, usual, strict=True)))
 
