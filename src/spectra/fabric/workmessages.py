@@ -63,10 +63,13 @@ class Returned(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="kind"
     message: _Text = ""
 
 
-class Assign(msgspec.Struct, frozen=True, tag_field="kind", tag="assign"):
-    """Scan this."""
+class Assign(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="kind", tag="assign"):
+    """Scan this. `apis` are the `https://host:port` of every coordinator that lives, the one that speaks first: a
+    machine whose own has died brings its results to the next.
+    """
 
     order: Order
+    apis: Annotated[tuple[Annotated[str, Meta(max_length=300)], ...], Meta(max_length=16)] = ()
 
 
 class Cancel(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="kind", tag="cancel"):
