@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
@@ -23,9 +23,11 @@ from spectra.model.joining import AuthorityRecord, Invitation, Invite
 from spectra.model.lifetimes import Lifetimes
 from spectra.model.limits import Network
 from spectra.model.nodes import JoinTokenRecord, NodeRecord
+from spectra.model.presets import Preset
 from spectra.model.registration import MeshStatus
 from spectra.model.tiers import POLICY
 from spectra.model.tiers import Policy as TierPolicy
+from spectra.model.work import JobRecord, JobRequest, Schedule, WorkerRecord, WorkStatus
 from spectra.store.accounts import Act
 from spectra.store.blobs import BlobStore
 from spectra.store.database import Database
@@ -80,6 +82,77 @@ class Mesh(Protocol):
         ...
 
 
+class Work(Protocol):
+    """What people ask to have scanned by machines, and how they steer it: stored, on record, and in force at once.
+
+    Each raises `NotFound` (`unknown_job`, `unknown_schedule`, `unknown_node`) and `BadRequest` with the field's name.
+    """
+
+    def ask(self, wanted: JobRequest, act: Act, *, job: str = "") -> JobRecord:
+        """A new job; where `job` names one that there is already, that one as it stands."""
+        ...
+
+    def job(self, job: str) -> JobRecord:
+        """A job as it stands, with what it waits for."""
+        ...
+
+    def cancel(self, job: str, reason: str, act: Act) -> JobRecord:
+        """No target of it is scanned any more; machines that are at one are told to stop."""
+        ...
+
+    def pause(self, job: str, act: Act) -> JobRecord:
+        """Hand out no more of it; what machines scan already goes on."""
+        ...
+
+    def resume(self, job: str, act: Act) -> JobRecord:
+        """Hand it out again."""
+        ...
+
+    def prioritise(self, job: str, priority: int, act: Act) -> JobRecord:
+        """Give its targets their turn sooner or later than others'."""
+        ...
+
+    def retry(self, job: str, targets: Sequence[int], act: Act) -> int:
+        """Let targets that failed or were cancelled wait again, all where none is named; how many those are."""
+        ...
+
+    def status(self) -> WorkStatus:
+        """Whether work is handed out, and to whom."""
+        ...
+
+    def pause_all(self, reason: str, act: Act) -> WorkStatus:
+        """Hand out nothing."""
+        ...
+
+    def resume_all(self, act: Act) -> WorkStatus:
+        """Hand out again."""
+        ...
+
+    def drain(self, node: str, on: bool, act: Act) -> WorkerRecord:
+        """Give a machine nothing new, or something again. What it scans already goes on."""
+        ...
+
+    def presets(self) -> list[Preset]:
+        """The ways of scanning, by name."""
+        ...
+
+    def schedule(self, wanted: Schedule, act: Act) -> Schedule:
+        """Put a schedule in the place of the one of its name, if any. What it tells of its runs is not taken over."""
+        ...
+
+    def unschedule(self, name: str, act: Act) -> Schedule:
+        """Remove a schedule; its jobs go on."""
+        ...
+
+    def pause_schedule(self, name: str, on: bool, act: Act) -> Schedule:
+        """Let a schedule rest, or go on."""
+        ...
+
+    def run_schedule(self, name: str, act: Act) -> Schedule:
+        """Run a schedule as soon as can be; its next turn is counted from now."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
     """The engines of one coordinator and the bounds of its API."""
@@ -111,3 +184,5 @@ class Services:
     trusted_proxies: tuple[Network, ...] = ()
     mesh: Mesh | None = None
     """None where this coordinator holds no mesh."""
+    work: Work | None = None
+    """None where this coordinator hands out no scans."""
