@@ -9,7 +9,7 @@ from spectra.collect.scanners.base import (
     ScanRequest,
     UnknownScanner,
 )
-from spectra.collect.scanners.choose import NAMES, choose, run
+from spectra.collect.scanners.choose import NAMES, choose, choose_of, installed, run
 
 __all__ = [
     "NAMES",
@@ -21,5 +21,7 @@ __all__ = [
     "Scanner",
     "UnknownScanner",
     "choose",
+    "choose_of",
+    "installed",
     "run",
 ]

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Protocol
 
-from spectra.collect.ports import Ports
+from spectra.collect.ports import Ports, parse_ports
 from spectra.collect.scope import Scope
 from spectra.collect.targets import MAX_ADDRESSES, TargetSet, too_many
 from spectra.errors import BadRequest, SetupError, SpectraError
 from spectra.model.envelope import Privacy
+from spectra.model.presets import BbotOptions, NmapOptions, Preset
 
 MAX_OUTPUT = 512 * 1024 * 1024  # bytes; half of what the gate takes by default
 
@@ -43,7 +44,8 @@ class ScanRequest:
     """What to scan and how hard. `scope` travels with it: every scanner asks it again before the first packet.
 
     `rate`: most probes or packets a second; `concurrency`: most connections open at once; `timeout_s`: longest wait
-    for one connection or banner; `deadline_s`: longest time of the whole scan; `interface`: the one to send from.
+    for one connection or banner; `deadline_s`: longest time of the whole scan; `interface`: the one to send from;
+    `grab`: whether the built-in scanner asks open ports what they are; `nmap`, `bbot`: options of those tools alone.
     """
 
     targets: TargetSet
@@ -55,6 +57,39 @@ class ScanRequest:
     deadline_s: float = 24 * 3600.0
     privacy: Privacy = Privacy.FULL
     interface: str = ""
+    grab: bool = True
+    nmap: NmapOptions = NmapOptions()
+    bbot: BbotOptions = BbotOptions()
+
+    @classmethod
+    def of(
+        cls,
+        preset: Preset,
+        targets: TargetSet,
+        scope: Scope,
+        *,
+        ports: str,
+        rate: int,
+        deadline_s: float,
+        interface: str = "",
+    ) -> ScanRequest:
+        """A scan as `preset` says, within `rate` and `deadline_s`; its own where they are lower. Raises `BadRequest`.
+
+        `ports` as the command line takes them, empty: the preset's.
+        """
+        request = cls(
+            targets=targets,
+            ports=parse_ports(ports or preset.ports),
+            scope=scope,
+            rate=min(rate, preset.rate or rate),
+            deadline_s=min(deadline_s, preset.deadline_s),
+            privacy=preset.privacy,
+            interface=interface,
+            grab=preset.grab,
+            nmap=preset.nmap,
+            bbot=preset.bbot,
+        )
+        return replace(request, timeout_s=preset.timeout_s) if preset.timeout_s else request
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import get_args
 
 from spectra.collect.scanners import naabu, nmap
 from spectra.collect.scanners.base import NotInstalled, RawOutput, Report, Scanner, ScanRequest, UnknownScanner
 from spectra.collect.scanners.connect import ConnectScanner
+from spectra.model.presets import ScanTool
 
 NAMES = ("auto", "naabu", "nmap", "connect")
 
@@ -30,6 +32,22 @@ def choose(name: str = "auto", scanners: Sequence[Scanner] | None = None) -> Sca
         if name in {"auto", scanner.name} and scanner.available():
             return scanner
     raise NotInstalled(f"{name} is not installed on this machine.", hint=_INSTALL.get(name, ""))
+
+
+def choose_of(tools: Sequence[ScanTool], scanners: Sequence[Scanner] | None = None) -> Scanner:
+    """The first of a preset's `tools` that this machine has; raises `NotInstalled` where it has none of them."""
+    by_name = {scanner.name: scanner for scanner in (known() if scanners is None else scanners)}
+    for tool in tools:
+        if tool in by_name and by_name[tool].available():
+            return by_name[tool]
+    hint = next((_INSTALL[tool] for tool in tools if tool in _INSTALL), "")
+    raise NotInstalled(f"none of {', '.join(tools)} is installed on this machine.", hint=hint)
+
+
+def installed(scanners: Sequence[Scanner] | None = None) -> tuple[ScanTool, ...]:
+    """The tools that this machine can scan with, as it tells coordinators. Starts each of them once."""
+    have = {scanner.name for scanner in (known() if scanners is None else scanners) if scanner.available()}
+    return tuple(tool for tool in get_args(ScanTool) if tool in have)
 
 
 async def run(scanner: Scanner, request: ScanRequest, progress: Report) -> tuple[RawOutput, ...]:
