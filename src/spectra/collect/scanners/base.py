@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -58,8 +58,8 @@ class ScanRequest:
     privacy: Privacy = Privacy.FULL
     interface: str = ""
     grab: bool = True
-    nmap: NmapOptions = NmapOptions()
-    bbot: BbotOptions = BbotOptions()
+    nmap: NmapOptions = field(default_factory=NmapOptions)
+    bbot: BbotOptions = field(default_factory=BbotOptions)
 
     @classmethod
     def of(
