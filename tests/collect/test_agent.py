@@ -49,7 +49,7 @@ class MemoryLink:
             raise MeshError("too large", reason="too_large")
         self.sent.append((subject, data))
 
-    def subscribe(self, subject: str, receive: object) -> None:
+    def subscribe(self, subject: str, receive: object, *, queue: str = "") -> None:
         """Keep a subject."""
         self.subjects.append(subject)
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from spectra.fabric import linkbase, subjects
+from spectra.fabric.errors import MeshError
 from spectra.fabric.link import TlsFiles
 from spectra.fabric.mqttlink import MqttLink
 from spectra.fabric.natsconfig import Limits
@@ -160,6 +161,12 @@ def test_who_is_not_let_in_is_told_so(served: Fabric) -> None:
             assert error.reason == reason
             assert not link.connected
         served.refused.wait_for(kind)
+
+
+def test_there_are_no_queues_in_mqtt(served: Fabric) -> None:
+    """Who asks for one is told, instead of hearing what another heard, too."""
+    with closing(at(served, "w1")) as link, pytest.raises(MeshError, match="no queue"):
+        link.subscribe("spectra.ctl.w1", lambda subject, data: None, queue="coordinators")
 
 
 def test_mosquitto_carries_it_both_ways(broker: Mosquitto) -> None:

@@ -7,7 +7,7 @@ import signal
 import socketserver
 import threading
 from collections.abc import Generator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -38,6 +38,31 @@ def test_brokers_are_tried_in_turn(served: Fabric) -> None:
         link.reload()
         eventually(lambda: changes.told == [(True,), (False,), (True,)])
         assert len(heard.told) == 1
+
+
+def test_of_a_queue_one_hears_each_message(served: Fabric) -> None:
+    """Two coordinators that subscribe with one queue share what is said; who subscribes without hears all of it."""
+    shared, whole = [Heard(), Heard()], Heard()
+    with ExitStack() as stack:
+        links = [
+            stack.enter_context(closing(NatsLink([served.server.url], served.coordinator, COORDINATOR, Heard())))
+            for _ in range(3)
+        ]
+        for link, heard in zip(links, shared, strict=False):
+            link.subscribe("spectra.work.*", heard, queue="coordinators")
+        links[2].subscribe("spectra.work.*", whole)
+        eventually(lambda: all(link.connected for link in links))
+        said = [("spectra.work.w1", str(number).encode()) for number in range(50)]
+        eventually(lambda: links[2].publish("spectra.work.w1", b"ready?") or whole.told)  # subscribed by now
+        whole.told.clear()
+        for subject, data in said:
+            links[2].publish(subject, data)
+        eventually(lambda: [one for one in whole.told if one in said] == said)
+        eventually(lambda: sorted([*_of(shared[0], said), *_of(shared[1], said)]) == sorted(said))
+
+
+def _of(heard: Heard, said: list[tuple[str, bytes]]) -> list[tuple[str, bytes]]:
+    return [one for one in heard.told if one in said]
 
 
 def test_a_broker_of_another_mesh_is_not_trusted(served: Fabric) -> None:

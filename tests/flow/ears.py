@@ -44,7 +44,7 @@ class Wire:
             if subject.startswith(pattern.removesuffix("*")):
                 receive(subject, data)
 
-    def subscribe(self, subject: str, receive: Receive) -> None:
+    def subscribe(self, subject: str, receive: Receive, *, queue: str = "") -> None:
         """Hear."""
         self._receivers.append((subject, receive))
 

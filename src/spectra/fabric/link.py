@@ -76,8 +76,12 @@ class Link(Protocol):
         """
         ...
 
-    def subscribe(self, subject: str, receive: Receive) -> None:
-        """Hear a subject, which may hold wildcards, from now on and after each reconnection."""
+    def subscribe(self, subject: str, receive: Receive, *, queue: str = "") -> None:
+        """Hear a subject, which may hold wildcards, from now on and after each reconnection.
+
+        Of all that subscribe to it with the same `queue`, one hears each message. Raises `MeshError` for a queue where
+        the link knows none: MQTT 3.1.1.
+        """
         ...
 
     def reload(self) -> None:

@@ -19,6 +19,7 @@ SUBSCRIBE_AGAIN_S: Final = 60.0
 """How often subscriptions are made again: a broker drops them silently from who may hear less for a while."""
 
 _SUBJECT: Final = re.compile(r"[\w$-]+(\.[\w$-]+)*", re.ASCII)
+_QUEUE: Final = re.compile(r"[\w-]+", re.ASCII)
 _PATTERN: Final = re.compile(r"([\w$-]+|\*)(\.([\w$-]+|\*))*(\.>)?|>", re.ASCII)
 _STEADY_S: Final = 10.0  # a connection that broke sooner counts as one that failed
 
@@ -33,6 +34,7 @@ class LinkBase(ABC):
         self._on_change = on_change
         self._guard = threading.Lock()
         self._subscriptions: dict[str, Receive] = {}
+        self._queues: dict[str, str] = {}
         self._outbox = Outbox()
         self._closing = False
         self._reloading = False
@@ -54,11 +56,14 @@ class LinkBase(ABC):
             self._outbox.put(Message(subject, data))
             self._wake()
 
-    def subscribe(self, subject: str, receive: Receive) -> None:
+    def subscribe(self, subject: str, receive: Receive, *, queue: str = "") -> None:
         """See `link.Link`; a second receiver of the same subject takes the first one's place."""
         _require_plain(_PATTERN, subject)
+        if queue:
+            _require_plain(_QUEUE, queue)
         with self._guard:
             self._subscriptions[subject] = receive
+            self._queues[subject] = queue
         self._wake()
 
     def reload(self) -> None:

@@ -82,6 +82,12 @@ class MqttLink(LinkBase):
         os.close(self._wake_read)
         os.close(self._wake_write)
 
+    def subscribe(self, subject: str, receive: Receive, *, queue: str = "") -> None:
+        """See `link.Link`: MQTT 3.1.1 has no queues, and hearing each message twice would be worse than none."""
+        if queue:
+            raise MeshError("MQTT carries no queue of subscribers.")
+        super().subscribe(subject, receive)
+
     def _wake(self) -> None:
         with contextlib.suppress(BlockingIOError):  # a full pipe wakes as well as one byte
             os.write(self._wake_write, b"\0")

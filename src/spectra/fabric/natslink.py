@@ -167,6 +167,7 @@ class NatsLink(LinkBase):
                 await made[1].unsubscribe()
             subscription = await client.subscribe(  # pyright: ignore[reportUnknownMemberType] - its `future`
                 subject,
+                queue=self._queues[subject],
                 cb=self._receiver(receive),
                 pending_msgs_limit=_PENDING_MESSAGES,
                 pending_bytes_limit=_PENDING_BYTES,
