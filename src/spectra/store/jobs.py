@@ -17,7 +17,7 @@ from spectra.store.database import Database
 
 
 class NewTarget(NamedTuple):
-    """What one lease will carry. `network` is what the limits are kept by; empty: no limit. `ports`: empty: the job's."""
+    """What one lease will carry. `network` is what limits are kept by; empty: none. `ports`: empty: the job's."""
 
     targets: tuple[str, ...]
     network: str
@@ -66,7 +66,7 @@ def create(
 ) -> JobRecord:
     """Keep a job and its targets in one transaction. The same id `job` again gives the job there is, unchanged.
 
-    Raises `BadRequest`: `too_much_work` where more than `max_waiting` targets would wait, `nothing_to_scan` without any.
+    Raises `BadRequest`: `too_much_work` where more than `max_waiting` targets would wait, `nothing_to_scan`.
     """
     raise NotImplementedError
 
