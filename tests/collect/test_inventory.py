@@ -136,6 +136,22 @@ def test_a_machine_that_tells_nothing(tmp_path: Path, programs: Path) -> None:
     assert msgspec.json.decode(msgspec.json.encode(here.load(3)), type=Load).tasks == 3
 
 
+@pytest.mark.parametrize(
+    ("status", "raw"),
+    [
+        ("CapEff:\t0000000000002000\n", True),
+        ("CapEff:\t0000000000000001\n", False),
+        ("CapEff: what\n", False),
+        ("", False),
+    ],
+)
+def test_raw_sockets_are_a_capability(tmp_path: Path, programs: Path, status: str, raw: bool) -> None:
+    """As the kernel tells it; a machine that does not say has none."""
+    (tmp_path / "proc" / "self").mkdir(parents=True)
+    (tmp_path / "proc" / "self" / "status").write_text(f"Name:\tx\n{status}")
+    assert machine(tmp_path).capabilities().raw is raw
+
+
 def test_graphics_cards(tmp_path: Path, programs: Path) -> None:
     """By nvidia-smi with their memory; others as the kernel's driver and ids; connectors are no cards."""
     program(programs, "nvidia-smi", "echo 'NVIDIA GeForce RTX 3060, 12288 MiB'")

@@ -71,6 +71,7 @@ class Inventory:
             gpus=self._gpus(),
             region=_text(region),
             relay=relay,
+            raw=self._raw(),
         )
 
     def load(self, tasks: int = 0) -> Load:
@@ -89,6 +90,14 @@ class Inventory:
                 match = probe.version.search(self._once(path, probe.arguments))
                 found.append(Tool(name, match[1] if match else ""))
         return found
+
+    def _raw(self) -> bool:
+        """Whether this process may open raw sockets: CAP_NET_RAW (13, capabilities(7)) is in effect."""
+        with suppress(OSError, ValueError):
+            for line in (self._proc / "self" / "status").read_text("ascii", "replace").splitlines():
+                if line.startswith("CapEff:"):
+                    return bool(int(line.split()[1], 16) >> 13 & 1)
+        return False
 
     def _once(self, path: str, arguments: Sequence[str]) -> str:
         """What the tool says, from memory where its file is the same."""

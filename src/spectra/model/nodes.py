@@ -40,7 +40,9 @@ class Tool(msgspec.Struct, frozen=True):
 
 
 class Capabilities(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a machine can do. `memory_mb` is MiB of RAM; `relay`: it sends through a relay."""
+    """What a machine can do. `memory_mb` is MiB of RAM; `relay`: it sends through a relay; `raw`: its scanners may open
+    raw sockets.
+    """
 
     cores: _Count
     memory_mb: _Count
@@ -52,6 +54,7 @@ class Capabilities(msgspec.Struct, frozen=True, omit_defaults=True):
     gpus: Annotated[tuple[_Text, ...], Meta(max_length=16)] = ()
     region: _Text = ""
     relay: bool = False
+    raw: bool = False
 
 
 class Load(msgspec.Struct, frozen=True, omit_defaults=True):
