@@ -8,12 +8,15 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Protocol
 
+from spectra.collect.netset import IPAddress
 from spectra.collect.ports import Ports, parse_ports
+from spectra.collect.relays import Relays
 from spectra.collect.scope import Scope
 from spectra.collect.targets import MAX_ADDRESSES, TargetSet, too_many
 from spectra.errors import BadRequest, SetupError, SpectraError
 from spectra.model.envelope import Privacy
 from spectra.model.presets import BbotOptions, NmapOptions, Preset
+from spectra.model.work import Loss
 
 MAX_OUTPUT = 512 * 1024 * 1024  # bytes; half of what the gate takes by default
 
@@ -45,7 +48,8 @@ class ScanRequest:
 
     `rate`: most probes or packets a second; `concurrency`: most connections open at once; `timeout_s`: longest wait
     for one connection or banner; `deadline_s`: longest time of the whole scan; `interface`: the one to send from;
-    `grab`: whether the built-in scanner asks open ports what they are; `nmap`, `bbot`: options of those tools alone.
+    `grab`: whether the built-in scanner asks open ports what they are; `nmap`, `bbot`: options of those tools alone;
+    `relays`: the ways to send through (see `relayed.py`); `known`: TCP endpoints lately open, to measure loss by.
     """
 
     targets: TargetSet
@@ -57,6 +61,8 @@ class ScanRequest:
     deadline_s: float = 24 * 3600.0
     privacy: Privacy = Privacy.FULL
     interface: str = ""
+    relays: Relays | None = None
+    known: tuple[tuple[IPAddress, int], ...] = ()
     grab: bool = True
     nmap: NmapOptions = field(default_factory=NmapOptions)
     bbot: BbotOptions = field(default_factory=BbotOptions)
@@ -103,7 +109,10 @@ class Progress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RawOutput:
-    """A tool's output, to be signed as it is. `stopped`: it ended early and holds what was found until then."""
+    """A tool's output, to be signed as it is. `stopped`: it ended early and holds what was found until then.
+
+    `probes`: attempts made, as far as the tool tells; `loss`: what was lost on the way, where relays were used.
+    """
 
     tool: str
     tool_version: str
@@ -113,6 +122,8 @@ class RawOutput:
     finished: datetime
     stopped: bool = False
     notes: tuple[str, ...] = ()
+    probes: int = 0
+    loss: Loss | None = None
 
 
 Report = Callable[[Progress], None]

@@ -1,0 +1,91 @@
+"""Scanning through relays: the built-in scanner takes and changes them by itself, a tool gets the interface of one.
+
+What a tool lost on the way is measured afterwards, by asking endpoints known to be open again: by the way it took, and
+by a second vantage point.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import datetime
+
+from spectra.collect.netset import IPAddress
+from spectra.collect.relays import Relay, Relays, network_of
+from spectra.collect.scanners.base import RawOutput, Report, Scanner, ScanRequest, admit, utc_now
+from spectra.collect.scanners.choose import run as run_straight
+from spectra.collect.scanners.pace import Outcome
+from spectra.collect.scanners.talk import CannotConnect
+from spectra.collect.scanners.ways import Door
+from spectra.errors import BadRequest
+
+_TRIES = 2
+_AT_ONCE = 16
+
+Endpoint = tuple[IPAddress, int]
+
+
+async def run(scanner: Scanner, request: ScanRequest, progress: Report) -> tuple[RawOutput, ...]:
+    """As `choose.run`, through `request.relays` if there are any; the loss is told with the last output.
+
+    Raises `BadRequest` where every relay is SOCKS, which the tool does not speak.
+    """
+    relays = request.relays
+    if relays is None or scanner.name == "connect":
+        return await run_straight(scanner, request, progress)
+    admit(request, utc_now())
+    network = network_of(next(iter(request.targets.addresses)))
+    interface = relays.interface(network, _now())
+    if interface is None:
+        raise BadRequest(
+            f"{scanner.name} cannot send through SOCKS.",
+            field="relays",
+            hint="Add interface:NAME or direct to worker.relays, or use the built-in scanner.",
+        )
+    outputs = await run_straight(scanner, replace(request, interface=interface, relays=None), progress)
+    via = next(one for one in relays.all if one.kind != "socks5" and one.interface == interface)
+    await measure(request, relays, via)
+    return (*outputs[:-1], replace(outputs[-1], loss=relays.loss()))
+
+
+async def measure(request: ScanRequest, relays: Relays, via: Relay) -> None:
+    """Ask the endpoints `request` knows of by `via`, those that are silent by another relay; tell `relays`."""
+    scanned = [(ip, port) for ip, port in request.known if ip in request.targets.addresses]
+    for network in sorted({network_of(ip) for ip, _ in scanned}):
+        vantage = relays.vantage(network, _now(), via)
+        if vantage is None:
+            continue
+        known = [one for one in scanned if network_of(one[0]) == network]
+        silent = set(known) - await answering(known, Door(via), request)
+        answered = await answering(silent, Door(vantage), request)
+        relays.compared(network, via, vantage, asked=len(silent), answered=len(answered))
+        if 2 * len(answered) > len(known):
+            relays.dropped(network, via, _now())
+
+
+async def answering(endpoints: Iterable[Endpoint], door: Door, request: ScanRequest) -> set[Endpoint]:
+    """Those of `endpoints` from which anything comes, a refusal too."""
+    turns = asyncio.Semaphore(min(_AT_ONCE, request.concurrency))
+
+    async def look(endpoint: Endpoint) -> Endpoint | None:
+        async with turns:
+            for _ in range(_TRIES):
+                await asyncio.sleep(1 / request.rate)
+                if await _answers(endpoint, door, request.timeout_s):
+                    return endpoint
+        return None
+
+    return {found for found in await asyncio.gather(*map(look, endpoints)) if found is not None}
+
+
+async def _answers(endpoint: Endpoint, door: Door, timeout_s: float) -> bool:
+    try:
+        (await door.dial(*endpoint, timeout_s=timeout_s)).close()
+    except CannotConnect as failure:
+        return failure.outcome is Outcome.CLOSED
+    return True
+
+
+def _now() -> float:
+    return datetime.timestamp(utc_now())
