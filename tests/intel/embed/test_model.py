@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -18,15 +19,26 @@ from spectra.intel.embed.model import DIMS, Embedder, Hashed
 from tests.intel.embed import corpus
 
 TEXTS = corpus.texts()
-LEARNED = model.fit(TEXTS)
-EMBEDDERS: dict[str, Embedder] = {"hashed": Hashed(), "learned": model.load(LEARNED)}
+NAMES = ("hashed", "learned")
 
 
-@pytest.mark.parametrize("name", EMBEDDERS)
+@cache
+def learned() -> bytes:
+    """What the texts teach. Seconds of work, which only those wait for who run a test of it."""
+    return model.fit(TEXTS)
+
+
+@cache
+def embedder_of(name: str) -> Embedder:
+    """One of each kind."""
+    return Hashed() if name == "hashed" else model.load(learned())
+
+
+@pytest.mark.parametrize("name", NAMES)
 @given(st.lists(st.text(max_size=200) | st.sampled_from(TEXTS), max_size=4))
 def test_vectors_have_length_one_and_are_the_same_twice(name: str, given: Sequence[str]) -> None:
     """Whatever the texts are, alone or together; zeros where nothing is said. Bit by bit."""
-    embedder = EMBEDDERS[name]
+    embedder = embedder_of(name)
     found = embedder.embed(given)
     assert found.shape == (len(given), DIMS)
     assert found.dtype == np.float32
@@ -36,10 +48,10 @@ def test_vectors_have_length_one_and_are_the_same_twice(name: str, given: Sequen
         assert embedder.embed([text])[0].tobytes() == vector.tobytes()
 
 
-@pytest.mark.parametrize("name", EMBEDDERS)
+@pytest.mark.parametrize("name", NAMES)
 def test_the_nearest_is_of_the_same_product_and_kind(name: str) -> None:
     """For nearly every text of the corpus: of the same product, and mostly of the same kind of weakness."""
-    vectors = EMBEDDERS[name].embed(TEXTS)
+    vectors = embedder_of(name).embed(TEXTS)
     cosines = vectors @ vectors.T - 2 * np.eye(len(TEXTS))
     best = [TEXTS[n] for n in cosines.argmax(1)]
     same = [
@@ -90,7 +102,7 @@ def test_other_words_for_the_same_are_near(real_ones: tuple[dict[str, str], Embe
 
 def test_a_product_nobody_told_of_is_found_by_its_name() -> None:
     """A word that the sample did not have counts as a rare one."""
-    vectors = EMBEDDERS["learned"].embed(
+    vectors = embedder_of("learned").embed(
         ["zyxwvut flaw in login", "zyxwvut denies its service", "wiki denies its service"]
     )
     assert vectors[0] @ vectors[1] > vectors[0] @ vectors[2]
@@ -99,7 +111,7 @@ def test_a_product_nobody_told_of_is_found_by_its_name() -> None:
 def test_learning_twice_gives_the_same_vectors() -> None:
     """Up to rounding: nothing of it is left to chance."""
     again = model.load(model.fit(TEXTS)).embed(TEXTS[:50])
-    np.testing.assert_allclose(again, EMBEDDERS["learned"].embed(TEXTS[:50]), atol=1e-3)
+    np.testing.assert_allclose(again, embedder_of("learned").embed(TEXTS[:50]), atol=1e-3)
 
 
 def test_too_few_texts_teach_nothing() -> None:
@@ -110,17 +122,26 @@ def test_too_few_texts_teach_nothing() -> None:
         model.fit([])
 
 
-@pytest.mark.parametrize("data", [b"", b"x" * 100, LEARNED[:50], LEARNED[:-1], b"SPCLSA\x00\x02" + LEARNED[8:]])
-def test_damaged_bytes_are_no_embedder(data: bytes) -> None:
+@pytest.mark.parametrize(
+    ("before", "part"),
+    [
+        (b"", slice(0)),
+        (b"x" * 100, slice(0)),
+        (b"", slice(50)),
+        (b"", slice(-1)),
+        (b"SPCLSA\x00\x02", slice(8, None)),
+    ],
+)
+def test_damaged_bytes_are_no_embedder(before: bytes, part: slice) -> None:
     """Cut off, of another release, or something else."""
     with pytest.raises(Corrupt):
-        model.load(data)
+        model.load(before + learned()[part])
 
 
 def test_threads_may_share_one() -> None:
     """Each gets what it would get alone."""
-    alone = [EMBEDDERS["learned"].embed([text])[0].tobytes() for text in TEXTS[:40]]
-    shared = model.load(LEARNED)
+    alone = [embedder_of("learned").embed([text])[0].tobytes() for text in TEXTS[:40]]
+    shared = model.load(learned())
     with ThreadPoolExecutor(4) as pool:
         together = pool.map(shared.embed, [[text] for text in TEXTS[:40]])
         assert [vectors[0].tobytes() for vectors in together] == alone
