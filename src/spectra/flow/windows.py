@@ -26,7 +26,7 @@ _DAY_MINUTES: Final = 24 * 60
 _TIMES: Final = re.compile(r"(\d{1,2}):(\d{2})-(\d{1,2}):(\d{2})", re.ASCII)
 _ZONE: Final = re.compile(r"[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+){0,2}", re.ASCII)
 _AHEAD: Final = 8  # days in which each window begins at least once, counted from the day before
-_JOINED: Final = 400  # windows that follow each other without a gap are one, up to that many
+_JOINED: Final = 30  # windows that follow each other without a gap are one, up to that many
 
 
 class Window(NamedTuple):
