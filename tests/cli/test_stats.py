@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import pytest
 
 from spectra.cli.stats import with_limit
-from spectra.model.facets import Count, Facet, FacetValue, FeedInUse, Stats, Total
+from spectra.model.facets import Count, Facet, FacetValue, FeedInUse, Overview, Total
 from spectra.model.records import SearchPage
 from tests.cli.conftest import Run
 from tests.cli.standin import StandIn, problem
@@ -18,7 +18,7 @@ NOW = datetime.now(UTC)
 COUNTRIES = Facet((FacetValue("FR", 600, "France"), FacetValue("US", 300, "United States")), 50, 50, exact=True)
 PORTS = Facet((FacetValue(443, 700), FacetValue(80, 1)), 299, 0, exact=False)
 PAGE = SearchPage((), total=Total(1000, exact=True), facets={"country": COUNTRIES, "port": PORTS})
-STATS = Stats(400, 380, 1000, 77, 5, 12, 9, 30, NOW, NOW, (FeedInUse("cities", "geo", "2026-01-01", NOW),))
+STATS = Overview(400, 380, 1000, 77, 5, 12, 9, 30, NOW, NOW, (FeedInUse("cities", "geo", "2026-01-01", NOW),))
 
 
 def test_a_count_is_a_number(run: Run, server: StandIn) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from spectra.model.facets import FeedInUse, Stats
+from spectra.model.facets import FeedInUse, Overview
 from spectra.model.facts import HostFacts, Place
 from spectra.model.observation import Certificate
 from spectra.store import stats
@@ -52,7 +52,7 @@ def test_a_large_store_is_estimated(database: Database, write: Scribe, monkeypat
 
 def test_a_summary(database: Database, write: Scribe) -> None:
     """What there is, where, how old, and the feeds behind it; the same before and after a fold."""
-    assert stats.summary(database) == Stats(0, 0, 0, 0, 0, 0, 0, 0, None, None, ())
+    assert stats.summary(database) == Overview(0, 0, 0, 0, 0, 0, 0, 0, None, None, ())
     place = Place(asn=64500, country="FR")
     write([HostFacts("10.0.0.1", 1, place), host("10.0.0.1", T0, seen(80, "http"), names=["a.example", "b.example"])])
     later = T0.replace(day=5)
@@ -65,7 +65,7 @@ def test_a_summary(database: Database, write: Scribe) -> None:
             [T0, T0],
         )
     feeds = (FeedInUse("cities", "geo", "2026-01", T0),)
-    expected = Stats(2, 1, 3, 1, 0, 2, 2, 1, T0, later, feeds)
+    expected = Overview(2, 1, 3, 1, 0, 2, 2, 1, T0, later, feeds)
     assert stats.summary(database) == expected
     while fold(database):
         assert stats.summary(database) == expected

@@ -67,6 +67,9 @@ _BY_REASON: Final[dict[str, int]] = {
     "certificate_not_yet": 401,
     "unknown_member": 401,
     "no_challenge": 409,
+    "work_off": 409,
+    "too_much_work": 409,
+    "job_ended": 409,
     "machine_revoked": 403,
     "feed_corrupt": 422,
     "feed_unknown": 422,
@@ -102,6 +105,12 @@ class MeshOff(SpectraError):
     """This coordinator holds no mesh, so that nothing can be decided about its machines."""
 
     reason = "mesh_off"
+
+
+class WorkOff(SpectraError):
+    """This coordinator hands out no scans."""
+
+    reason = "work_off"
 
 
 class ProRequired(SpectraError):

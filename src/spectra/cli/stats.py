@@ -21,7 +21,7 @@ from spectra.cli.times import ago
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from spectra.model.facets import Facet, Stats, Total
+    from spectra.model.facets import Facet, Overview, Total
 
 DEFAULT_FACETS = "country:5,service:10,product:10,port:10"
 BAR = 24
@@ -133,12 +133,12 @@ class _Ask:
         if exact:
             self._params["exact"] = "true"
 
-    def overview(self) -> Stats:
+    def overview(self) -> Overview:
         """What the graph holds."""
-        from spectra.model.facets import Stats
+        from spectra.model.facets import Overview
 
         with self._machine.client(notify=note) as client:
-            return client.get("/v0/stats", Stats)
+            return client.get("/v0/stats", Overview)
 
     def facets(self) -> tuple[Total, dict[str, Facet]]:
         """The total and the facets of what matches."""
@@ -176,7 +176,7 @@ def _print(rows: Iterable[Text]) -> None:
         screen.print(row)
 
 
-def _overview(held: Stats) -> Iterator[Text]:
+def _overview(held: Overview) -> Iterator[Text]:
     from rich.text import Text
 
     now = datetime.now(UTC)

@@ -114,7 +114,7 @@ class FeedInUse(msgspec.Struct, frozen=True):
     updated: datetime
 
 
-class Stats(msgspec.Struct, frozen=True):
+class Overview(msgspec.Struct, frozen=True):
     """`GET /v0/stats`: what the graph holds.
 
     `hosts`, `hosts_placed` (of which a place is known) and `endpoints` (open ones) are exact, the others estimates

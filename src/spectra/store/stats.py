@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final, LiteralString
 
-from spectra.model.facets import FeedInUse, Stats
+from spectra.model.facets import FeedInUse, Overview
 from spectra.store.database import Connection, Database, one
 from spectra.store.tallies import ENTRIES, snapshot
 
@@ -37,7 +37,7 @@ def counts(database: Database) -> dict[str, int]:
         return {**held, **{name: _count(connection, rows) for name, rows in _ROWS.items()}}
 
 
-def summary(database: Database) -> Stats:
+def summary(database: Database) -> Overview:
     """What the graph holds, of one moment."""
     with snapshot(database) as connection:
         held = _held(connection)
@@ -46,7 +46,7 @@ def summary(database: Database) -> Stats:
         oldest, newest = one(connection.execute(_SEEN))
         feeds = tuple(FeedInUse(*row) for row in connection.execute(_FEEDS))
         placed = held["hosts"] - unplaced
-        return Stats(**held, **rows, hosts_placed=placed, oldest=oldest, newest=newest, feeds=feeds)
+        return Overview(**held, **rows, hosts_placed=placed, oldest=oldest, newest=newest, feeds=feeds)
 
 
 def _held(connection: Connection) -> dict[str, int]:

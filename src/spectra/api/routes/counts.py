@@ -12,7 +12,7 @@ from spectra.api.auth import ServicesDep, scope
 from spectra.api.limits import limited
 from spectra.api.selectors import query_of
 from spectra.api.tiers import pro_fields
-from spectra.model.facets import Count, Stats
+from spectra.model.facets import Count, Overview
 from spectra.store import counts, stats
 
 router = APIRouter(tags=["search"])
@@ -44,7 +44,7 @@ def count(
     "/v0/stats",
     summary="What the graph holds",
     dependencies=[scope("search:read")],
-    responses=described(Stats, 401, 403),
+    responses=described(Overview, 401, 403),
     response_class=Response,
 )
 def summary(services: ServicesDep) -> Response:
