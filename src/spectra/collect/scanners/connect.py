@@ -53,6 +53,8 @@ class ConnectScanner:
             finished=finished,
             stopped=bool(reason),
             notes=tuple(_notes(request, sweep, reason)),
+            probes=sweep.probes,
+            loss=sweep.paths.loss(),
         )
 
 

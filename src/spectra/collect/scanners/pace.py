@@ -69,3 +69,82 @@ class Pace:
             self._share = min(1.0, self._share + 0.05)
         self._usual += (timeouts - self._usual) / 2
         self._counts = dict.fromkeys(Outcome, 0)
+
+
+class Patience:
+    """How often one host is asked again, and how fast, learnt from what comes of it. One round asks all that is silent.
+
+    What answers only when asked again was dropped: the host, or something before it, takes so much and no more. Then
+    it is asked in more rounds, each at half the rate if the last one was still mostly dropped. A firewall looks
+    otherwise: nothing answers, neither to a sample of a round nor to the whole of it.
+    """
+
+    RATE = 20.0  # attempts a second in the first round of asking again
+    SAMPLE = 12  # so many without any answer: the others are not kept waiting for it
+    ROUNDS = 10
+    SLOWEST_S = 1.0
+
+    def __init__(self) -> None:
+        self._rounds = 0
+        self._gap = 1 / self.RATE
+        self._asked = self._answered = 0
+        self._hurried = self.lossy = False
+        self._empty = 0  # rounds without an answer, one after the other
+
+    def again(self, *, silent: bool) -> bool:
+        """Whether to begin another round; `silent`: the host has never answered at all."""
+        if self._rounds:
+            self._empty = 0 if self._answered else self._empty + 1
+            if self._rounds >= self.ROUNDS or self._empty > (1 if self.lossy else 0):
+                return False
+            if 2 * self._answered < self._asked:
+                self._gap = min(self.SLOWEST_S, 2 * self._gap)
+        self._rounds += 1
+        self._asked = self._answered = 0
+        self._hurried = silent
+        return True
+
+    def tell(self, *, answered: bool) -> None:
+        """Count one attempt of the round."""
+        self._asked += 1
+        self._answered += answered
+        if answered:
+            self.lossy, self._hurried = True, False
+        elif self._asked >= self.SAMPLE and not self._answered:
+            self._hurried = True
+
+    @property
+    def gap_s(self) -> float:
+        """Seconds between two attempts at the host."""
+        return 0.0 if self._hurried else self._gap
+
+
+class Timing:
+    """How long to wait for one host's answer: RFC 6298's estimate from those it gave, once there are a few.
+
+    Not `steady`: what is between may change at any time (relays), so that the past tells nothing.
+    """
+
+    LEAST_S = 0.8  # below a second the kernel sends no SYN again by itself
+    ENOUGH = 3
+
+    def __init__(self, timeout_s: float, *, steady: bool = True) -> None:
+        self._most, self._steady = timeout_s, steady
+        self._count = 0
+        self._mean = self._spread = 0.0
+
+    def tell(self, seconds: float) -> None:
+        """An answer took so long."""
+        if self._count:
+            self._spread += (abs(seconds - self._mean) - self._spread) / 4
+            self._mean += (seconds - self._mean) / 8
+        else:
+            self._mean, self._spread = seconds, seconds / 2
+        self._count += 1
+
+    @property
+    def timeout_s(self) -> float:
+        """The longest wait for the next answer."""
+        if not self._steady or self._count < self.ENOUGH:
+            return self._most
+        return min(self._most, max(self.LEAST_S, self._mean + 4 * self._spread))

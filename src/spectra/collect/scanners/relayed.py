@@ -6,24 +6,14 @@ by a second vantage point.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
 
-from spectra.collect.netset import IPAddress
 from spectra.collect.relays import Relay, Relays, network_of
 from spectra.collect.scanners.base import RawOutput, Report, Scanner, ScanRequest, admit, utc_now
 from spectra.collect.scanners.choose import run as run_straight
-from spectra.collect.scanners.pace import Outcome
-from spectra.collect.scanners.talk import CannotConnect
-from spectra.collect.scanners.ways import Door
+from spectra.collect.scanners.ways import Door, answering
 from spectra.errors import BadRequest
-
-_TRIES = 2
-_AT_ONCE = 16
-
-Endpoint = tuple[IPAddress, int]
 
 
 async def run(scanner: Scanner, request: ScanRequest, progress: Report) -> tuple[RawOutput, ...]:
@@ -62,29 +52,6 @@ async def measure(request: ScanRequest, relays: Relays, via: Relay) -> None:
         relays.compared(network, via, vantage, asked=len(silent), answered=len(answered))
         if 2 * len(answered) > len(known):
             relays.dropped(network, via, _now())
-
-
-async def answering(endpoints: Iterable[Endpoint], door: Door, request: ScanRequest) -> set[Endpoint]:
-    """Those of `endpoints` from which anything comes, a refusal too."""
-    turns = asyncio.Semaphore(min(_AT_ONCE, request.concurrency))
-
-    async def look(endpoint: Endpoint) -> Endpoint | None:
-        async with turns:
-            for _ in range(_TRIES):
-                await asyncio.sleep(1 / request.rate)
-                if await _answers(endpoint, door, request.timeout_s):
-                    return endpoint
-        return None
-
-    return {found for found in await asyncio.gather(*map(look, endpoints)) if found is not None}
-
-
-async def _answers(endpoint: Endpoint, door: Door, timeout_s: float) -> bool:
-    try:
-        (await door.dial(*endpoint, timeout_s=timeout_s)).close()
-    except CannotConnect as failure:
-        return failure.outcome is Outcome.CLOSED
-    return True
 
 
 def _now() -> float:

@@ -1,25 +1,32 @@
-"""One run of the built-in scanner: which endpoint next, how fast, and what became of each host."""
+"""One run of the built-in scanner: which endpoint next, how fast, and what became of each host.
+
+Every port of a host is asked once; then what was silent is asked again in rounds, as `Patience` says, and by another
+relay where its network was found to drop the first one.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeVar
 
 from spectra.collect.netset import IPAddress
 from spectra.collect.scanners.base import Progress, Report, ScanRequest, utc_now
 from spectra.collect.scanners.connect_output import HostResult, Output, PortResult
 from spectra.collect.scanners.grab import Ask, Found, grab
-from spectra.collect.scanners.pace import Bucket, Outcome, Pace
-from spectra.collect.scanners.talk import CannotConnect, Talk, any_tls, dial
+from spectra.collect.scanners.pace import Bucket, Outcome, Pace, Patience, Timing
+from spectra.collect.scanners.paths import Paths
+from spectra.collect.scanners.talk import CannotConnect, Talk, any_tls
 
-BLOCK = 256  # hosts in work at once: memory is bounded by this, not by the size of the targets
-RETRIES = 1  # of an attempt that timed out
+BLOCK = 256  # hosts begun together, and twice as many in work at most: memory does not grow with the targets
+OPEN_RETRIES = 4  # of a further connection to an open port that timed out
 LOCAL_RETRIES = 3  # of an attempt this machine could not send
 BUSY_RETRIES = 10  # of an attempt for which it had no descriptor or port left, each after twice the wait
+LONGEST_TALK = 8  # times the longest wait for one answer: all talk with one open port together
 GIVE_UP = 8  # attempts on one host that this machine could not send, when none could be sent
 
 T = TypeVar("T")
@@ -27,14 +34,28 @@ T = TypeVar("T")
 
 @dataclass(slots=True)
 class Host:
-    """An address in work: what is still to come, and the counts that tell closed, filtered and silent apart."""
+    """An address in work: what is still to come, and the counts that tell closed, filtered and silent apart.
+
+    `remaining`: ports not settled; `waiting`: those asked just now; `unanswered`: those that were silent this round.
+    """
 
     ip: IPAddress
     names: tuple[str, ...]
     remaining: int
+    waiting: int
+    timing: Timing
+    patience: Patience = field(default_factory=Patience)
+    unanswered: list[int] = field(default_factory=list[int])
+    asked: asyncio.Event = field(default_factory=asyncio.Event)
+    next_at: float = 0.0
     found: list[PortResult] = field(default_factory=list[PortResult])
     counts: dict[Outcome, int] = field(default_factory=lambda: dict.fromkeys(Outcome, 0))
     error: str = ""
+
+    @property
+    def silent(self) -> bool:
+        """Whether it has not answered at all."""
+        return not self.counts[Outcome.OPEN] and not self.counts[Outcome.CLOSED]
 
     @property
     def hopeless(self) -> bool:
@@ -43,16 +64,15 @@ class Host:
 
     def result(self, *, whole: bool) -> HostResult | None:
         """What is known; None if nothing is: its probes could not be sent, or not all of them were."""
-        answered = self.counts[Outcome.OPEN] or self.counts[Outcome.CLOSED]
         unsent = self.counts[Outcome.LOCAL] or not whole
-        if not answered and unsent:
+        if self.silent and unsent:
             return None
         rest = None
         if not unsent and self.counts[Outcome.FILTERED]:
             rest = "filtered"
         elif not unsent and self.counts[Outcome.CLOSED]:
             rest = "closed"
-        return HostResult(self.ip, self.names, sorted(self.found, key=lambda p: p.port), rest, silent=not answered)
+        return HostResult(self.ip, self.names, sorted(self.found, key=lambda p: p.port), rest, silent=self.silent)
 
 
 class Sweep:
@@ -68,39 +88,31 @@ class Sweep:
         self._hosts: dict[IPAddress, Host] = {}
         self._done, self._total = 0, request.targets.addresses.size * len(self._ports)
         self._reported, self._found = 0.0, 0
+        self.paths = Paths(request)
+        self.probes = 0
         self.refused: list[IPAddress] = []
         self.unsent: dict[str, int] = {}
         self.odd = 0
 
     async def run(self) -> bool:
-        """Probe every endpoint once, a block of hosts at a time, going round the hosts of a block port by port.
+        """Probe every endpoint, a block of hosts at a time, going round the hosts of a block port by port.
 
         False if the output took no more and the rest was left out.
         """
+        addresses = iter(self._request.targets.addresses)
         async with asyncio.TaskGroup() as group:
-            for host, port in self._order():
-                if self._output.full:
-                    break
-                if host.hopeless:
-                    self._settle(host, Outcome.LOCAL)
-                    continue
-                await self._slot()
-                await self._turn()
-                group.create_task(self._probe(host, port))
+            while (block := list(itertools.islice(addresses, BLOCK))) and not self._output.full:
+                await self._until(lambda: len(self._hosts) <= BLOCK)
+                hosts = [host for ip in _shuffled(block) if (host := self._admitted(ip)) is not None]
+                for port in self._ports:
+                    for host in hosts:
+                        await self._ask(group, host, port)
         return not self._output.full
 
     def close(self) -> None:
         """Write what is known of the hosts still in work."""
         for host in list(self._hosts.values()):
             self._finish(host, whole=False)
-
-    def _order(self) -> Iterator[tuple[Host, int]]:
-        addresses = iter(self._request.targets.addresses)
-        while block := list(itertools.islice(addresses, BLOCK)):
-            hosts = [host for ip in _shuffled(block) if (host := self._admitted(ip)) is not None]
-            for port in self._ports:
-                for host in hosts:
-                    yield host, port
 
     def _admitted(self, ip: IPAddress) -> Host | None:
         """The host, if the law still permits it now: consent may have run out since the scan began."""
@@ -109,67 +121,163 @@ class Sweep:
             self.refused.append(ip)
             self._done += len(self._ports)
             return None
-        host = self._hosts[ip] = Host(ip, names, len(self._ports))
+        count = len(self._ports)
+        timing = Timing(self._request.timeout_s, steady=self._request.relays is None)
+        host = self._hosts[ip] = Host(ip, names, count, count, timing)
         return host
 
-    async def _slot(self) -> None:
-        while self._active >= self._pace.concurrency:
+    async def _ask(self, group: asyncio.TaskGroup, host: Host, port: int) -> None:
+        """Begin with one endpoint for the first time."""
+        if self._output.full:
+            return
+        if host.hopeless:
+            self._settle(host, Outcome.LOCAL)
+            self._asked(group, host)
+            return
+        await self._until(lambda: self._active < self._pace.concurrency)
+        self._active += 1
+        await self._turn()
+        group.create_task(self._first(group, host, port))
+
+    async def _until(self, free: Callable[[], bool]) -> None:
+        while not free():
             self._freed.clear()
             await self._freed.wait()
-        self._active += 1
 
     async def _turn(self) -> None:
         wait = self._bucket.take(asyncio.get_running_loop().time(), self._pace.rate)
         await asyncio.sleep(wait)
 
-    async def _probe(self, host: Host, port: int) -> None:
+    async def _spaced(self, host: Host) -> None:
+        """Wait for the next attempt that this host may be asked."""
+        now = asyncio.get_running_loop().time()
+        at = max(host.next_at, now)
+        host.next_at = at + host.patience.gap_s
+        await asyncio.sleep(at - now)
+
+    async def _first(self, group: asyncio.TaskGroup, host: Host, port: int) -> None:
+        """The first attempt at a port; the last of them begins the rounds of what was silent."""
+        await self._probe(host, port, self._pace.tell, lambda: self._asked(group, host))
+
+    def _asked(self, group: asyncio.TaskGroup, host: Host) -> None:
+        host.waiting -= 1
+        if host.waiting == 0 and host.unanswered:
+            group.create_task(self._insist(group, host))
+
+    async def _insist(self, group: asyncio.TaskGroup, host: Host) -> None:
+        """Ask what was silent again, round by round, and by another relay if this one is dropped; then it is filtered.
+
+        A network that drops every relay is left after one try of each of them.
+        """
+        for _ in range(1 + self.paths.others):
+            via = self.paths.via(host.ip)
+            while host.unanswered and host.patience.again(silent=host.silent) and not self._output.full:
+                await self._round(group, host)
+            if not await self.paths.turned(host.ip, via, host.unanswered):
+                break
+            host.patience = Patience()
+        for _ in host.unanswered:
+            self._settle(host, Outcome.FILTERED)
+
+    async def _round(self, group: asyncio.TaskGroup, host: Host) -> None:
+        ports, host.unanswered = host.unanswered[::-1], []
+        host.waiting = len(ports)
+        host.asked.clear()
+
+        def told(outcome: Outcome) -> None:
+            if outcome is not Outcome.LOCAL:
+                host.patience.tell(answered=outcome is not Outcome.FILTERED)
+
+        def asked() -> None:
+            host.waiting -= 1
+            if host.waiting == 0:
+                host.asked.set()
+
+        for port in ports:
+            await self._spaced(host)
+            await self._until(lambda: self._active < self._pace.concurrency)
+            self._active += 1
+            await self._turn()
+            group.create_task(self._probe(host, port, told, asked))
+        await host.asked.wait()
+
+    async def _probe(self, host: Host, port: int, tell: Callable[[Outcome], None], asked: Callable[[], None]) -> None:
+        """One endpoint in one round: `tell` hears of each attempt, `asked` when the answer is known, before its use."""
         try:
-            outcome, error = Outcome.FILTERED, ""
-            try:
-                talk = await self._connected(host, port)
-            except CannotConnect as failure:
-                outcome, error = failure.outcome, str(failure)
-            else:
-                outcome = Outcome.OPEN
+            talk = await self._answer(host, port, tell)
+            asked()
+            if talk is not None:
                 self._found += 1
+                self.paths.found(host.ip, port)
                 host.found.append(PortResult(port, await self._grabbed(host, port, talk)))
-            host.error = error or host.error
-            self._settle(host, outcome)
+                self._settle(host, Outcome.OPEN)
         finally:
             self._active -= 1
             self._freed.set()
 
-    async def _connected(self, host: Host, port: int) -> Talk:
-        """A connection to the endpoint; what failed is tried again by its kind, a limited number of times."""
+    async def _answer(self, host: Host, port: int, tell: Callable[[Outcome], None]) -> Talk | None:
+        """An open connection, or nothing: then the endpoint is settled, or silent and waits for the next round."""
         tried = 0
         while True:
             try:
-                talk = await self._dial(host, port)
+                talk = await self._dial(host, port, host.timing.timeout_s)
             except CannotConnect as failure:
-                self._pace.tell(failure.outcome)
-                if tried >= _retries(failure):
-                    raise
-                if failure.busy:
-                    await asyncio.sleep(min(self._request.timeout_s, 0.02 * 2**tried))
+                tell(failure.outcome)
+                if failure.outcome is Outcome.FILTERED:
+                    host.unanswered.append(port)
+                    return None
+                if failure.outcome is Outcome.CLOSED or tried >= _retries(failure):
+                    host.error = str(failure) or host.error
+                    self._settle(host, failure.outcome)
+                    return None
+                await self._pause(failure, tried)
                 tried += 1
-                await self._turn()
             else:
-                self._pace.tell(Outcome.OPEN)
+                tell(Outcome.OPEN)
                 return talk
 
-    async def _dial(self, host: Host, port: int) -> Talk:
-        request = self._request
-        return await Talk.over(await dial(host.ip, port, timeout_s=request.timeout_s, interface=request.interface))
+    async def _pause(self, failure: CannotConnect, tried: int) -> None:
+        if failure.busy:
+            await asyncio.sleep(min(self._request.timeout_s, 0.02 * 2**tried))
+        await self._turn()
+
+    async def _dial(self, host: Host, port: int, timeout_s: float) -> Talk:
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        self.probes += 1
+        try:
+            sock = await self.paths.dial(host.ip, port, timeout_s=timeout_s)
+        except CannotConnect as failure:
+            if failure.outcome is Outcome.CLOSED:
+                host.timing.tell(clock() - began)
+            raise
+        host.timing.tell(clock() - began)
+        return await Talk.over(sock)
+
+    async def _again(self, host: Host, port: int) -> Talk:
+        """A further connection to an open port: silence now means that it was dropped, and is waited out."""
+        tried = 0
+        while True:
+            await self._spaced(host)
+            await self._turn()
+            try:
+                return await self._dial(host, port, self._request.timeout_s)
+            except CannotConnect as failure:
+                limit = OPEN_RETRIES if failure.outcome is Outcome.FILTERED else _retries(failure)
+                if tried >= limit:
+                    raise
+                await self._pause(failure, tried)
+                tried += 1
 
     async def _grabbed(self, host: Host, port: int, talk: Talk) -> Found:
-        async def again() -> Talk:
-            await self._turn()
-            return await self._connected(host, port)
-
-        sni = host.names[0] if host.names else ""
-        ask = Ask(again, port, _authority(host, port), sni, self._request.timeout_s, self._quiet_s, self._context)
+        if not self._request.grab:
+            async with talk:
+                return Found()
+        sni, timeout_s = host.names[0] if host.names else "", self._request.timeout_s
+        dial = partial(self._again, host, port)
+        ask = Ask(dial, port, _authority(host, port), sni, timeout_s, self._quiet_s, self._context)
         try:
-            async with talk, asyncio.timeout(8 * (self._request.timeout_s + self._quiet_s)):
+            async with talk, asyncio.timeout(LONGEST_TALK * (timeout_s + self._quiet_s)):
                 return await grab(ask, talk)
         except TimeoutError:
             return Found()
@@ -190,6 +298,7 @@ class Sweep:
 
     def _finish(self, host: Host, *, whole: bool) -> None:
         del self._hosts[host.ip]
+        self._freed.set()
         result = host.result(whole=whole)
         if result is not None:
             self._output.add(result)
@@ -198,9 +307,10 @@ class Sweep:
 
 
 def _retries(failure: CannotConnect) -> int:
+    """Of an attempt that this machine could not make."""
     if failure.busy:
         return BUSY_RETRIES
-    return {Outcome.FILTERED: RETRIES, Outcome.LOCAL: LOCAL_RETRIES}.get(failure.outcome, 0)
+    return LOCAL_RETRIES if failure.outcome is Outcome.LOCAL else 0
 
 
 def _authority(host: Host, port: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Iterable
 from ipaddress import ip_address
 from typing import Any, Final
 
@@ -12,12 +13,17 @@ from python_socks.async_.asyncio import Proxy
 
 from spectra.collect.netset import IPAddress
 from spectra.collect.relays import Relay
+from spectra.collect.scanners.base import ScanRequest
 from spectra.collect.scanners.pace import Outcome
 from spectra.collect.scanners.talk import CannotConnect, dial
 
 PROXY_S: Final = 10.0
 """How long a relay itself may take to be connected to: it may be far, and is not what is measured."""
 
+Endpoint = tuple[IPAddress, int]
+
+_TRIES: Final = 2
+_AT_ONCE: Final = 16
 _REFUSED: Final = 5
 _SILENT: Final = {1, 3, 4, 6}  # general failure, network or host unreachable, TTL expired: RFC 1928 section 6
 
@@ -106,3 +112,26 @@ def _meant(error: ProxyError) -> CannotConnect:
 
 def _nothing() -> None:
     """Until somebody wants to be told."""
+
+
+async def answering(endpoints: Iterable[Endpoint], door: Door, request: ScanRequest) -> set[Endpoint]:
+    """Those of `endpoints` from which anything comes, a refusal too."""
+    turns = asyncio.Semaphore(min(_AT_ONCE, request.concurrency))
+
+    async def look(endpoint: Endpoint) -> Endpoint | None:
+        async with turns:
+            for _ in range(_TRIES):
+                await asyncio.sleep(1 / request.rate)
+                if await _answers(endpoint, door, request.timeout_s):
+                    return endpoint
+        return None
+
+    return {found for found in await asyncio.gather(*map(look, endpoints)) if found is not None}
+
+
+async def _answers(endpoint: Endpoint, door: Door, timeout_s: float) -> bool:
+    try:
+        (await door.dial(*endpoint, timeout_s=timeout_s)).close()
+    except CannotConnect as failure:
+        return failure.outcome is Outcome.CLOSED
+    return True
