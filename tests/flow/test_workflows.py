@@ -238,7 +238,7 @@ def test_a_workflow_that_lost_its_thread_is_run(
         connection.execute("UPDATE dbos.workflow_status SET status = 'PENDING' WHERE queue_name = 'nobody-listens'")
     assert workflows.sweep() == 0  # somebody may be about to begin
     clock.advance(timedelta(minutes=1))
-    assert workflows.sweep() == 1
+    assert workflows.sweep() == (2 if who == "graph" else 1)
     if who == "graph":  # its made-up asset set cannot be read: both end, and run again from the first step
         assert done(workflows, found).error
         clock.advance(timedelta(hours=1))

@@ -150,6 +150,17 @@ class Correlation:
         )
         return next((done for wanted, work in steps if wanted and (done := work())), None)
 
+    def fresh(self) -> Counts | None:
+        """Do what is next of what was never looked at, which somebody waits for; None where there is nothing. What
+        many do at once is done once: each turn takes all that there is.
+        """
+        due = self.due()
+        if due.matcher != self._matching.version:  # everything is being named anew, or by a later release
+            return None
+        if due.unnamed and (named := self.name()):
+            return named
+        return (self.match(fresh=True) or None) if due.fresh else None
+
     def evaluate_news(self) -> Counts:
         """Take all news off the list, and do what follows from them; returns what was done."""
         total = self.follow()

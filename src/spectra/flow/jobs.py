@@ -15,6 +15,13 @@ from spectra.errors import SpectraError
 from spectra.flow.runs import Run
 from spectra.model.records import WorkflowRecord
 
+QUEUE: Final = "spectra-ingest"
+PARTS_QUEUE: Final = "spectra-ingest-parts"
+RELOCATION_QUEUE: Final = "spectra-relocation"
+VERSION: Final = "2"
+"""Workflows are recovered by the version they were started under. It changes when a step changes meaning, not with
+every release, so that an upgrade picks up what the release before it left."""
+
 stopping: Final = threading.Event()
 """Set while the engine ends: a workflow raises `Stopped` between two of its steps."""
 
@@ -42,7 +49,7 @@ def retryable(error: BaseException) -> bool:
 
 
 class Job(Protocol):
-    """Workflows of one kind, one at a time in their `queue`.
+    """Workflows of one kind, one at a time in their `queue`; without a queue, as whoever starts them says.
 
     `names` are the workflows' names. One that was not heard of for `lost_after` (longer than any of its steps takes)
     is run again from where it was.

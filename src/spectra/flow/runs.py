@@ -74,6 +74,21 @@ def relocation(run: Run, told: Sequence[Mapping[str, Any]], hosts_step: str) -> 
     return msgspec.structs.replace(record(run, steps), done=done, total=max(done, total))
 
 
+def enrich_id(observation_id: str) -> str:
+    """The workflow that adds facts to a submission."""
+    return f"{observation_id}-enrich"
+
+
+def graph_id(observation_id: str) -> str:
+    """The workflow that writes a submission into the graph."""
+    return f"{observation_id}-graph"
+
+
+def children(observation_id: str) -> tuple[str, str]:
+    """The parts of a submission's workflow."""
+    return enrich_id(observation_id), graph_id(observation_id)
+
+
 def time_of(epoch_ms: int | None) -> datetime:
     """The time that the engine means."""
     return datetime.fromtimestamp((epoch_ms or 0) / 1000, UTC)

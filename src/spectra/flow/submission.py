@@ -26,13 +26,13 @@ from spectra.ingest.parsers import Context, ParseError, parse
 from spectra.model.envelope import Counts, Payload, Problem, Receipt, canonical, sha256_hex
 from spectra.model.lifetimes import Lifetimes
 from spectra.model.observation import HostSeen, NameSeen, ScanFacts, Silent
-from spectra.model.records import KeyRecord
+from spectra.model.records import KeyRecord, ObservationRecord
 from spectra.store import keys, ledger, observations
 from spectra.store.blobs import BlobStore
 from spectra.store.content import Known, NameCpe, no_cpe
 from spectra.store.database import Connection, Database
 from spectra.store.graph import GraphWriter
-from spectra.store.observations import MAX_PROBLEMS, Accepted, NonceTaken, Outcome
+from spectra.store.observations import MAX_PROBLEMS, Accepted, NonceTaken, Outcome, Pending
 from spectra.store.provenance import Entry, commit
 
 T = TypeVar("T")
@@ -153,9 +153,9 @@ class Ingest:
         self.database = database
         self.blobs = blobs
         self.clock = clock
-        self._policy = policy
-        self._ledger = DatabaseLedger(database, limiter)
-        self._max_output_bytes = max_output_bytes
+        self.policy: Final = policy
+        self.ledger: Final = DatabaseLedger(database, limiter)
+        self.max_output_bytes: Final = max_output_bytes
         self._known = Known()
         self._writers = ThreadPoolExecutor(max_workers=4, thread_name_prefix="blob")
 
@@ -179,7 +179,8 @@ class Ingest:
         verified = self.verify(raw)
         if verified.seen:
             return observations.receipt(self.database, verified.observation_id, duplicate=True)
-        accepted = _accepted(verified, self.blobs.put(verified.payload.output.data), workflow=workflow)
+        workflow_id = verified.observation_id if workflow else ""
+        accepted = _accepted(verified, self.blobs.put(verified.payload.output.data), workflow_id)
 
         def work(connection: Connection) -> tuple[None, list[Entry]]:
             _, trust = observations.insert(connection, accepted, "accepted")
@@ -193,11 +194,22 @@ class Ingest:
 
     def verify(self, raw: bytes) -> Verified:
         """The gate, now."""
-        return gate.verify(raw, now=self.clock(), policy=self._policy, ledger=self._ledger)
+        return gate.verify(raw, now=self.clock(), policy=self.policy, ledger=self.ledger)
+
+    def insert(self, connection: Connection, verified: Verified, *, workflow_id: str) -> Entry:
+        """Accept a submission in the transaction of `connection`; returns what has to be put on record with it.
+
+        Its output's bytes are in the blob store before (`blobs.put`). Raises `NonceTaken`, `Rejected` where its key
+        was revoked meanwhile.
+        """
+        _not_revoked(verified)(connection)
+        accepted = _accepted(verified, bytes.fromhex(sha256_hex(verified.payload.output.data)), workflow_id)
+        _, trust = observations.insert(connection, accepted, "accepted")
+        return _accepted_entry(accepted, trust)
 
     def normalise(self, payload: Payload, received: datetime) -> Normaliser:
         """The content of `payload` as assets; raises `ParseError`, at once or while it is read."""
-        return Normaliser(payload, received, max_output_bytes=self._max_output_bytes)
+        return Normaliser(payload, received, max_output_bytes=self.max_output_bytes)
 
     def enrich(self, assets: Iterable[Asset]) -> Iterator[Asset]:
         """`assets` with what the feeds know of their hosts."""
@@ -220,6 +232,50 @@ class Ingest:
         writer.remember()
         self._after_write()
 
+    def payload(self, pending: Pending) -> Payload:
+        """What was signed of an accepted submission, with the output's bytes."""
+        payload = msgspec.json.decode(pending.header, type=Payload)
+        output = msgspec.structs.replace(payload.output, data=self.blobs.get(pending.blob_sha256))
+        return msgspec.structs.replace(payload, output=output)
+
+    def merge(self, observation_id: str) -> ObservationRecord:
+        """Write an accepted submission into the graph, in one transaction; one that cannot be read is settled as
+        failed. Harmless to repeat: what is settled is left alone.
+        """
+        try:
+            once_more_on_conflict(lambda alone: self._merge_accepted(observation_id, alone=alone))
+        except ParseError as error:
+            self.settle_failed(observation_id, error)
+        return observations.get(self.database, observation_id)
+
+    def settle_failed(self, observation_id: str, error: SpectraError) -> None:
+        """Put on record that the content of a submission cannot be read, and why; no news where it is settled."""
+
+        def work(connection: Connection) -> tuple[None, list[Entry]]:
+            pending = observations.claim(connection, observation_id)
+            if pending is None:
+                return None, []
+            outcome = failed(error)
+            observations.settle(connection, pending.seq, outcome)
+            return None, [settled_entry(observation_id, outcome, "", self.clock())]
+
+        commit(self.database, work)
+
+    def _merge_accepted(self, observation_id: str, *, alone: bool) -> None:
+        def work(connection: Connection) -> tuple[Written | None, list[Entry]]:
+            pending = observations.claim(connection, observation_id)
+            if pending is None:
+                return None, []
+            content = self.normalise(self.payload(pending), pending.received)
+            written = self.write(connection, pending.seq, self.enrich(content), alone=alone)
+            outcome = _merged(content, written)
+            observations.settle(connection, pending.seq, outcome)
+            ledger.count(connection, pending.seq, written.fresh)
+            return written, [settled_entry(observation_id, outcome, written.digest, self.clock(), written.fresh)]
+
+        if written := commit(self.database, work):
+            written.remember()
+
     def close(self) -> None:
         """Wait for blobs on their way to disk."""
         self._writers.shutdown(wait=True)
@@ -231,13 +287,7 @@ class Ingest:
             seq, trust = observations.insert(connection, accepted, "merged")
             content = self.normalise(verified.payload, verified.received)
             written = self.write(connection, seq, self.enrich(content), alone=alone)
-            outcome = Outcome(
-                "merged",
-                content.format,
-                content.facts,
-                msgspec.structs.replace(written.counts, problems=content.n_problems),
-                content.problems,
-            )
+            outcome = _merged(content, written)
             observations.settle(connection, seq, outcome)
             blob.result()
             ledger.count(connection, seq, written.fresh)
@@ -290,6 +340,11 @@ def _not_revoked(verified: Verified) -> Callable[[Connection], None]:
     return check
 
 
+def _merged(content: Normaliser, written: Written) -> Outcome:
+    counts = msgspec.structs.replace(written.counts, problems=content.n_problems)
+    return Outcome("merged", content.format, content.facts, counts, content.problems)
+
+
 def failed(error: SpectraError) -> Outcome:
     """The outcome of a submission whose content cannot be read."""
     problem = Problem(error.message, getattr(error, "line", 0), getattr(error, "field", ""))
@@ -330,7 +385,7 @@ def _accepted_entry(accepted: Accepted, trust: float) -> Entry:
     return Entry("observation.accepted", accepted.observation_id, detail, accepted.received)
 
 
-def _accepted(verified: Verified, blob_sha256: bytes, *, workflow: bool = False) -> Accepted:
+def _accepted(verified: Verified, blob_sha256: bytes, workflow_id: str = "") -> Accepted:
     return Accepted(
         observation_id=verified.observation_id,
         payload=verified.payload,
@@ -339,7 +394,7 @@ def _accepted(verified: Verified, blob_sha256: bytes, *, workflow: bool = False)
         keyid=verified.key.keyid,
         received=verified.received,
         blob_sha256=blob_sha256,
-        workflow_id=verified.observation_id if workflow else "",
+        workflow_id=workflow_id,
     )
 
 

@@ -15,8 +15,7 @@ import itertools
 import logging
 import threading
 import uuid
-from collections.abc import Iterator, Sequence
-from datetime import timedelta
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -25,52 +24,44 @@ from dbos import (
     DBOS,
     DBOSConfig,
     DBOSPortableJSONSerializer,
-    PortableWorkflowError,
     SetEnqueueOptions,
     SetWorkflowID,
     WorkflowStatus,
 )
 
-from spectra.errors import NotFound, SpectraError, Unavailable
+from spectra.errors import NotFound
 from spectra.flow import runs
 from spectra.flow.assets import Asset, pack, unpack
-from spectra.flow.jobs import Job, Stopped, noted, retryable, running, stopping
+from spectra.flow.jobs import (
+    PARTS_QUEUE,
+    QUEUE,
+    RELOCATION_QUEUE,
+    VERSION,
+    Job,
+    Stopped,
+    noted,
+    retryable,
+    stopping,
+)
+from spectra.flow.recovery import Beats, Recovery
 from spectra.flow.relocation import Relocation
-from spectra.flow.submission import Ingest, Written, failed, once_more_on_conflict, settled_entry
+from spectra.flow.submission import Ingest, Written, once_more_on_conflict, settled_entry
 from spectra.ingest.parsers import ParseError
-from spectra.model.envelope import Payload
 from spectra.model.facts import HostFacts
 from spectra.model.feeds import Relocating
 from spectra.model.records import WorkflowRecord, WorkflowStep
 from spectra.store import ledger, observations
 from spectra.store.database import Connection
-from spectra.store.observations import Outcome, Pending
+from spectra.store.observations import Outcome
 from spectra.store.provenance import Entry, commit
 
 _log = logging.getLogger("spectra.flow")
 
-QUEUE: Final = "spectra-ingest"
-# A part that lost its thread does not wait in line with whole submissions: those in front would wait for it.
-PARTS_QUEUE: Final = "spectra-ingest-parts"
-RELOCATION_QUEUE: Final = "spectra-relocation"
 CONCURRENCY: Final = 4
-# Workflows are recovered by the version they were started under. It changes when a step changes meaning, not with
-# every release, so that an upgrade picks up what the release before it left.
-VERSION: Final = "2"
 _STEP_TRIES: Final = 6
 _RELOCATION_TRIES: Final = 12  # a step of a relocation waits for about half an hour
 _PASSES: Final = 5
-# A workflow that ended by an error is run again after 5 s, 10 s, ... 10 min: for about a week where its steps could not
-# reach an engine, a few times where the error is of a kind that only happens again.
-_WORKFLOW_TRIES: Final = 5
-_PASSING_TRIES: Final = 1000
-_FIRST_PAUSE: Final = timedelta(seconds=5)
-_LONGEST_PAUSE: Final = timedelta(minutes=10)
-# One that the engine holds for running, though nothing of this process runs it, lost its thread with the database.
-_LOST: Final = timedelta(seconds=30)
 _SWEEP_S: Final = 5.0
-_RELOCATION_LOST: Final = timedelta(minutes=2)  # longer than a step takes
-_GRACE: Final = timedelta(seconds=5)
 
 _HOSTS_STEP: Final = "look hosts up"
 _NAMES: Final = ["wf.scan", "wf.enrich", "wf.graph", "wf.relocate"]
@@ -101,23 +92,23 @@ def scan(observation_id: str) -> str:
         assets = _normalise(observation_id)
         if not assets["blob"]:
             return assets["status"]
-        with SetWorkflowID(_enrich_id(observation_id)):
+        with SetWorkflowID(runs.enrich_id(observation_id)):
             assets = enrich(observation_id, assets)
-        with SetWorkflowID(_graph_id(observation_id)):
+        with SetWorkflowID(runs.graph_id(observation_id)):
             return graph(observation_id, assets)
 
 
 @DBOS.workflow(name="wf.enrich")
 def enrich(observation_id: str, assets: dict[str, Any]) -> dict[str, Any]:
     """Add the facts of its hosts to one asset set; returns the set with them."""
-    with noted(_enrich_id(observation_id)):
+    with noted(runs.enrich_id(observation_id)):
         return _enrich(observation_id, assets)
 
 
 @DBOS.workflow(name="wf.graph")
 def graph(observation_id: str, assets: dict[str, Any]) -> str:
     """Write one asset set into the graph; returns the observation's final status."""
-    with noted(_graph_id(observation_id)):
+    with noted(runs.graph_id(observation_id)):
         return _upsert(observation_id, assets)
 
 
@@ -140,18 +131,6 @@ def relocate() -> str:
         return "done"
 
 
-def _graph_id(observation_id: str) -> str:
-    return f"{observation_id}-graph"
-
-
-def _enrich_id(observation_id: str) -> str:
-    return f"{observation_id}-enrich"
-
-
-def _children(observation_id: str) -> tuple[str, str]:
-    return _enrich_id(observation_id), _graph_id(observation_id)
-
-
 @DBOS.step(
     name="normalise",
     retries_allowed=True,
@@ -167,10 +146,10 @@ def _normalise(observation_id: str) -> dict[str, Any]:
     if pending is None:
         return {"blob": "", "status": observations.get(ingest.database, observation_id).status}
     try:
-        content = ingest.normalise(_payload(ingest, pending), pending.received)
+        content = ingest.normalise(ingest.payload(pending), pending.received)
         blob = ingest.blobs.put(pack(content, bytes.fromhex(observation_id)))
     except ParseError as error:
-        _settle_failed(ingest, observation_id, error)
+        ingest.settle_failed(observation_id, error)
         return {"blob": "", "status": "failed"}
     outcome = Outcome("merged", content.format, content.facts, problems=content.problems)
     return {"blob": blob.hex(), "outcome": msgspec.to_builtins(outcome), "problems": content.n_problems}
@@ -250,24 +229,6 @@ def _name_services(after: str) -> dict[str, Any]:
     return _relocating().services(after)._asdict()
 
 
-def _payload(ingest: Ingest, pending: Pending) -> Payload:
-    payload = msgspec.json.decode(pending.header, type=Payload)
-    output = msgspec.structs.replace(payload.output, data=ingest.blobs.get(pending.blob_sha256))
-    return msgspec.structs.replace(payload, output=output)
-
-
-def _settle_failed(ingest: Ingest, observation_id: str, error: SpectraError) -> None:
-    def work(connection: Connection) -> tuple[None, list[Entry]]:
-        pending = observations.claim(connection, observation_id)
-        if pending is None:
-            return None, []
-        outcome = failed(error)
-        observations.settle(connection, pending.seq, outcome)
-        return None, [settled_entry(observation_id, outcome, "", ingest.clock())]
-
-    commit(ingest.database, work)
-
-
 class Workflows:
     """The workflow engine of this process: at most one, because DBOS is one per process."""
 
@@ -277,13 +238,21 @@ class Workflows:
         relocation: Relocation | None = None,
         *,
         jobs: Sequence[Job] = (),
+        chores: Sequence[Callable[[], int]] = (),
+        name: str = "local",
+        api_url: str = "",
         concurrency: int = CONCURRENCY,
     ) -> None:
+        """`name` is this coordinator's among all on its database, `api_url` where its mesh listener is. `chores` are
+        asked every few seconds to start what is due, and tell how much that was.
+        """
         self._ingest = ingest
         self._relocation = relocation
         self._jobs = tuple(jobs)
         self._names = [*_NAMES, *(name for job in self._jobs for name in job.names)]
         self._concurrency = concurrency
+        self._beats = Beats(ingest.database, name, ingest.clock, api_url=api_url)
+        self._recovery = Recovery(ingest, self._jobs, self._beats, self.enqueue, chores)
         self._stop = threading.Event()
         self._sweeper = threading.Thread(target=self._sweep_forever, name="sweep", daemon=True)
 
@@ -300,20 +269,23 @@ class Workflows:
             name="spectra",
             system_database_url=self._ingest.database.url.replace("postgresql://", "postgresql+psycopg://", 1),
             application_version=VERSION,
+            executor_id=self._beats.name,
             serializer=DBOSPortableJSONSerializer(),
             sys_db_pool_size=5,
             max_executor_threads=16,
             log_level="ERROR",
             enable_otlp=False,
         )
+        self._beats.beat()  # before anything is begun: the others would take it away
         DBOS(config=config)
         DBOS.launch()
+        self._beats.start()
         # Each look at a queue is two transactions, of an idle node too: somebody waits for an import, nobody for a job.
         for queue in (QUEUE, PARTS_QUEUE):
             DBOS.register_queue(
                 queue, worker_concurrency=self._concurrency, polling_interval_sec=0.2, on_conflict="always_update"
             )
-        for queue in (RELOCATION_QUEUE, *(job.queue for job in self._jobs)):
+        for queue in (RELOCATION_QUEUE, *(job.queue for job in self._jobs if job.queue)):
             DBOS.register_queue(queue, worker_concurrency=1, polling_interval_sec=1.0, on_conflict="always_update")
         self._sweeper.start()
 
@@ -324,6 +296,7 @@ class Workflows:
         stopping.set()
         self._sweeper.join(timeout=10)
         DBOS.destroy(workflow_completion_timeout_sec=5)
+        self._beats.end()
         for job in self._jobs:
             job.leave()
         _current = _relocation = None
@@ -392,81 +365,8 @@ class Workflows:
         return sorted(found.values(), key=lambda r: r.created, reverse=True)[:limit]
 
     def sweep(self) -> int:
-        """Start, or run again, the workflows of accepted submissions that have none running, and a job that lost its
-        thread; returns how many.
-        """
-        now = self._ingest.clock()
-        left = [p for p in observations.pending(self._ingest.database) if now - p.received > _GRACE]
-        ids = [i for p in left for i in (p.observation_id, *_children(p.observation_id))]
-        listed = DBOS.list_workflows(workflow_ids=ids, load_input=False) if ids else []
-        found = {w.workflow_id: w for w in listed}
-        return sum(self._revive(p, found) for p in left) + self._revive_jobs()
-
-    def _revive(self, pending: Pending, found: dict[str, WorkflowStatus]) -> bool:
-        status = found.get(pending.observation_id)
-        if status is None:
-            self.enqueue(pending.observation_id)
-            return True
-        if status.status not in ("ENQUEUED", "DELAYED", "PENDING"):
-            return self._run_again(pending, status)
-        if status.app_version not in (None, VERSION):
-            return self._begin_anew(status)
-        if status.status != "PENDING":
-            return False
-        children = [found[i] for i in reversed(_children(pending.observation_id)) if i in found]
-        lost = [w for w in (*children, status) if self._is_lost(w)]
-        for workflow in lost:
-            DBOS.resume_workflow(workflow.workflow_id, queue_name=QUEUE if workflow is status else PARTS_QUEUE)
-        return bool(lost)
-
-    def _begin_anew(self, status: WorkflowStatus) -> bool:
-        """What a release with other steps left behind no engine of this one picks up."""
-        if self._ingest.clock() - runs.time_of(status.updated_at) < _LOST:
-            return False  # that release may still be running elsewhere
-        DBOS.delete_workflow(status.workflow_id, delete_children=True)
-        self.enqueue(status.workflow_id)
-        return True
-
-    def _revive_jobs(self) -> int:
-        kinds = [("wf.relocate", RELOCATION_QUEUE, _RELOCATION_LOST)]
-        kinds += [(name, job.queue, job.lost_after) for job in self._jobs for name in job.names]
-        return sum(self._revive_silent(*kind) for kind in kinds)
-
-    def _revive_silent(self, name: str, queue: str, after: timedelta) -> int:
-        lost = 0
-        for workflow in DBOS.list_workflows(name=name, status="PENDING", load_input=False):
-            if workflow.workflow_id in running:
-                continue
-            heard = [
-                runs.time_of(step["completed_at_epoch_ms"])
-                for step in DBOS.list_workflow_steps(workflow.workflow_id, load_output=False)
-            ]
-            alive = max([runs.time_of(workflow.updated_at), *heard])
-            if self._ingest.clock() - alive > after:
-                DBOS.resume_workflow(workflow.workflow_id, queue_name=queue)
-                lost += 1
-        return lost
-
-    def _is_lost(self, workflow: WorkflowStatus) -> bool:
-        if workflow.status != "PENDING" or workflow.workflow_id in running:
-            return False
-        return self._ingest.clock() - runs.time_of(workflow.updated_at) > _LOST
-
-    def _run_again(self, pending: Pending, status: WorkflowStatus) -> bool:
-        if self._ingest.clock() - runs.time_of(status.updated_at) < _pause(pending.attempts):
-            return False
-        if not observations.count_attempt(self._ingest.database, pending):  # another coordinator's sweep
-            return False
-        tries = _PASSING_TRIES if _is_passing(status.error) else _WORKFLOW_TRIES
-        if pending.attempts >= tries:
-            reason = Unavailable(f"its workflow ended {tries} times without result: {status.error}")
-            _settle_failed(self._ingest, pending.observation_id, reason)
-            return False
-        # From its first step: a step that failed is on record as failed and would not run again, nor would a child.
-        for child in _children(pending.observation_id):
-            DBOS.delete_workflow(child)
-        DBOS.rewind_workflow(pending.observation_id, application_version=VERSION, queue_name=QUEUE)
-        return True
+        """Start, or run again, what nobody runs; returns how many (`flow.recovery`)."""
+        return self._recovery.sweep()
 
     def _sweep_forever(self) -> None:
         while not self._stop.wait(_SWEEP_S):
@@ -474,16 +374,6 @@ class Workflows:
                 self.sweep()
             except Exception:  # noqa: BLE001 - the database is away: the next round finds what this one did not
                 _log.warning("sweep failed; it runs again", exc_info=True)
-
-
-def _is_passing(error: object) -> bool:
-    """Whether a workflow ended because a step went on failing in a way that passes: no other step runs again."""
-    return isinstance(error, PortableWorkflowError) and error.name == "DBOSMaxStepRetriesExceeded"
-
-
-def _pause(attempts: int) -> timedelta:
-    """How long to wait before running a workflow again that was run `attempts` times before."""
-    return min(_FIRST_PAUSE * 2 ** min(attempts, 30), _LONGEST_PAUSE)
 
 
 def _steps(workflow_id: str) -> tuple[WorkflowStep, ...]:

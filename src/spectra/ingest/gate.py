@@ -47,6 +47,11 @@ class Reason(StrEnum):
     ROLE_FORBIDDEN = "role_forbidden"
     ACCOUNT_DISABLED = "account_disabled"
     RATE_LIMITED = "rate_limited"
+    MALFORMED_BUNDLE = "malformed_bundle"
+    IMPOSTOR = "impostor"
+    OTHER_OBSERVATIONS = "other_observations"
+    OTHER_FILES = "other_files"
+    OUT_OF_SCOPE = "out_of_scope"
 
 
 class Rejected(SpectraError):
@@ -121,9 +126,9 @@ def verify(raw: bytes, *, now: datetime, policy: Policy, ledger: Ledger, scope: 
         # 2. The envelope: bounded JSON, canonical base64, one payload type.
         opened = dsse.decode(raw)
         # 3. The signature over the raw payload bytes, by a known key.
-        key, signature = _signed_by_known_key(opened, ledger)
+        key, signature = signed_by_known_key(opened, ledger)
         # 4. The key's status: revoked at once, retiring until it expires.
-        _require_usable(key, now)
+        require_usable(key, now)
         # 5. The payload parses, is canonical and is the key holder's own.
         content = payload.decode(opened.payload)
         if content.contributor != key.contributor:
@@ -160,20 +165,22 @@ def verify(raw: bytes, *, now: datetime, policy: Policy, ledger: Ledger, scope: 
     )
 
 
-def _signed_by_known_key(opened: dsse.Opened, ledger: Ledger) -> tuple[KeyRecord, Signature]:
-    """The first signature by a known key counts. One signature is checked either way, so that a stranger's envelope
+def signed_by_known_key(opened: dsse.Opened, ledger: Ledger) -> tuple[KeyRecord, Signature]:
+    """The key that signed an envelope of any type, whatever its status, and the signature; raises `Rejected`.
+
+    The first signature by a known key counts. One signature is checked either way, so that a stranger's envelope
     costs what a forged one does.
     """
     found = next(((key, one) for one in opened.signatures if (key := _known(one.keyid, ledger))), None)
     if found is None:
-        dsse.verify(_NOBODY, opened.signatures[0].sig, opened.payload)
+        dsse.verify(_NOBODY, opened.signatures[0].sig, opened.payload, opened.payload_type)
         raise Rejected(
             Reason.UNKNOWN_KEY,
             "no signature is by a key registered here.",
             hint="Register it with an admin of this mesh (its keyid is the SHA-256 of the raw public key).",
         )
     key, signature = found
-    if not dsse.verify(_public_key(key), signature.sig, opened.payload):
+    if not dsse.verify(_public_key(key), signature.sig, opened.payload, opened.payload_type):
         raise Rejected(
             Reason.BAD_SIGNATURE,
             "the signature does not match the payload.",
@@ -197,7 +204,8 @@ def _public_key(key: KeyRecord) -> PublicKey:
     return public
 
 
-def _require_usable(key: KeyRecord, now: datetime) -> None:
+def require_usable(key: KeyRecord, now: datetime) -> None:
+    """Raises `Rejected` where a key signs nothing more."""
     expired = key.expires is not None and now >= key.expires
     if key.status == "active" and not expired:
         return

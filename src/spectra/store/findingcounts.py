@@ -7,6 +7,7 @@ there, since those are few. Only of what began lately, such a decision takes not
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final, LiteralString, NamedTuple
 
@@ -14,7 +15,7 @@ from spectra.model.findinglife import FRESH
 from spectra.model.findingrecords import SETTLED, FindingSummary
 from spectra.model.query import parse
 from spectra.store import counts, triage
-from spectra.store.database import Connection, Database
+from spectra.store.database import Connection, Database, one
 from spectra.store.findings import cpe_of, software
 from spectra.store.tallies import ENTRIES, snapshot
 from spectra.store.timeline import PROTOCOL_NAME
@@ -73,6 +74,22 @@ JOIN vuln v ON v.num = a.vuln
 WHERE v.status <> 'rejected'
   AND NOT EXISTS (SELECT FROM affected b WHERE b.software = g.before AND b.vuln = a.vuln AND b.until IS NULL)
   AND (a.software, a.vuln) NOT IN (SELECT * FROM unnest(%s::int4[], %s::int4[]))"""
+
+
+# Of the hosts that some submissions told of.
+_OF: LiteralString = """
+SELECT count(*) FROM (
+  SELECT DISTINCT s.ip FROM sighting s JOIN observation o ON o.seq = s.observation
+  WHERE o.observation_id = ANY(%s)) h
+JOIN endpoint e ON e.ip = h.ip AND e.state = 'o' JOIN service s ON s.id = e.service
+JOIN affected a ON a.software = s.software AND a.until IS NULL
+JOIN vuln v ON v.num = a.vuln AND v.status <> 'rejected'"""
+
+
+def of_observations(database: Database, ids: Sequence[str]) -> int:
+    """How many findings are open now on the hosts that these submissions (ids in hex) told of, also settled ones."""
+    with database.connection() as connection:
+        return int(one(connection.execute(_OF, [[bytes.fromhex(name) for name in ids]]))[0])
 
 
 def summary(database: Database, now: datetime) -> FindingSummary:

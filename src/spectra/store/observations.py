@@ -126,11 +126,11 @@ def claim(connection: Connection, observation_id: str) -> Pending | None:
 
 
 def pending(database: Database, limit: int = 1000) -> list[Pending]:
-    """Accepted submissions not merged yet, oldest first."""
+    """Accepted submissions not merged yet, oldest first, without those that are part of a target's result."""
     with database.connection() as connection:
         rows = connection.execute(
             "SELECT seq, encode(observation_id, 'hex'), header, blob_sha256, attempts, received FROM observation"
-            " WHERE status = 'accepted' ORDER BY seq LIMIT %s",
+            " WHERE status = 'accepted' AND NOT starts_with(workflow_id, 'target-') ORDER BY seq LIMIT %s",
             [limit],
         ).fetchall()
     return [Pending(*row) for row in rows]
