@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import functools
-import re
-from datetime import datetime
-from typing import Annotated, Final
+from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
@@ -15,18 +12,14 @@ from spectra.api.auth import ServicesDep, caller_of, scope
 from spectra.api.bodies import described_body, json_body
 from spectra.api.limits import limited
 from spectra.api.tiers import pro_fields, require_fields
-from spectra.errors import BadRequest
-from spectra.intel.enrich.ports import label
-from spectra.model import query as queries
+from spectra.flow.planning import question
 from spectra.model.lifetimes import parse_age
-from spectra.model.plans import MAX_TARGETS, Plan, PlanList, PlanRequest, Selectors
+from spectra.model.plans import MAX_TARGETS, Plan, PlanList, PlanRequest
 from spectra.store import plans
 from spectra.store.plans import Asked
 from spectra.store.staleness import Ages
 
 router = APIRouter(tags=["plan"])
-
-_NUMERIC: Final = re.compile(r"[0-9,\s<>=-]*", re.ASCII)
 
 
 @router.post(
@@ -81,36 +74,3 @@ def one(
     query = question(found[0].selectors, found[0].at)
     require_fields(request, (term.field for term in query.terms))
     return answer(plans.targets(services.database, found, query, cursor=cursor, limit=limit))
-
-
-def question(selectors: Selectors, at: datetime) -> queries.Query:
-    """The query that `selectors` say at `at`; raises `BadRequest` naming the field that is wrong."""
-    filters = selectors.filters
-    if selectors.common_port != "":
-        filters["common_port"] = _numbers(str(selectors.common_port))
-    return queries.parse(selectors.q, at, filters)
-
-
-def _numbers(text: str) -> str:
-    """Ports by number, or by the label they commonly have."""
-    if _NUMERIC.fullmatch(text):
-        return text
-    found: list[str] = []
-    for word in (part.strip().lower() for part in text.split(",")):
-        if not word.isdecimal() and word not in _labels():
-            near = queries.suggest(word, _labels())
-            hint = f'Did you mean "{near}"?' if near else "Give its number, or another name."
-            raise BadRequest(f"No common port is called {word[:40]!r}.", field="common_port", hint=hint)
-        found += [word] if word.isdecimal() else _labels()[word]
-    return ",".join(found)
-
-
-@functools.cache
-def _labels() -> dict[str, list[str]]:
-    """The common ports by their label."""
-    found: dict[str, set[int]] = {}
-    for protocol in ("tcp", "udp", "sctp"):
-        for port in range(65536):
-            if name := label(port, protocol):
-                found.setdefault(name.lower(), set()).add(port)
-    return {name: [str(port) for port in sorted(ports)] for name, ports in found.items()}
