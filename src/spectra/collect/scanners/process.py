@@ -34,6 +34,10 @@ class Ended:
         return self.errors.decode("utf-8", "replace").strip()
 
 
+def _nothing(_: bytes) -> None:
+    pass
+
+
 async def run_tool(
     command: Sequence[str],
     folder: Path,
@@ -42,8 +46,11 @@ async def run_tool(
     deadline_s: float,
     hear: Callable[[bytes], None],
     stop_if: Callable[[], str],
+    complain: Callable[[bytes], None] = _nothing,
+    politely: signal.Signals = signal.SIGTERM,
 ) -> Ended:
-    """Run `command` in `folder`, its home for the time; `hear` gets its standard output in pieces.
+    """Run `command` in `folder`, its home for the time; `hear` gets its standard output in pieces, `complain` what it
+    writes to standard error; `politely` is the signal it is asked by to end, before SIGKILL.
 
     It is ended when `stop_if`, asked twice a second, gives a reason, after `deadline_s` seconds, or when this call is
     cancelled, which then returns as well: what the tool wrote until then is the result.
@@ -54,8 +61,8 @@ async def run_tool(
         async with asyncio.timeout(deadline_s), asyncio.TaskGroup() as group:
             group.create_task(_feed(process, stdin))
             group.create_task(_hear(process, hear))
-            group.create_task(_keep(process, ended.errors))
-            group.create_task(_watch(process, stop_if, ended))
+            group.create_task(_keep(process, ended.errors, complain))
+            group.create_task(_watch(process, stop_if, ended, politely))
     except TimeoutError:
         ended.stopped = f"stopped after {deadline_s:g} s"
     except asyncio.CancelledError:
@@ -64,7 +71,7 @@ async def run_tool(
             task.uncancel()
         ended.stopped = "stopped on request"
     finally:
-        await _end(process)
+        await _end(process, politely)
     ended.code = process.returncode if process.returncode is not None else -1
     return ended
 
@@ -113,27 +120,30 @@ async def _hear(process: asyncio.subprocess.Process, hear: Callable[[bytes], Non
         hear(data)
 
 
-async def _keep(process: asyncio.subprocess.Process, kept: bytearray) -> None:
+async def _keep(process: asyncio.subprocess.Process, kept: bytearray, complain: Callable[[bytes], None]) -> None:
     assert process.stderr is not None
     while data := await process.stderr.read(_CHUNK):
+        complain(data)
         kept += data
         del kept[:-MAX_ERRORS]
 
 
-async def _watch(process: asyncio.subprocess.Process, stop_if: Callable[[], str], ended: Ended) -> None:
+async def _watch(
+    process: asyncio.subprocess.Process, stop_if: Callable[[], str], ended: Ended, politely: signal.Signals
+) -> None:
     while process.returncode is None and not ended.stopped:
         with suppress(TimeoutError):
             async with asyncio.timeout(WATCH_S):
                 await process.wait()
         ended.stopped = stop_if()
     if ended.stopped:
-        await _end(process)
+        await _end(process, politely)
 
 
-async def _end(process: asyncio.subprocess.Process) -> None:
+async def _end(process: asyncio.subprocess.Process, politely: signal.Signals) -> None:
     """End the tool and what it started: politely, then not."""
     if process.returncode is None:
-        _signal(process, signal.SIGTERM)
+        _signal(process, politely)
         with suppress(TimeoutError):
             async with asyncio.timeout(GRACE_S):
                 await process.wait()
