@@ -80,7 +80,8 @@ def next_hops(targets: NetSet, interface: str = "") -> tuple[list[NextHop], NetS
     for leaves, part in leaving.items():
         if not _ethernet(leaves.interface):
             raise BadRequest(f"{leaves.interface} does not carry Ethernet frames.", field="scanner", hint=_OTHER)
-        behind = {leaves.gateway: part} if leaves.gateway else _each(part, leaves.interface)
+        single = {str(ip): NetSet.ranges([(ip, ip)]) for ip in part} if not leaves.gateway else {}
+        behind = {leaves.gateway: part} if leaves.gateway else single
         macs = _neighbours(leaves.interface, {hop: next(iter(one)) for hop, one in behind.items()})
         for hop, one in behind.items():
             if hop in macs:
@@ -101,6 +102,9 @@ def _leaving(targets: NetSet, interface: str) -> tuple[dict[_Leaves, NetSet], Ne
     shut: list[NetSet] = []
     for part, first, last in zip(parts, routes[::2], routes[1::2], strict=True):
         one = NetSet.ranges([(part[0], part[-1])])
+        if not first.gateway and part.num_addresses > MAX_LOCAL:
+            message = f"{part} is on the link of {first.dev}: more than {MAX_LOCAL} addresses."
+            raise BadRequest(message, field="targets", hint=_OTHER)
         if (first.type, _of(first)) != (last.type, _of(last)):
             raise BadRequest(f"{part} is reached by more than one way.", field="targets", hint=_OTHER)
         if first.type == "unicast":
@@ -145,14 +149,6 @@ def _ethernet(interface: str) -> bool:
         return any(link.link_type == "ether" for link in msgspec.json.decode(told.stdout, type=list[_Link]))
     except msgspec.DecodeError:
         return False
-
-
-def _each(part: NetSet, interface: str) -> dict[str, NetSet]:
-    if part.size > MAX_LOCAL:
-        message = f"{short(part)} is on the link of {interface}: more than {MAX_LOCAL} addresses."
-        raise BadRequest(message, field="targets", hint=_OTHER)
-    addresses: Iterator[IPAddress] = iter(part)
-    return {str(ip): NetSet.ranges([(ip, ip)]) for ip in addresses}
 
 
 def _neighbours(interface: str, wanted: dict[str, IPAddress]) -> dict[str, str]:
