@@ -60,6 +60,7 @@ from spectra.store.database import Database, migrate
 from spectra.store.limits import AccountLimit, Buckets, Rate
 from spectra.store.plans import Keeping
 from spectra.store.tallies import Folder
+from spectra.workparts import work_of
 
 _log = logging.getLogger("spectra")
 
@@ -201,6 +202,8 @@ def _services(
     vuln_feeds, vuln_job = _vuln_feeds(settings, database, blobs, after_sync=correlator.wake)
     vectors = VectorJob(_vectors(settings.embeddings, database, blobs))
     follower = Follower(vectors.vectors.is_due, vectors.start, settings.embeddings.look_every_s)
+    networks = FeedNetworks(feeds.locator)
+    work = work_of(settings, database, networks, clock=now) if mesh else None
     workflows = Workflows(ingest, Relocation(database, feeds, cpe23), jobs=(correlations, vuln_job, vectors))
     with ExitStack() as stack:
         stack.callback(ingest.close)
@@ -234,9 +237,10 @@ def _services(
             tiers=TierPolicy(**settings.tiers.model_dump()),
             keeping=Keeping(settings.freshness.plan_days, settings.freshness.plans_per_account),
             limits=Limits(Buckets(database), _rates(settings.limits)),
-            networks=FeedNetworks(feeds.locator),
+            networks=networks,
             trusted_proxies=tuple(ip_network(text) for text in settings.api.trusted_proxies),
             mesh=mesh.admin if mesh else None,
+            work=work,
         )
 
 

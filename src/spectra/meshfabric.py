@@ -21,9 +21,11 @@ from spectra.fabric.link import TlsFiles
 from spectra.fabric.natsconfig import NatsConfig
 from spectra.fabric.natslink import NatsLink
 from spectra.fabric.subjects import permissions
+from spectra.flow.dispatch import Dispatcher, Speaker
 from spectra.flow.fabric import FabricKeeper
 from spectra.flow.membership import Ear, EarState, Own
 from spectra.flow.refusals import RefusalLog
+from spectra.flow.work import Work
 from spectra.identity.errors import IdentityError
 from spectra.identity.names import key_name, parse_uri
 from spectra.listening import reachable, url_of
@@ -66,10 +68,16 @@ class Fabric:
         self._keeper: FabricKeeper | None = None
         self._link: NatsLink | None = None
         self._ear: Ear | None = None
+        self._dispatcher: Dispatcher | None = None
 
     @contextmanager
-    def running(self, host: str, on_failure: OnFailure) -> Generator[None]:
-        """Started, until the block ends. Machines are told `host`; `on_failure` hears when nats-server is given up."""
+    def running(
+        self, host: str, on_failure: OnFailure, *, work: Work | None = None, api_url: str = ""
+    ) -> Generator[None]:
+        """Started, until the block ends. Machines are told `host`; `on_failure` hears when nats-server is given up.
+
+        The targets of `work` are handed out, and results brought to `api_url`.
+        """
         mesh = self._settings.mesh
         with ExitStack() as stack:
             if mesh.fabric == "embedded":
@@ -83,6 +91,8 @@ class Fabric:
             self._ear = Ear(self._database, self._link, self._notes, clock=self._clock, own=own)
             self._ear.start()
             stack.callback(self._ear.stop)
+            if work is not None:
+                stack.enter_context(self._handing_out(work, self._link, api_url))
             yield
 
     def hearing(self) -> EarState | None:
@@ -95,6 +105,8 @@ class Fabric:
             self._keeper.wake()
         if self._ear is not None:
             self._ear.wake()
+        if self._dispatcher is not None:
+            self._dispatcher.members_changed()
 
     def certificate_changed(self) -> None:
         """The coordinator has another certificate, or other roots count."""
@@ -147,6 +159,26 @@ class Fabric:
             stack.callback(keeper.stop)
             self._keeper = keeper
             yield url_of("tls", reachable(mesh.host), server.port)
+
+    @contextmanager
+    def _handing_out(self, work: Work, link: NatsLink, api_url: str) -> Generator[None]:
+        dispatcher = Dispatcher(
+            self._database,
+            link,
+            self._notes,
+            work.law,
+            work.rules,
+            own=Speaker(self._name, api_url),
+            clock=self._clock,
+        )
+        dispatcher.start()
+        self._dispatcher = dispatcher
+        work.handed_out_by(dispatcher)
+        try:
+            yield
+        finally:
+            work.handed_out_by(None)
+            dispatcher.stop()
 
     def _told(self, members: Sequence[Member]) -> list[natsconfig.Member]:
         """Members as the server knows them: by their present key, where our CA writes that into certificates."""

@@ -27,6 +27,7 @@ from spectra.flow.ownnode import LOOK_EVERY_S, OwnNode
 from spectra.flow.refusals import RefusalLog
 from spectra.flow.signing import Signer
 from spectra.flow.stepca import StepCa, open_provisioner
+from spectra.flow.work import Work
 from spectra.identity.ca import Authority
 from spectra.identity.names import new_mesh, node_uri
 from spectra.identity.x509 import pem
@@ -127,7 +128,11 @@ class MeshParts:
             self._server.start()
             stack.callback(self._server.stop)
             if self._settings.mesh.fabric != "off":
-                stack.enter_context(self._fabric.running(self.members.places.hosts[0], on_failure))
+                work = services.work if isinstance(services.work, Work) else None
+                places = self.members.places
+                stack.enter_context(
+                    self._fabric.running(places.hosts[0], on_failure, work=work, api_url=places.api_url)
+                )
             place = self._fabric.place
             self.members.fabric = FabricPlace(place.nats, place.mqtt, self.members.places.api_url)
             self.own.start()

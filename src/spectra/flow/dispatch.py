@@ -55,11 +55,11 @@ _PAUSE_S: Final = 1.0  # after trouble
 _APIS: Final = 16
 
 
-class Own(NamedTuple):
+class Speaker(NamedTuple):
     """This coordinator: its name as a node, and where machines bring their results."""
 
     name: str
-    api_url: Callable[[], str]
+    api_url: str
 
 
 class Holds(NamedTuple):
@@ -105,7 +105,7 @@ class Dispatcher(Waking):
         law: Law,
         rules: Rules,
         *,
-        own: Own,
+        own: Speaker,
         clock: Callable[[], datetime],
         steady: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -339,7 +339,7 @@ class Dispatcher(Waking):
         others = [
             one.api_url for one in coordinators.alive(self._database, wall, ALIVE_S) if one.name != self._own.name
         ]
-        return tuple(dict.fromkeys(url for url in (self._own.api_url(), *others) if url))[:_APIS]
+        return tuple(dict.fromkeys(url for url in (self._own.api_url, *others) if url))[:_APIS]
 
     # --- who gets what ---
 
