@@ -1,6 +1,6 @@
 """What an agent and the process of one task tell each other, and the files that the process leaves in its folder.
 
-The process gets `Given` as one line on standard input, and ends when a second line or the end of the input comes. It
+The process finds `given.json` (`Given`) and the law in its folder, and ends soon after its standard input does. It
 prints a line of JSON (`Moved`) whenever it got on, and leaves its outputs and last of all `done.json` (`Executed`).
 Nothing of what it leaves is believed before it was read as strictly as this file says.
 """
@@ -16,10 +16,11 @@ from typing import Annotated, Final, NamedTuple
 import msgspec
 from msgspec import Meta
 
-from spectra.model.envelope import Privacy, Word
+from spectra.model.envelope import Word
 from spectra.model.results import MAX_ARTEFACTS, MAX_OBSERVATIONS, ArtefactKind
 from spectra.model.work import Order, Outcome, Stats
 
+GIVEN: Final = "given.json"
 DONE: Final = "done.json"
 LAW: Final = "law.json"
 """The mesh's do-not-scan list, as the coordinator told it."""
@@ -104,7 +105,6 @@ class Executed(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, fo
     tool_version: Word = ""
     started: datetime | None = None
     finished: datetime | None = None
-    privacy: Privacy = Privacy.FULL
     outputs: Annotated[tuple[OutputFile, ...], Meta(max_length=MAX_OBSERVATIONS)] = ()
     artefacts: Annotated[tuple[ArtefactFile, ...], Meta(max_length=MAX_ARTEFACTS)] = ()
     stats: Stats = Stats()

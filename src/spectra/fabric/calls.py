@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http.client import HTTPException, HTTPResponse, HTTPSConnection
-from typing import Final, NamedTuple, TypeVar
+from typing import BinaryIO, Final, NamedTuple, TypeVar
 from urllib.parse import SplitResult, urlsplit
 
 import msgspec
@@ -42,6 +42,13 @@ _NOT_YET, _EXPIRED = 9, 10
 _MAX_TOLD: Final = 300
 
 T = TypeVar("T")
+
+
+class Upload(NamedTuple):
+    """A body of JSON that is sent from a file, `size` bytes from where it stands."""
+
+    file: BinaryIO
+    size: int
 
 
 class Refused(MeshError):
@@ -100,13 +107,14 @@ def call(
     now: datetime,
     body: object = None,
     bearer: str = "",
+    most: int = MAX_ANSWER_BYTES,
 ) -> T:
-    """The answer of one request as `kind`; `None` for one without content.
+    """The answer of one request as `kind`; `None` for one without content. `most`: bytes that it may have.
 
     Raises `Unreachable` where nothing answers or the server is busy, `Refused`, and `MeshError` with the reasons
     `untrusted` (the server does not prove to be whom we call), `wrong_clock` and `bad_answer`.
     """
-    answer = _send(method, _parts(url), trust=trust, now=now, body=body, bearer=bearer)
+    answer = _send(method, _parts(url), trust=trust, now=now, body=body, bearer=bearer, most=most)
     if not 200 <= answer.status < 300:
         raise _refusal(answer, now)
     try:
@@ -137,23 +145,32 @@ def _parts(url: str) -> SplitResult:
 
 
 def _send(
-    method: str, url: SplitResult, *, trust: ssl.SSLContext, now: datetime, body: object = None, bearer: str = ""
+    method: str,
+    url: SplitResult,
+    *,
+    trust: ssl.SSLContext,
+    now: datetime,
+    body: object = None,
+    bearer: str = "",
+    most: int = MAX_ANSWER_BYTES,
 ) -> _Answer:
     """One request on a connection of its own; redirects are not followed, proxies not asked."""
     host = url.hostname or ""
     headers = {"user-agent": f"spectra-node/{__version__}", "accept": "application/json", "connection": "close"}
     if bearer:
         headers["authorization"] = f"Bearer {bearer}"
-    content = None if body is None else msgspec.json.encode(body)
+    content = body.file if isinstance(body, Upload) else None if body is None else msgspec.json.encode(body)
     if content is not None:
         headers["content-type"] = "application/json"
+    if isinstance(body, Upload):
+        headers["content-length"] = str(body.size)
     connection = HTTPSConnection(host, url.port or 443, timeout=_CONNECT_S, context=trust)
     try:
         connection.connect()
         connection.sock.settimeout(_READ_S)
         connection.request(method, url.path or "/", body=content, headers=headers)
         response = connection.getresponse()
-        data = _read(response, host)
+        data = _read(response, host, most)
         return _Answer(host, response.status, response.reason, response.headers.get("date", ""), data)
     except (OSError, HTTPException, UnicodeError) as error:  # SSLError is an OSError
         raise _failure(error, url, now) from error
@@ -161,14 +178,14 @@ def _send(
         connection.close()
 
 
-def _read(response: HTTPResponse, host: str) -> bytes:
+def _read(response: HTTPResponse, host: str, most: int) -> bytes:
     data = bytearray()
     deadline = time.monotonic() + _WHOLE_S
     while chunk := response.read1(64 * 1024):
         data += chunk
         if time.monotonic() > deadline:
             raise Unreachable(f"the answer of {host} takes too long")
-        if len(data) > MAX_ANSWER_BYTES:
+        if len(data) > most:
             raise MeshError(f"the answer of {host} is too large.", reason="bad_answer")
     return bytes(data)
 
