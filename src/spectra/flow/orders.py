@@ -51,7 +51,7 @@ class Hours:
             return False, None
         ends = [open_at(windows, now) for windows in (self._own, of_job) if windows]
         told = [end for end in ends if end is not None]
-        return len(told) == len(ends), min(told, default=None)
+        return (True, min(told, default=None)) if len(told) == len(ends) else (False, None)
 
     def opens(self, texts: Sequence[str], now: datetime) -> datetime | None:
         """When a job with these windows may run next, as far as one look ahead tells; None where that is now."""
