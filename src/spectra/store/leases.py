@@ -6,14 +6,118 @@ and counts what both have already: neither two machines for one target nor more 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime
-from typing import NamedTuple
+import ipaddress
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final, NamedTuple
+from uuid import UUID, uuid4
 
+import msgspec
+
+from spectra.errors import NotFound
 from spectra.model.presets import Preset, ScanTool
-from spectra.model.work import MAX_KNOWN, AttemptEnd, Endpoint, Permission, Stats, TargetState
+from spectra.model.work import MAX_KNOWN, Endpoint, Permission, TargetState
+from spectra.store import attempts, jobrows, jobs
+from spectra.store.attempts import Attempt, Terms
 from spectra.store.database import Connection, Database
 from spectra.store.jobs import Held
+from spectra.store.targetrows import lease_id
+
+__all__ = ["Asker", "Attempt", "Leased", "Said", "Terms", "end", "lease"]
+
+end = attempts.end
+
+_NODE_LOCK: Final = 0x5EC7_0017
+_NETWORK_LOCK: Final = 0x5EC7_0018
+LOOK: Final = 400
+"""Waiting targets of a job that are looked at for one that may be given, before its networks are."""
+ABLE: Final = 64
+"""Of these, how many may be tried: as many leases as are taken at once, and more."""
+WALK: Final = 400
+"""Networks of a job that are looked at where all of the first targets are in networks that have enough."""
+MAX_TRIES: Final = 32
+
+# Jobs in their turn; of each the first target that may be given, the first one not locked by others. Those that never
+# failed have waited since -infinity, so none that has to wait longer is looked at. Where the first LOOK are of no use,
+# the networks are walked, one probe each: a job may have any number of targets in one that is busy.
+_PICK: Final = """
+WITH busy AS MATERIALIZED (
+  SELECT %(avoid)s::text[] || coalesce(array_agg(network), '{}') AS networks FROM (
+    SELECT network FROM lease WHERE ended IS NULL AND network <> ''
+    GROUP BY network HAVING count(*) >= %(per_network)s) b),
+may AS MATERIALIZED (
+  SELECT EXISTS (SELECT FROM node WHERE name = %(node)s AND standing = 'active')
+    AND NOT EXISTS (SELECT FROM worker_drain WHERE node = %(node)s AND draining)
+    AND NOT EXISTS (SELECT FROM work_state WHERE paused)
+    AND (SELECT count(*) FROM lease WHERE node = %(node)s AND ended IS NULL) < %(per_node)s AS so),
+turn AS MATERIALIZED (
+  SELECT num FROM job WHERE decision = 'running' AND ended IS NULL AND (SELECT so FROM may)
+    AND node IN ('', %(node)s) AND region IN ('', %(region)s) AND (NOT relay OR %(relay)s) AND (NOT raw OR %(raw)s)
+    AND tools && %(tools)s::text[] AND id <> ALL(%(shut)s::text[])
+  ORDER BY priority DESC, served, num)
+SELECT t.num, t.network FROM turn CROSS JOIN LATERAL (
+  SELECT num, network FROM target WHERE num = ANY(ARRAY(
+    WITH RECURSIVE look AS MATERIALIZED (
+      SELECT num, network, node, excluded, not_before FROM target
+      WHERE job = turn.num AND state = 'waiting' AND not_before <= %(now)s ORDER BY not_before, num LIMIT %(look)s),
+    able AS MATERIALIZED (
+      SELECT num FROM look WHERE network <> ALL((SELECT networks FROM busy)::text[])
+        AND %(node)s <> ALL(excluded) AND (node <> %(node)s OR not_before <= %(before)s) LIMIT %(able)s),
+    walk AS (
+      (SELECT network, 1 AS step FROM target WHERE job = turn.num AND state = 'waiting'
+         AND NOT EXISTS (SELECT FROM able) AND (SELECT count(*) FROM look) = %(look)s ORDER BY network LIMIT 1)
+      UNION ALL
+      SELECT n.network, step + 1 FROM walk w CROSS JOIN LATERAL (
+        SELECT network FROM target WHERE job = turn.num AND state = 'waiting' AND network > w.network
+        ORDER BY network LIMIT 1) n WHERE step < %(walk)s),
+    far AS (
+      SELECT f.num FROM walk w CROSS JOIN LATERAL (
+        SELECT num FROM target WHERE job = turn.num AND state = 'waiting' AND network = w.network
+          AND not_before <= %(now)s AND %(node)s <> ALL(excluded)
+          AND (node <> %(node)s OR not_before <= %(before)s) ORDER BY not_before, num LIMIT 8) f
+      WHERE w.network <> ALL((SELECT networks FROM busy)::text[]) LIMIT %(able)s)
+    SELECT num FROM able UNION ALL SELECT num FROM far)) AND state = 'waiting'
+  ORDER BY not_before, num LIMIT 1 FOR UPDATE SKIP LOCKED) t LIMIT 1"""
+
+# A statement of its own, after the lock of the network: it counts what was committed until then.
+_GIVE: Final = """
+WITH given AS (
+  UPDATE target SET state = 'leased', since = %(now)s, lease = %(lease)s, node = %(node)s, leases = leases + 1
+  WHERE num = %(target)s AND (network = '' OR (
+    SELECT count(*) FROM lease WHERE network = %(network)s AND ended IS NULL) < %(per_network)s)
+  RETURNING *),
+kept AS (
+  INSERT INTO lease (id, target, attempt, node, network, leased, heard)
+  SELECT lease, num, leases, node, network, since, since FROM given),
+turned AS (
+  UPDATE job SET served = %(now)s WHERE num = (
+    SELECT num FROM job WHERE num = (SELECT job FROM given) AND served < %(now)s FOR NO KEY UPDATE SKIP LOCKED))
+SELECT g.lease, g.node, j.id, g.num, g.leases, j.scan_id, g.targets, coalesce(nullif(g.ports, ''), j.ports), j.preset,
+       j.permission, j.rate, g.network, j.windows, g.since
+FROM given g JOIN job j ON j.num = g.job"""
+_ORDER: Final = """
+SELECT t.lease, t.node, j.id, t.num, t.leases, j.scan_id, t.targets, coalesce(nullif(t.ports, ''), j.ports), j.preset,
+       j.permission, j.rate, t.network, j.windows, l.leased
+FROM lease l JOIN target t ON t.num = l.target JOIN job j ON j.num = t.job WHERE l.id = %s AND l.ended IS NULL"""
+_RENEW: Final = """
+WITH mine AS MATERIALIZED (
+  SELECT id FROM lease WHERE id = ANY(%(ids)s::uuid[]) AND node = %(node)s AND ended IS NULL ORDER BY id FOR UPDATE)
+UPDATE lease l SET heard = greatest(heard, %(now)s) FROM mine WHERE l.id = mine.id RETURNING l.id"""
+_PROGRESS: Final = """
+WITH said AS MATERIALIZED (
+  SELECT * FROM unnest(%(ids)s::uuid[], %(fractions)s::real[], %(found)s::int8[], %(notes)s::text[])
+    AS s (id, fraction, found, note)),
+mine AS MATERIALIZED (
+  SELECT id FROM lease WHERE id IN (SELECT id FROM said) AND node = %(node)s AND ended IS NULL ORDER BY id FOR UPDATE)
+UPDATE lease l SET heard = greatest(heard, %(now)s), fraction = s.fraction, found = s.found, note = s.note
+FROM said s WHERE l.id = s.id AND l.id IN (SELECT id FROM mine)"""
+_KNOWN: Final = """
+SELECT host(e.ip), e.port, e.protocol FROM unnest(%(lows)s::inet[], %(highs)s::inet[]) AS r (low, high)
+CROSS JOIN LATERAL (
+  SELECT ip, port, protocol, last_seen FROM endpoint
+  WHERE ip BETWEEN r.low AND r.high AND state = 'o' AND protocol IN (6, 17) LIMIT %(most)s) e
+ORDER BY e.last_seen DESC, e.ip, e.port, e.protocol LIMIT %(limit)s"""
+_MOST_KNOWN: Final = 10_000
 
 
 class Asker(NamedTuple):
@@ -24,16 +128,6 @@ class Asker(NamedTuple):
     region: str = ""
     relay: bool = False
     raw: bool = False
-
-
-class Terms(NamedTuple):
-    """How work is handed out (settings `work`). `network_rate`: most probes a second into one network, from all."""
-
-    lease_s: float = 60.0
-    attempts: int = 5
-    per_node: int = 4
-    per_network: int = 2
-    network_rate: int = 1000
 
 
 class Leased(NamedTuple):
@@ -64,17 +158,6 @@ class Said(NamedTuple):
     note: str
 
 
-class Attempt(NamedTuple):
-    """What is known of an attempt when it ends."""
-
-    end: AttemptEnd
-    reason: str = ""
-    message: str = ""
-    tool: str = ""
-    tool_version: str = ""
-    stats: Stats | None = None
-
-
 def lease(
     database: Database, asker: Asker, terms: Terms, now: datetime, *, shut: Sequence[str] = (), count: int = 1
 ) -> list[Leased]:
@@ -82,57 +165,227 @@ def lease(
 
     Nothing while all is paused, for a machine that drains or is not active, or where a limit is reached.
     """
-    raise NotImplementedError
+    given: list[Leased] = []
+    avoid: list[str] = []
+    for _ in range(count + MAX_TRIES):
+        if len(given) == count:
+            break
+        with database.transaction() as connection:
+            connection.execute("SELECT pg_advisory_xact_lock(%s, hashtext(%s))", [_NODE_LOCK, asker.node])
+            picked = _pick(connection, asker, terms, now, (shut, avoid))
+            if picked is None:
+                break
+            target, network = picked
+            if network:
+                connection.execute("SELECT pg_advisory_xact_lock(%s, hashtext(%s))", [_NETWORK_LOCK, network])
+            row = connection.execute(
+                _GIVE,
+                {
+                    "now": now,
+                    "lease": uuid4(),
+                    "node": asker.node,
+                    "target": target,
+                    "network": network,
+                    "per_network": terms.per_network,
+                },
+            ).fetchone()
+        if row is None:  # others filled the network meanwhile; the transaction has let both locks go
+            avoid.append(network)
+        else:
+            given.append(_leased(row, terms))
+    return given
+
+
+def _pick(
+    connection: Connection, asker: Asker, terms: Terms, now: datetime, without: tuple[Sequence[str], Sequence[str]]
+) -> tuple[int, str] | None:
+    """A target and its network, held from now on; `without` these jobs and networks."""
+    return connection.execute(
+        _PICK,
+        {
+            "node": asker.node,
+            "region": asker.region,
+            "relay": asker.relay,
+            "raw": asker.raw,
+            "tools": list(asker.tools),
+            "shut": list(without[0]),
+            "avoid": list(without[1]),
+            "look": LOOK,
+            "able": ABLE,
+            "walk": WALK,
+            "per_network": terms.per_network,
+            "per_node": terms.per_node,
+            "now": now,
+            # Others come first where a machine has tried already.
+            "before": now - timedelta(seconds=terms.lease_s),
+        },
+    ).fetchone()
 
 
 def order_of(database: Database, lease: str, terms: Terms) -> Leased:
     """A lease that has not ended, to be said again; raises `NotFound("unknown_lease")`."""
-    raise NotImplementedError
+    with database.connection() as connection:
+        row = connection.execute(_ORDER, [lease_id(lease)]).fetchone()
+    if row is None:
+        raise unknown(lease)
+    return _leased(row, terms)
+
+
+def unknown(lease: str) -> NotFound:
+    """There is no such lease, or none any more."""
+    return NotFound(f"There is no lease {lease[:40]}.", reason="unknown_lease")
 
 
 def renew(database: Database, node: str, leases: Sequence[str], now: datetime) -> list[str]:
     """Keep leases alive that the node says it holds. Returns those that are not its any more, or never were."""
-    raise NotImplementedError
+    wanted = [found for text in leases if (found := lease_id(text))]
+    kept: set[str] = set()
+    if wanted:
+        with database.transaction() as connection:
+            connection.execute("SET LOCAL synchronous_commit = off")
+            rows = connection.execute(_RENEW, {"ids": wanted, "node": node, "now": now})
+            kept = {row[0].hex for row in rows}
+    return [text for text in leases if text not in kept]
 
 
 def progress(database: Database, node: str, said: Sequence[Said], now: datetime) -> None:
     """Take in how far leases of a node are, which keeps them alive; what is not its is left out."""
-    raise NotImplementedError
+    last: dict[UUID, Said] = {found: one for one in said if (found := lease_id(one.lease))}
+    if not last:
+        return
+    with database.transaction() as connection:
+        connection.execute("SET LOCAL synchronous_commit = off")
+        connection.execute(
+            _PROGRESS,
+            {
+                "ids": list(last),
+                "fractions": [one.fraction for one in last.values()],
+                "found": [one.found for one in last.values()],
+                "notes": [one.note for one in last.values()],
+                "node": node,
+                "now": now,
+            },
+        )
 
 
 def held(database: Database, node: str = "") -> list[Held]:
     """The leases of a node (or of all) that have not ended, oldest first."""
-    raise NotImplementedError
+    with database.connection() as connection:
+        rows = connection.execute(
+            "SELECT node, id, leased FROM lease WHERE ended IS NULL AND (%(node)s = '' OR node = %(node)s)"
+            " ORDER BY leased, id",
+            {"node": node},
+        ).fetchall()
+    return [Held(node, found.hex, leased) for node, found, leased in rows]
 
 
 def give_back(
     database: Database, node: str, lease: str, *, reason: str, message: str, terms: Terms, now: datetime
 ) -> TargetState | None:
     """End a lease of which nothing was scanned. `no_tool` and `not_here` keep this machine from the target and are no
-    attempt, `law_unknown`, `busy` and `leaving` are none either. Returns what the target is then; None: no such lease.
+    attempt, `law_unknown`, `busy`, `leaving` and `window` are none either.
+
+    Returns what the target is then; None: no such lease.
     """
-    raise NotImplementedError
+    with database.transaction() as connection:
+        return end(connection, lease, Attempt("refused", reason, message), terms, now, node=node)
 
 
 def expire(database: Database, terms: Terms, now: datetime, *, limit: int = 1000) -> list[Held]:
     """End the leases that nothing was heard of for `terms.lease_s`; jobs with nothing open end, too. Returns which."""
-    raise NotImplementedError
+    cutoff = now - timedelta(seconds=terms.lease_s)
+    with database.connection() as connection:
+        stale = connection.execute(
+            "SELECT node, id, leased FROM lease WHERE ended IS NULL AND heard < %s ORDER BY heard LIMIT %s",
+            [cutoff, limit],
+        ).fetchall()
+    silent = Attempt("expired", "expired", f"Nothing was heard of it for {terms.lease_s:g} s.")
+    gone: list[Held] = []
+    for node, found, leased in stale:  # each by itself: whoever holds several leases holds them in another order
+        with database.transaction() as connection:
+            if end(connection, found.hex, silent, terms, now, cutoff=cutoff):
+                gone.append(Held(node, found.hex, leased))
+    jobs.finish(database, now)
+    return gone
 
 
 def cut(database: Database, target: int, targets: Sequence[str], reason: str, now: datetime) -> bool:
     """Leave only `targets` of a target that waits or was just leased, for `reason`; none: it is cancelled, its lease
     ends. False where the target is past that.
     """
-    raise NotImplementedError
+    with database.transaction() as connection:
+        row = connection.execute(
+            "SELECT job, lease FROM target WHERE num = %s AND state IN ('waiting', 'leased') FOR UPDATE", [target]
+        ).fetchone()
+        if row is None:
+            return False
+        if targets:
+            connection.execute(
+                "UPDATE target SET targets = %s, reason = %s WHERE num = %s", [list(targets), reason, target]
+            )
+            return True
+        connection.execute(
+            "UPDATE target SET state = 'cancelled', since = %s, reason = %s WHERE num = %s", [now, reason, target]
+        )
+        connection.execute(
+            "UPDATE lease SET ended = %s, \"end\" = 'cancelled', reason = 'cancelled', message = %s"
+            " WHERE id = %s AND ended IS NULL",
+            [now, reason, row[1]],
+        )
+        jobrows.finish(connection, now, [row[0]])
+    return True
 
 
 def known(database: Database, targets: Sequence[str], limit: int = MAX_KNOWN) -> tuple[Endpoint, ...]:
     """Endpoints in these addresses and networks that were open when last looked at, the last seen first."""
-    raise NotImplementedError
+    bounds = list(_bounds(targets))
+    if not bounds:
+        return ()
+    with database.connection() as connection:
+        rows = connection.execute(
+            _KNOWN,
+            {
+                "lows": [low for low, _ in bounds],
+                "highs": [high for _, high in bounds],
+                "most": _MOST_KNOWN,
+                "limit": limit,
+            },
+        ).fetchall()
+    return tuple(Endpoint(ip, port, "tcp" if protocol == 6 else "udp") for ip, port, protocol in rows)  # IANA
 
 
-def end(connection: Connection, lease: str, attempt: Attempt, terms: Terms, now: datetime) -> TargetState | None:
-    """End an open lease in the caller's transaction, and move its target on: `done` and `partial` to `submitted`,
-    the others back to waiting, or to review after the last attempt. None where it has ended.
-    """
-    raise NotImplementedError
+def _bounds(targets: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """The first and last address of each target that is an address, a network or a range (`a-b`); names have none."""
+    for text in targets:
+        first, _, last = text.partition("-")
+        try:
+            if last:
+                yield str(ipaddress.ip_address(first)), str(ipaddress.ip_address(last))
+            else:
+                network = ipaddress.ip_network(text, strict=False)
+                yield str(network[0]), str(network[-1])
+        except ValueError:
+            continue
+
+
+def _leased(row: tuple[Any, ...], terms: Terms) -> Leased:
+    found, node, job, target, attempt, scan_id, targets, ports, preset, permission, rate, *others = row
+    network, windows, leased = others
+    how = jobrows.preset(preset)
+    share = max(1, terms.network_rate // terms.per_network) if network else terms.network_rate
+    return Leased(
+        lease=found.hex,
+        node=node,
+        job=job,
+        target=target,
+        attempt=attempt,
+        scan_id=scan_id,
+        targets=tuple(targets),
+        ports=ports,
+        preset=how,
+        permission=msgspec.json.decode(permission, type=Permission),
+        rate=min(bound for bound in (rate, how.rate, share) if bound),
+        network=network,
+        windows=tuple(windows),
+        leased=leased,
+    )
