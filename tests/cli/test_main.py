@@ -138,7 +138,7 @@ def test_completion() -> None:
     env = {**os.environ, "_SPECTRA_COMPLETE": "complete_bash", "COMP_WORDS": "spectra sc", "COMP_CWORD": "1"}
     call = [sys.executable, "-c", "from spectra.cli.main import main; main()"]
     done = subprocess.run(call, capture_output=True, text=True, env=env, check=False)
-    assert done.stdout.split() == ["scan", "scope"]
+    assert done.stdout.split() == ["scan", "schedule", "scope"]
 
 
 def test_an_interrupt_exits_with_130(run: Run, server: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,8 @@ import pytest
 
 from spectra.cli.nodelist import brief, changes, left, skew
 from spectra.cli.problems import ApiError, ProblemBody, Unreachable
-from spectra.model.nodes import CertificateRecord, NodeRecord
+from spectra.model.nodes import CertificateRecord
+from spectra.model.workpages import WorkingNode
 from tests.cli.conftest import Run
 from tests.cli.standin import StandIn, problem
 from tests.cli.test_terminal import CALL
@@ -65,9 +66,9 @@ def full(name: str, **fields: Any) -> dict[str, Any]:
     return known | fields
 
 
-def record(**fields: Any) -> NodeRecord:
+def record(**fields: Any) -> WorkingNode:
     """A node as a struct."""
-    return msgspec.convert(full("attic") | fields, NodeRecord)
+    return msgspec.convert(full("attic") | fields, WorkingNode)
 
 
 def say(server: StandIn, *nodes: dict[str, Any]) -> None:
@@ -107,7 +108,7 @@ def test_what_is_asked_for(run: Run, server: StandIn) -> None:
     assert {asked["presence"], asked["role"], asked["standing"]} == {"dead", "full", "active"}
     assert run("nodes", "--presence", "late").code == 2
     assert run("nodes", "--role", "boss").code == 2
-    assert len(server.requests) == 1
+    assert len(server.asked("/v0/nodes")) == 1
 
 
 def test_revoked_ones_are_counted_not_shown(run: Run, server: StandIn) -> None:
@@ -150,7 +151,7 @@ def test_what_is_left_of_a_certificate() -> None:
 
 def test_changes_are_told_once(capsys: pytest.CaptureFixture[str]) -> None:
     """Each node at first, then whoever changed; a heartbeat is no change, and a server that is away is waited for."""
-    looks: list[list[NodeRecord] | Exception] = [
+    looks: list[list[WorkingNode] | Exception] = [
         [record(), record(name="long-gone", standing="revoked")],
         [record(skew_s=1.0)],
         Unreachable("nothing answers"),
@@ -160,7 +161,7 @@ def test_changes_are_told_once(capsys: pytest.CaptureFixture[str]) -> None:
         ApiError(401, ProblemBody(detail="this needs a token")),
     ]
 
-    def look() -> tuple[list[NodeRecord], list[NodeRecord]]:
+    def look() -> tuple[list[WorkingNode], list[WorkingNode]]:
         said = looks.pop(0)
         if isinstance(said, Exception):
             raise said

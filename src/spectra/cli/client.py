@@ -165,10 +165,12 @@ class Client:
         with self.open("GET", path, params=params, repeat=True, wait_s=wait_s) as response:
             return self._decode(response, kind)
 
-    def post(self, path: str, kind: type[T], body: object = None) -> T:
-        """POST `body` as JSON and decode the answer into `kind`. Not repeated when the connection breaks midway."""
+    def post(self, path: str, kind: type[T], body: object = None, *, key: str = "") -> T:
+        """POST `body` as JSON and decode the answer into `kind`. Not repeated when the connection breaks midway, unless
+        the server knows the call again by an idempotency `key`.
+        """
         content = msgspec.json.encode(body)
-        with self.open("POST", path, content=content) as response:
+        with self.open("POST", path, content=content, repeat=bool(key), key=key) as response:
             return self._decode(response, kind)
 
     def call(self, method: str, path: str, kind: type[T], body: object = None) -> T:
@@ -231,12 +233,14 @@ class Client:
         repeat: bool = False,
         media_type: str = JSON,
         wait_s: float = READ_S,
+        key: str = "",
     ) -> Generator[httpx.Response]:
         """The streamed answer of a call that succeeded, after as many attempts as are allowed.
 
         `wait_s` is how long the server may be silent.
         """
         headers = {"content-type": media_type} if content is not None else {}
+        headers |= {"idempotency-key": key} if key else {}
         response = self._attempt_all(_Call(method, path, params, content, headers, wait_s), repeat=repeat)
         try:
             yield response

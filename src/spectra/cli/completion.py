@@ -1,7 +1,8 @@
-"""What the shell offers after TAB inside of a query: fields, and the values of those that have few.
+"""What the shell offers after TAB: inside of a query fields, and the values of those that have few; presets and jobs.
 
-Everything comes from the table of fields, without asking a server. Shells see words differently: zsh and fish complete
-`protocol:ud` as a whole, while to bash it is the three words `protocol`, `:` and `ud`, of which it completes the last.
+Fields come from their table and presets from their files, without asking a server; it is asked for jobs alone, once
+and not for long. Shells see words differently: zsh and fish complete `protocol:ud` as a whole, while to bash it is the
+three words `protocol`, `:` and `ud`, of which it completes the last.
 """
 
 from __future__ import annotations
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 
 Offer = tuple[str, str]
 """What is offered, and a word of help on it."""
+JOBS_WAIT_S = 2.0
+"""Longest that somebody who pressed TAB waits for a server."""
+JOBS_OFFERED = 100
 
 
 class _Offered(str):
@@ -78,3 +82,32 @@ def _example(field: Field) -> str:
     """The first value of the field's example, as far as it needs no quotes."""
     found = re.search(r"[\w./-]+", field.example.partition(":")[2])
     return found[0] if found else ""
+
+
+def presets(incomplete: str) -> list[Offer]:
+    """Ways of scanning: those that come with Spectra, and those of this machine's folders."""
+    from spectra.cli.local import Machine
+    from spectra.collect.presets import load, places
+    from spectra.errors import SpectraError
+    from spectra.settings import config_dir
+
+    try:
+        found = load(places(config_dir(), Machine().settings.work.presets))
+    except SpectraError:  # a file of the user that is wrong is told of when it is used
+        found = load()
+    return [(name, one.description) for name, one in sorted(found.items()) if name.startswith(incomplete)]
+
+
+def jobs(ctx: Any, incomplete: str) -> list[Offer]:
+    """The newest jobs; none where the server does not say at once."""
+    from spectra.cli.local import Machine
+    from spectra.errors import SpectraError
+    from spectra.model.workpages import JobPage
+
+    root = ctx.find_root().params
+    try:
+        with Machine(server=root.get("server") or "", data_dir=root.get("data_dir")).client(attempts=1) as client:
+            found = client.get("/v0/jobs", JobPage, {"limit": JOBS_OFFERED}, wait_s=JOBS_WAIT_S).jobs
+    except SpectraError:
+        return []
+    return [(one.job, f"{one.state}: {one.what}") for one in found if one.job.startswith(incomplete)]

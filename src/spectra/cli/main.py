@@ -32,6 +32,8 @@ from spectra.cli import (
     findings,
     hosts,
     imports,
+    jobfiles,
+    jobs,
     join,
     keys,
     node,
@@ -40,9 +42,11 @@ from spectra.cli import (
     observations,
     places,
     plan,
+    presets,
     provenance,
     requests,
     scan,
+    schedules,
     scopes,
     search,
     stats,
@@ -113,6 +117,7 @@ def _register() -> None:
         ("similar", vectors.similar, LOOK, vectors.SIMILAR_EXAMPLES, Command),
         ("join", join.join, MESH, join.JOIN_EXAMPLES, Command),
         ("nodes", nodelist.nodes, MESH, nodelist.NODES_EXAMPLES, Command),
+        ("presets", presets.presets, MESH, presets.PRESETS_EXAMPLES, Command),
         ("account", tiers.account, TRUST, tiers.ACCOUNT_EXAMPLES, Command),
         ("leaderboard", tiers.leaderboard, TRUST, tiers.LEADERBOARD_EXAMPLES, Command),
     )
@@ -128,6 +133,8 @@ def _register() -> None:
         ("workflows", workflows.workflows, LOOK),
         ("feeds", feeds.feeds, COLLECT),
         ("node", nodes.node, MESH),
+        ("jobs", jobs.jobs, MESH),
+        ("schedule", schedules.schedule, MESH),
         ("ca", ca.ca, MESH),
         ("provenance", provenance.provenance, TRUST),
         ("auth", auth.auth, TRUST),
@@ -138,6 +145,7 @@ def _register() -> None:
         ("config", configs.config, NODE),
     )
     agentcmds.add_to(nodes.node)
+    jobfiles.add_to(jobs.jobs)
     requests.add_to(scopes.scope)
     correlate.add_to(feeds.feeds)
     vectors.add_to(feeds.feeds)

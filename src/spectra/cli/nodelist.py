@@ -13,8 +13,9 @@ import typer
 from spectra.cli.help import CsvOption, FieldsOption, FileOption, FormatOption, JsonOption, examples
 from spectra.cli.local import Machine
 from spectra.cli.output import Column, Format, Target, console, emit, finish, json_line, note, plural, text
-from spectra.cli.problems import ApiError, Unreachable
+from spectra.cli.problems import ApiError
 from spectra.cli.times import span
+from spectra.cli.watching import passing
 from spectra.errors import BadRequest, SpectraError
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
     from spectra.cli.client import Client
     from spectra.model.nodes import CertificateRecord, NodeRecord
+    from spectra.model.work import WorkerRecord
+    from spectra.model.workpages import WorkingNode
 
 EVERY_S = 2.0
 ROLES = ("worker", "full", "coordinator")
@@ -56,8 +59,9 @@ def nodes(
 ) -> None:
     """Show the machines of the mesh by name: what each is and may do, when it was heard, how it is.
 
-    LOAD is the load average of a minute for each core, CERT how long the certificate holds, SKEW by how much its clock
-    is ahead of the coordinator's. What else is known of one: spectra node show NAME.
+    LOAD is the load average of a minute for each core, WORK the scans it is at, of how many it takes (+ results that it
+    could not send yet), CERT how long the certificate holds, SKEW by how much its clock is ahead of the coordinator's.
+    What else is known of one: spectra node show NAME.
     """
     target = Target.of(json=json, csv=csv, fields=fields, path=out, format=format)
     asked = _asked(role=role, presence=presence, standing=standing)
@@ -67,7 +71,7 @@ def nodes(
             _watch(look, target, every)
             return
         rows, hidden = look()
-        count = emit(rows, columns(datetime.now(UTC)), target)
+        count = emit(rows, columns(datetime.now(UTC), work=any(node.work for node in rows)), target)
     finish(count, target, what="node", nothing="There is no such node." if any(asked.values()) else NOTHING)
     if hidden:
         note(f"{plural(len(hidden), 'revoked node')} not shown: --standing revoked.")
@@ -77,7 +81,7 @@ NOTHING = "No machine has joined: spectra node token"
 NODES_EXAMPLES = examples(
     "spectra nodes", "spectra nodes --watch", "spectra nodes --presence dead", "spectra nodes --role worker --json"
 )
-Look = Callable[[], "tuple[list[NodeRecord], list[NodeRecord]]"]
+Look = Callable[[], "tuple[list[WorkingNode], list[WorkingNode]]"]
 
 
 def _asked(**words: str) -> dict[str, str]:
@@ -95,9 +99,10 @@ def _look(client: Client, asked: dict[str, str]) -> Look:
 
     params: dict[str, str | int] = {name: word for name, word in asked.items() if word}
 
-    def look() -> tuple[list[NodeRecord], list[NodeRecord]]:
+    def look() -> tuple[list[WorkingNode], list[WorkingNode]]:
         pages = Paged(client, "/v0/nodes", NodePage, lambda page: page.nodes, params=params, limit=0)
-        found = list(pages)
+        workers = _workers(client)
+        found = [with_work(node, workers.get(node.name)) for node in pages]
         if asked["standing"]:
             return found, []
         out = [node for node in found if node.standing == "revoked"]
@@ -106,8 +111,29 @@ def _look(client: Client, asked: dict[str, str]) -> Look:
     return look
 
 
-def columns(now: datetime) -> list[Column[NodeRecord]]:
-    """How a node looks in a line."""
+def _workers(client: Client) -> dict[str, WorkerRecord]:
+    """How machines stand with work; nothing where that is not told: nobody hands any out, or it is not the caller's."""
+    from spectra.model.work import WorkStatus
+
+    try:
+        return {worker.node: worker for worker in client.get("/v0/work", WorkStatus).workers}
+    except ApiError as error:
+        if error.status in (403, 404, 409):
+            return {}
+        raise
+
+
+def with_work(node: NodeRecord, worker: WorkerRecord | None) -> WorkingNode:
+    """A node with what it does."""
+    import msgspec
+
+    from spectra.model.workpages import WorkingNode
+
+    return WorkingNode(**msgspec.structs.asdict(node), work=worker)
+
+
+def columns(now: datetime, *, work: bool = False) -> list[Column[WorkingNode]]:
+    """How a node looks in a line; with `work` also what it does."""
     return [
         Column("name", lambda n: n.name, "node", style="cyan", flexible=True, main=True),
         Column("role", lambda n: n.role),
@@ -117,6 +143,11 @@ def columns(now: datetime) -> list[Column[NodeRecord]]:
         Column("standing", lambda n: text(n.standing, _STANDING.get(n.standing, ""))),
         Column("load", lambda n: f"{n.load.cpu:.0%}" if n.load else "", data=False, right=True),
         Column("load_cpu", lambda n: n.load.cpu if n.load else None, table=False),
+        Column("work", _work, table=work, data=False, right=True),
+        Column("running", lambda n: n.work.running if n.work else None, table=False),
+        Column("slots", lambda n: n.work.slots if n.work else None, table=False),
+        Column("spooled", lambda n: n.work.spooled if n.work else None, table=False),
+        Column("draining", lambda n: n.work.draining if n.work else None, table=False),
         Column("tools", tools, flexible=True, optional=True),
         Column("arch", lambda n: n.capabilities.arch if n.capabilities else "", optional=True),
         Column("certificate_until", lambda n: n.certificate.not_after if n.certificate else None, table=False),
@@ -128,9 +159,19 @@ def columns(now: datetime) -> list[Column[NodeRecord]]:
     ]
 
 
-def _heard(node: NodeRecord, now: datetime) -> Text:
+def _heard(node: WorkingNode, now: datetime) -> Text:
     age = f" {brief(now - node.last_seen)}" if node.last_seen else ""
     return text(f"{node.presence}{age}", STYLES.get(node.presence, ""))
+
+
+def _work(node: WorkingNode) -> Text:
+    """`2/4`: how many scans it is at, of how many that it would take."""
+    if node.work is None:
+        return text("")
+    if node.work.draining:
+        return text(f"drained {node.work.running}" if node.work.running else "drained", "yellow")
+    spool = f" +{node.work.spooled}" if node.work.spooled else ""
+    return text(f"{node.work.running}/{node.work.slots}{spool}", "red" if node.work.spool_full else "")
 
 
 def brief(length: timedelta) -> str:
@@ -182,7 +223,7 @@ def _watch(look: Look, target: Target, every: float) -> None:
         return
 
 
-def changes(look: Look, pause: Callable[[], object]) -> Iterator[NodeRecord]:
+def changes(look: Look, pause: Callable[[], object]) -> Iterator[WorkingNode]:
     """Every node once, and again whenever something was decided about it or it came, went or joined anew; of those
     revoked before anybody looked there is nothing to tell.
     """
@@ -191,12 +232,13 @@ def changes(look: Look, pause: Callable[[], object]) -> Iterator[NodeRecord]:
         try:
             shown, revoked = look()
         except SpectraError as error:
-            note(_passing(error))
+            note(passing(error))
             shown, revoked = [], []
         rows = [*shown, *(node for node in revoked if node.name in known)]
         for node in rows:
             serial = node.certificate.serial if node.certificate else ""
-            state = (node.role, node.standing, node.presence, node.reason, node.joined, serial)
+            drained = node.work.draining if node.work else False
+            state = (node.role, node.standing, node.presence, node.reason, node.joined, serial, drained)
             if known.get(node.name) != state:
                 known[node.name] = state
                 yield node
@@ -207,33 +249,26 @@ def _draw(look: Look, pause: Callable[[], object], stream: IO[str]) -> None:
     from rich.live import Live
 
     screen = console(stream)
-    rows: list[NodeRecord] = []
+    rows: list[WorkingNode] = []
     with Live(console=screen, auto_refresh=False, screen=False) as live:
         while True:
             trouble = ""
             try:
                 rows = look()[0]
             except SpectraError as error:
-                trouble = _passing(error)
+                trouble = passing(error)
             live.update(_picture(rows, trouble, screen.width), refresh=True)
             pause()
 
 
-def _passing(error: SpectraError) -> str:
-    """What to say of trouble that a watch outlives: a server that is away or starts again. Raises any other."""
-    if isinstance(error, Unreachable) or (isinstance(error, ApiError) and error.status >= 500):
-        return f"{datetime.now(UTC):%H:%M:%S} {error.message}: going on"
-    raise error
-
-
-def _picture(rows: Iterable[NodeRecord], trouble: str, width: int) -> Group:
+def _picture(rows: Iterable[WorkingNode], trouble: str, width: int) -> Group:
     from rich.console import Group
 
     from spectra.cli.layout import lines
 
     now = datetime.now(UTC)
     rows = list(rows)
-    shown = [column for column in columns(now) if column.table]
+    shown = [column for column in columns(now, work=any(node.work for node in rows)) if column.table]
     cells = ([text(column.value(node)) for column in shown] for node in rows)
     table = list(lines([column.slot for column in shown], cells, width))
     alive = sum(node.presence == "alive" for node in rows)

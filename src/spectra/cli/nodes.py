@@ -1,4 +1,4 @@
-"""`spectra node`: inviting machines to the mesh, looking at one, keeping it away and throwing it out.
+"""`spectra node`: inviting machines to the mesh, looking at one, draining it, keeping it away and throwing it out.
 
 What a machine does about itself (`run`, `status`, `renew` ...) is added to this group by `cli/agentcmds.py`.
 """
@@ -232,6 +232,27 @@ def _confirm(name: str) -> None:
         raise typer.Exit(1)
 
 
+def drain(context: typer.Context, *, name: NameArgument, json: JsonOption = False) -> None:
+    """Give a machine nothing new, for maintenance: what it scans it brings to an end, and then it is idle."""
+    _drain(context, name, "/drain", json)
+
+
+def undrain(context: typer.Context, *, name: NameArgument, json: JsonOption = False) -> None:
+    """Give a drained machine work again."""
+    _drain(context, name, "/undrain", json)
+
+
+def _drain(context: typer.Context, name: str, verb: str, json: bool) -> None:
+    from spectra.cli.jobpage import worker_columns
+    from spectra.model.work import WorkerRecord
+
+    with Machine.of(context).client(notify=note) as client:
+        worker = client.call("POST", path(name, verb), WorkerRecord)
+    emit([worker], worker_columns(datetime.now(UTC)), Target.of(json=json))
+    if worker.draining and worker.running:
+        note(f"It still has {worker.running} to finish: spectra jobs status shows when it is idle.")
+
+
 def refusals(
     context: typer.Context,
     *,
@@ -278,6 +299,8 @@ node.command(
     "quarantine", cls=Command, epilog=examples("spectra node quarantine attic --reason 'its disk was swapped'")
 )(quarantine)
 node.command("release", cls=Command, epilog=examples("spectra node release attic"))(release)
+node.command("drain", cls=Command, epilog=examples("spectra node drain attic"))(drain)
+node.command("undrain", cls=Command, epilog=examples("spectra node undrain attic"))(undrain)
 node.command("revoke", cls=Command, epilog=examples("spectra node revoke attic --reason stolen --yes"))(revoke)
 node.command(
     "refusals", cls=Command, epilog=examples("spectra node refusals", "spectra node refusals --kind impostor")

@@ -19,6 +19,24 @@ from spectra.cli.local import Machine
 from spectra.cli.output import Target, emit, note, plural
 from spectra.cli.problems import describe
 from spectra.cli.safe import safe
+from spectra.cli.scanremote import (
+    DEFAULT_PRESET,
+    Leave,
+    NodeOption,
+    Place,
+    PresetOption,
+    PriorityOption,
+    RegionOption,
+    RelayOption,
+    RemoteOption,
+    UntilOption,
+    WatchOption,
+    What,
+    WindowOption,
+    given,
+    only,
+    scan_remotely,
+)
 from spectra.cli.times import span
 from spectra.errors import BadRequest, SpectraError
 
@@ -57,35 +75,54 @@ PlanOption = Annotated[str, typer.Option("--plan", metavar="ID", help="Scan what
 MostOption = Annotated[
     int, typer.Option("--max", min=0, metavar="N", help="At most so many targets of the plan; 0: all.")
 ]
+TargetsArgument = Annotated[
+    list[str] | None, typer.Argument(metavar="TARGET...", help="Addresses, networks, ranges, hostnames.")
+]
+PortsOption = Annotated[
+    str, typer.Option("--ports", "-p", metavar="SPEC", help="22,80,8000-8100, U:53, top100, top1000 or all.")
+]
+SubmitOption = Annotated[bool, typer.Option("--submit", help="Sign what was found and submit it.")]
+SkipOption = Annotated[bool, typer.Option("--skip-forbidden", help="Leave out what may not be scanned.")]
+RateOption = Annotated[int, typer.Option("--rate", min=0, metavar="N", help="Most probes a second; 0: settings.")]
+TimeoutOption = Annotated[
+    float, typer.Option("--timeout", min=0, metavar="S", help="Longest wait for an answer; 0: settings.")
+]
+FromOption = Annotated[
+    Path | None, typer.Option("--from-file", "-f", metavar="FILE", help="Read targets; - is standard input.")
+]
+OutOption = Annotated[Path | None, typer.Option("--out", "-o", metavar="FILE", help="Keep the original output.")]
+NameOption = Annotated[str, typer.Option("--name", metavar="SCAN_ID", help="The scan's id; made up if left out.")]
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before a long scan.")]
 
 
 def scan(
     context: typer.Context,
     *,
-    targets: Annotated[
-        list[str] | None, typer.Argument(metavar="TARGET...", help="Addresses, networks, ranges, hostnames.")
-    ] = None,
-    ports: Annotated[
-        str, typer.Option("--ports", "-p", metavar="SPEC", help="22,80,8000-8100, U:53, top100, top1000 or all.")
-    ] = DEFAULT_PORTS,
+    targets: TargetsArgument = None,
+    ports: PortsOption = DEFAULT_PORTS,
     scanner: ScannerOption = "auto",
-    submit: Annotated[bool, typer.Option("--submit", help="Sign what was found and submit it.")] = False,
+    submit: SubmitOption = False,
     privacy: PrivacyOption = "full",
     allow: AllowOption = None,
     consent: ConsentOption = "",
-    skip: Annotated[bool, typer.Option("--skip-forbidden", help="Leave out what may not be scanned.")] = False,
-    rate: Annotated[int, typer.Option("--rate", min=0, metavar="N", help="Most probes a second; 0: settings.")] = 0,
-    timeout: Annotated[
-        float, typer.Option("--timeout", min=0, metavar="S", help="Longest wait for an answer; 0: settings.")
-    ] = 0.0,
-    from_file: Annotated[
-        Path | None, typer.Option("--from-file", "-f", metavar="FILE", help="Read targets; - is standard input.")
-    ] = None,
-    out: Annotated[Path | None, typer.Option("--out", "-o", metavar="FILE", help="Keep the original output.")] = None,
-    name: Annotated[str, typer.Option("--name", metavar="SCAN_ID", help="The scan's id; made up if left out.")] = "",
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before a long scan.")] = False,
+    skip: SkipOption = False,
+    rate: RateOption = 0,
+    timeout: TimeoutOption = 0.0,
+    from_file: FromOption = None,
+    out: OutOption = None,
+    name: NameOption = "",
+    yes: YesOption = False,
     plan: PlanOption = "",
     most: MostOption = 0,
+    remote: RemoteOption = False,
+    preset: PresetOption = DEFAULT_PRESET,
+    watch: WatchOption = False,
+    priority: PriorityOption = 0,
+    node: NodeOption = "",
+    region: RegionOption = "",
+    relay: RelayOption = False,
+    window: WindowOption = None,
+    until: UntilOption = "",
     json: JsonOption = False,
 ) -> None:
     """Scan targets and show what was found, keep the tool's output with -o, or submit it with --submit.
@@ -95,26 +132,23 @@ def scan(
 
     With --plan the targets of a plan are scanned, each on the ports it is planned for. Run it again to go on: what was
     submitted is gone from the plan.
+
+    With --remote machines of the mesh scan, and what they find is in the graph: whoever is unplugged in between. With
+    --watch the command waits for that; Ctrl-C ends the waiting and not the job.
     """
     from spectra.cli.exclusions import listed
-    from spectra.collect.ports import parse_ports
-    from spectra.collect.scanners.choose import choose
     from spectra.model.envelope import Privacy
 
-    machine = Machine.of(context)
+    only(context, remote=remote)
+    machine, wanted = Machine.of(context), _Wanted(plan, scanner, most, targets or [], from_file, ports, yes)
+    if remote:
+        what = What(*wanted.remotely(ports=given(context, "ports")), preset, rate, priority, _checked(name))
+        place, leave = Place(node, region, relay, window or ()), Leave(consent, until, allow or (), skip)
+        raise typer.Exit(scan_remotely(machine, what, place, leave, watch=watch, json=json))
     _require_place(out)
     job = Job(machine, _scan_id(name), Privacy(privacy), out, json, machine.signer() if submit else None)
-    pace = _Pace(machine.settings, job.privacy, rate, timeout)
     law = _Law(machine.settings, tuple(allow or ()), consent, skip, tuple(listed(machine)))
-    if plan:
-        _require_alone(targets, from_file, ports)
-        raise typer.Exit(_work_off(_Wanted(plan, scanner, most), job, law, pace))
-    wanted = _targets(targets or [], from_file)
-    port_list = parse_ports(ports)
-    tool = choose(scanner)
-    request = pace.request(law.prepare(wanted), port_list)
-    _announce(tool, request, yes)
-    raise typer.Exit(job.finish(_run(tool, request), " ".join(target.text for target in wanted)))
+    raise typer.Exit(_scan_here(wanted, job, law, _Pace(machine.settings, job.privacy, rate, timeout)))
 
 
 SCAN_EXAMPLES = examples(
@@ -123,6 +157,7 @@ SCAN_EXAMPLES = examples(
     "spectra scan www.example.org --scanner nmap -p 22,80,443 -o scan.xml",
     "spectra scan -f targets.txt --privacy meta-only --submit --name weekly-17",
     "spectra scan --plan plan-0f1e2d3c4b5a69788796 --submit --max 500",
+    "spectra scan 198.51.100.0/24 --remote --preset web --consent 'contract 17' --watch",
 )
 
 
@@ -152,11 +187,38 @@ class _Pace:
 
 
 class _Wanted(NamedTuple):
-    """The plan to work off, what to scan it with, and how much of it."""
+    """Targets and ports, or the plan to work off and how much of it; with what; and whether to go on unasked."""
 
     plan: str
     scanner: str
     most: int
+    words: Sequence[str]
+    file: Path | None
+    ports: str
+    yes: bool
+
+    def remotely(self, *, ports: bool) -> tuple[tuple[ScanTarget, ...], str, int, str]:
+        """Targets, plan, how much of it, and the ports if they were given: else they are those of the preset."""
+        if self.plan:
+            _require_alone(self.words, self.file, self.ports)
+            return (), self.plan, self.most, ""
+        return _targets(self.words, self.file), "", 0, self.ports if ports else ""
+
+
+def _scan_here(wanted: _Wanted, job: Job, law: _Law, pace: _Pace) -> int:
+    """Scan from this machine; the exit code."""
+    from spectra.collect.ports import parse_ports
+    from spectra.collect.scanners.choose import choose
+
+    if wanted.plan:
+        _require_alone(wanted.words, wanted.file, wanted.ports)
+        return _work_off(wanted, job, law, pace)
+    targets = _targets(wanted.words, wanted.file)
+    port_list = parse_ports(wanted.ports)
+    tool = choose(wanted.scanner)
+    request = pace.request(law.prepare(targets), port_list)
+    _announce(tool, request, wanted.yes)
+    return job.finish(_run(tool, request), " ".join(target.text for target in targets))
 
 
 def _work_off(wanted: _Wanted, job: Job, law: _Law, pace: _Pace) -> int:
@@ -185,10 +247,15 @@ def _require_place(out: Path | None) -> None:
 
 
 def _scan_id(name: str) -> str:
-    """`name` if it can be submitted, which is not the time to find out after a long scan; one made up if empty."""
+    """`name`, or one made up if that is empty."""
+    return _checked(name) or new_scan_id()
+
+
+def _checked(name: str) -> str:
+    """`name` if it can be submitted, which is not the time to find out after a long scan."""
     if len(name) > MAX_NAME or not name.isprintable():
         raise BadRequest(f"a scan's id has at most {MAX_NAME} printable characters", field="name")
-    return name or new_scan_id()
+    return name
 
 
 def new_scan_id() -> str:

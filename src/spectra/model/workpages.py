@@ -7,8 +7,17 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
+from spectra.model.nodes import NodeRecord
 from spectra.model.presets import Preset
-from spectra.model.work import ArtefactRecord, Constraints, JobRecord, Network, Schedule, TargetRecord
+from spectra.model.work import (
+    ArtefactRecord,
+    Constraints,
+    JobRecord,
+    Network,
+    Schedule,
+    TargetRecord,
+    WorkerRecord,
+)
 
 MAX_RETRIED: Final = 10_000
 """Targets that one call may name to be tried again; none named: all of the job that failed."""
@@ -64,6 +73,12 @@ class PresetList(msgspec.Struct, frozen=True):
     """All presets by name: those that come with Spectra, and those of this coordinator's folders."""
 
     presets: list[Preset]
+
+
+class WorkingNode(NodeRecord, frozen=True, omit_defaults=True):
+    """A node, and how it stands with work where that is known."""
+
+    work: WorkerRecord | None = None
 
 
 class Because(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
