@@ -161,3 +161,18 @@ def test_cutting_equals_asking_each_address(
         assert cut.refused
     else:
         assert not cut.refused
+
+
+def test_what_is_forbidden_is_forbidden_whoever_consents() -> None:
+    """By number (also as the translated form of one), by name, and special space; consent plays no part."""
+    scope = law(allow=["10.0.0.0/8"], deny=["10.1.0.0/16", "*.secret.example", "vpn.example"])
+    assert scope.forbids(ip_address("10.1.2.3"))
+    assert scope.forbids(ip_address("::ffff:10.1.2.3"))
+    assert scope.forbids(ip_address("192.168.0.1"))
+    assert not scope.forbids(ip_address("10.2.0.1"))
+    assert not scope.forbids(ip_address("8.8.8.8"), ("www.example",))
+    assert scope.forbids(None, ("a.secret.example",))
+    assert not scope.forbids(None)
+    listed = list(scope.forbidden())
+    assert {"10.1.0.0/16", "192.168.0.0/16", "secret.example", "vpn.example"} <= set(listed)
+    assert "10.0.0.0/8" not in listed

@@ -107,6 +107,16 @@ class Scope:
         """The do-not-scan hostnames that can be looked up (no wildcards), for `pin`."""
         return tuple(rule.pattern for rule in self._patterns if not rule.pattern.startswith("*."))
 
+    def forbids(self, address: IPAddress | None, names: Iterable[str] = ()) -> bool:
+        """Whether the law forbids an address or any of the names, whoever consents."""
+        by_number = address is not None and (plain(address) in self._denied or plain(address) in self._special)
+        return by_number or any(self._denied_name(name) is not None for name in names)
+
+    def forbidden(self) -> Iterator[str]:
+        """All that is forbidden, for tools that have a list of their own: networks, and domains with all below them."""
+        yield from map(str, (self._denied | self._special).networks())
+        yield from sorted({rule.pattern.removeprefix("*.") for rule in self._patterns})
+
     def _faults(self, target: Target | TargetSet, now: datetime) -> Iterator[OutOfScope]:
         if isinstance(target, TargetSet):
             yield from self._set_faults(target, "", now)

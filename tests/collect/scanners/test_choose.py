@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from spectra.collect.scanners import NAMES, choose, run
+from spectra.collect.scanners import NAMES, choose, choose_of, installed, run
 from spectra.collect.scanners.base import NotInstalled, RawOutput, Report, ScanRequest, UnknownScanner, utc_now
 from spectra.collect.scanners.choose import known
 from tests.collect.scanners.conftest import ignore, request
@@ -48,12 +48,24 @@ def test_auto_prefers_naabu_then_nmap_then_the_built_in_one() -> None:
 def test_unknown_and_not_installed_are_different_errors() -> None:
     """A name that is none lists the names; a tool that is absent says how to install it."""
     with pytest.raises(UnknownScanner, match="auto, naabu, nmap, connect"):
-        choose("masscan")
-    for name, hint in (("nmap", "apt install nmap"), ("naabu", "go install")):
+        choose("bbot")
+    for name, hint in (("nmap", "apt install nmap"), ("naabu", "go install"), ("masscan", "apt install masscan")):
         with pytest.raises(NotInstalled, match=hint):
             choose(name, [Named(name, installed=False), Named("connect")])
     assert choose("connect").name == "connect"
-    assert [scanner.name for scanner in known()] == ["naabu", "nmap", "connect"]
+    assert [scanner.name for scanner in known()] == ["naabu", "nmap", "connect", "masscan", "bbot"]
+    with pytest.raises(NotInstalled, match="auto is not installed"):
+        choose("auto", [Named("masscan"), Named("bbot")])
+
+
+def test_a_preset_takes_the_first_tool_that_is_there() -> None:
+    """In the preset's order; none of them is an error that says how to get one."""
+    scanners = [Named("connect"), Named("nmap"), Named("masscan", installed=False)]
+    assert choose_of(("masscan", "nmap", "connect"), scanners).name == "nmap"
+    with pytest.raises(NotInstalled, match=r"none of masscan, bbot .* apt install masscan"):
+        choose_of(("masscan", "bbot"), scanners)
+    assert installed(scanners) == ("connect", "nmap")
+    assert "connect" in installed()
 
 
 def test_a_tool_of_one_family_is_run_once_for_each() -> None:

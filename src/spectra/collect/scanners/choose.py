@@ -6,19 +6,26 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import get_args
 
-from spectra.collect.scanners import naabu, nmap
+from spectra.collect.scanners import bbot, masscan, naabu, nmap
 from spectra.collect.scanners.base import NotInstalled, RawOutput, Report, Scanner, ScanRequest, UnknownScanner
 from spectra.collect.scanners.connect import ConnectScanner
 from spectra.model.presets import ScanTool
 
-NAMES = ("auto", "naabu", "nmap", "connect")
+NAMES = ("auto", "naabu", "nmap", "connect", "masscan")  # BBOT has to be told what to run: by a preset
+_AUTO = ("naabu", "nmap", "connect")
 
-_INSTALL = {"naabu": naabu.INSTALL, "nmap": nmap.INSTALL}
+_INSTALL = {"naabu": naabu.INSTALL, "nmap": nmap.INSTALL, "masscan": masscan.INSTALL, "bbot": bbot.INSTALL}
 
 
 def known() -> Sequence[Scanner]:
-    """One of each scanner, the preferred first."""
-    return (naabu.NaabuScanner(), nmap.NmapScanner(), ConnectScanner())
+    """One of each scanner, those that `auto` may take first and in order of preference."""
+    return (
+        naabu.NaabuScanner(),
+        nmap.NmapScanner(),
+        ConnectScanner(),
+        masscan.MasscanScanner(),
+        bbot.BbotScanner(),
+    )
 
 
 def choose(name: str = "auto", scanners: Sequence[Scanner] | None = None) -> Scanner:
@@ -29,7 +36,8 @@ def choose(name: str = "auto", scanners: Sequence[Scanner] | None = None) -> Sca
     if name not in NAMES:
         raise UnknownScanner(f"{name[:40]!r} is not a scanner.", field="scanner", hint=f"Choose {', '.join(NAMES)}.")
     for scanner in known() if scanners is None else scanners:
-        if name in {"auto", scanner.name} and scanner.available():
+        asked = scanner.name in _AUTO if name == "auto" else scanner.name == name
+        if asked and scanner.available():
             return scanner
     raise NotInstalled(f"{name} is not installed on this machine.", hint=_INSTALL.get(name, ""))
 
