@@ -1,0 +1,183 @@
+"""`spectra bench --quality`: the built-in scanner beside `nmap -sV`, on fifty hosts whose services are known.
+
+Both scan the same ports of the same addresses from the same place, one after the other; both outputs are read by the
+parsers that read everybody's. The lab says what is open, so recall is of the truth and not of the other's findings.
+"""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Final, NamedTuple
+
+import msgspec
+
+from spectra.bench.lab import Lab, Packets, lab
+from spectra.bench.labscan import Task, Told
+from spectra.collect.scanners.nmap import INSTALL, NmapScanner
+from spectra.errors import SetupError, SpectraError
+from spectra.ingest.parsers import Context, parse
+from spectra.model.envelope import Privacy
+from spectra.model.observation import HostSeen, Service
+
+Say = Callable[[str], None]
+Place = tuple[str, int]
+
+_WITHIN_S: Final = 1800
+
+
+class Run(NamedTuple):
+    """One scan: open endpoints with what was recognised there, packets over the wire, seconds, attempts if told."""
+
+    found: dict[Place, Service]
+    packets: Packets
+    seconds: float
+    probes: int
+
+
+class Result(msgspec.Struct, kw_only=True):
+    """The keys of the JSON object; `nmap_` is the peer's side of the same.
+
+    `recall`: the share of open endpoints that were found; `recall_limited`: of those on hosts that take only so many
+    connections or lose packets; `false_open`: endpoints found that are not open; `named`: open endpoints whose service
+    was recognised by what it said, `versioned`: with product and version. Of the endpoints that nmap recognised,
+    `same`: under the same name, `worse`: under none or another; `better`: recognised here and not by nmap.
+    Packets are all that went over the scanner's wire, seconds of the whole run, process start included.
+    """
+
+    hosts: int
+    ports: int
+    endpoints: int
+    recall: float
+    nmap_recall: float
+    recall_limited: float
+    nmap_recall_limited: float
+    false_open: int
+    nmap_false_open: int
+    named: int
+    nmap_named: int
+    versioned: int
+    nmap_versioned: int
+    same: int
+    better: int
+    worse: int
+    packets_sent: int
+    nmap_packets_sent: int
+    packets_received: int
+    nmap_packets_received: int
+    seconds: float
+    nmap_seconds: float
+
+
+def run(*, say: Say | None = None) -> Result:
+    """Build the lab, scan it twice, compare. Raises `LabError`, `SetupError` without nmap."""
+    if not NmapScanner().available():
+        raise SetupError("nmap is what is compared with.", hint=INSTALL)
+    tell = say or _silent
+    tell("fifty hosts are made")
+    with lab() as made:
+        tell("the built-in scanner")
+        ours = scanned(made, "connect")
+        tell("nmap -sV")
+        theirs = scanned(made, "nmap")
+        return compared(made, ours, theirs)
+
+
+def scanned(made: Lab, tool: str, *, task: Task | None = None) -> Run:
+    """One scan of all ports of the lab by `tool`, in a process of its own where the scanner is."""
+    made.counted()
+    began = time.perf_counter()
+    told = told_by(made, tool, task or Task(targets=made.targets, ports=",".join(map(str, made.ports))))
+    seconds = time.perf_counter() - began
+    outputs = told.outputs
+    found = {place: service for output in outputs for place, service in read(output.data).items()}
+    return Run(found, made.counted(), seconds, sum(output.probes for output in outputs))
+
+
+def told_by(made: Lab, tool: str, task: Task) -> Told:
+    """What a scan in the scanner's namespace prints."""
+    command = made.enter(sys.executable, "-m", "spectra.bench.labscan", tool)
+    done = subprocess.run(
+        command, input=msgspec.json.encode(task), capture_output=True, timeout=_WITHIN_S, check=False
+    )  # fmt: skip
+    if done.returncode != 0:
+        raise SpectraError(f"{tool}: {done.stderr.decode(errors='replace')[-2000:]}", reason="bench")
+    return msgspec.json.decode(done.stdout, type=Told)
+
+
+def read(data: bytes) -> dict[Place, Service]:
+    """The open endpoints of an output, and what is known of each."""
+    context = Context(default_time=datetime.now(UTC), privacy=Privacy.FULL)
+    _, records = parse(io.BytesIO(data), context)
+    return {
+        (record.ip, one.port): one.service or Service()
+        for record in records
+        if isinstance(record, HostSeen)
+        for one in record.endpoints
+        if one.state == "open"
+    }
+
+
+def compared(made: Lab, ours: Run, theirs: Run) -> Result:
+    """Both scans, held against the truth and against each other."""
+    truth = made.open
+    slow = made.rules("limited", "tight", "guarded", "lossy")
+    limited = {place for place in truth if place[0] in slow}
+    same, better, worse = names(ours.found, theirs.found)
+    return Result(
+        hosts=len(made.hosts),
+        ports=len(made.ports),
+        endpoints=len(truth),
+        recall=_share(truth, ours),
+        nmap_recall=_share(truth, theirs),
+        recall_limited=_share(limited, ours),
+        nmap_recall_limited=_share(limited, theirs),
+        false_open=len(ours.found.keys() - truth),
+        nmap_false_open=len(theirs.found.keys() - truth),
+        named=sum(bool(one.name) for one in ours.found.values()),
+        nmap_named=sum(bool(one.name) for one in theirs.found.values()),
+        versioned=sum(bool(one.product and one.version) for one in ours.found.values()),
+        nmap_versioned=sum(bool(one.product and one.version) for one in theirs.found.values()),
+        same=len(same),
+        better=len(better),
+        worse=len(worse),
+        packets_sent=ours.packets.sent,
+        nmap_packets_sent=theirs.packets.sent,
+        packets_received=ours.packets.received,
+        nmap_packets_received=theirs.packets.received,
+        seconds=round(ours.seconds, 1),
+        nmap_seconds=round(theirs.seconds, 1),
+    )
+
+
+def names(ours: dict[Place, Service], theirs: dict[Place, Service]) -> tuple[list[Place], list[Place], list[Place]]:
+    """Endpoints that both recognised alike, that only we did, and where nmap knows what we do not.
+
+    A service inside TLS counts as the same only if both saw TLS. `tcpwrapped` is nmap's word for none at all.
+    """
+    named = {place: one for place, one in theirs.items() if one.name and one.name != "tcpwrapped"}
+    same = [place for place, one in named.items() if place in ours and _alike(ours[place], one)]
+    better = [place for place, one in ours.items() if one.name and place not in named]
+    worse = [place for place in named if place not in same]
+    return same, better, worse
+
+
+def _alike(ours: Service, theirs: Service) -> bool:
+    return ours.name == theirs.name and ours.tunnel == theirs.tunnel
+
+
+def _share(truth: set[Place], scan: Run) -> float:
+    return round(len(truth & scan.found.keys()) / len(truth), 4) if truth else 1.0
+
+
+def missed(truth: set[Place], scan: Run) -> Sequence[Place]:
+    """What a scan did not find."""
+    return sorted(truth - scan.found.keys())
+
+
+def _silent(_: str) -> None:
+    """Say nothing."""
