@@ -9,7 +9,6 @@ from typing import Any
 
 import msgspec
 
-from spectra.model.observation import ScanFacts
 from spectra.model.presets import Preset
 from spectra.model.results import Result
 from spectra.model.work import JobRecord, Outcome, Permission, Stats
@@ -20,8 +19,6 @@ from spectra.store.leases import Asker, Leased, Terms
 from spectra.store.provenance import commit
 from spectra.store.results import Inserted, ResultRow
 from tests.store.machines import ROOT, T0
-
-__all__ = ["ROOT", "T0", "ScanFacts"]
 
 SECOND = timedelta(seconds=1)
 TERMS = Terms(lease_s=60, attempts=3, per_node=4, per_network=2, network_rate=1000)
@@ -52,7 +49,13 @@ def hosts(count: int, *, per_network: int = 1) -> list[NewTarget]:
 
 def job(database: Database, targets: Iterable[NewTarget] | int = 1, *, at: datetime = T0, **more: Any) -> JobRecord:
     """A job of these targets, or of so many, each in a network of its own; `more` is of `NewJob`."""
-    told = {"account": "root", "what": "10.0.0.0/8", "preset": WAYS, "ports": "top100", "scan_id": "scan-1"} | more
+    told: dict[str, Any] = {
+        "account": "root",
+        "what": "10.0.0.0/8",
+        "preset": WAYS,
+        "ports": "top100",
+        "scan_id": "scan-1",
+    } | more
     new = NewJob(permission=AGREED, **told)
     wanted = hosts(targets) if isinstance(targets, int) else targets
     return jobs.create(database, new, wanted, ROOT._replace(now=at), max_waiting=1_000_000)
@@ -62,12 +65,13 @@ def ask(database: Database, node: str, *, at: datetime = T0, count: int = 1, **m
     """What `node`, which has nmap, is given."""
     terms = more.pop("terms", TERMS)
     shut: Sequence[str] = more.pop("shut", ())
-    return leases.lease(database, Asker(node, **{"tools": NMAP, **more}), terms, at, shut=shut, count=count)
+    can: dict[str, Any] = {"tools": NMAP} | more
+    return leases.lease(database, Asker(node, **can), terms, at, shut=shut, count=count)
 
 
 def signed(lease: Leased, outcome: Outcome = "done", **more: Any) -> ResultRow:
     """What the machine of `lease` says of it; `more` is of `Result`."""
-    told = {
+    told: dict[str, Any] = {
         "version": 1,
         "lease": lease.lease,
         "target": lease.target,
@@ -104,7 +108,7 @@ def submit(database: Database, lease: Leased, outcome: Outcome = "done", *, at: 
 
 def settle(database: Database, lease: Leased, *, at: datetime = T0, found: int = 3, **more: Any) -> str:
     """Have the result of `lease` read."""
-    told = {"findings": 1, "terms": TERMS} | more
+    told: dict[str, Any] = {"findings": 1, "terms": TERMS} | more
     return results.settle(database, lease.target, lease.lease, found=found, now=at, **told)
 
 

@@ -473,7 +473,7 @@ CREATE TABLE target (
     found      int4 NOT NULL DEFAULT 0,
     findings   int4 NOT NULL DEFAULT 0,
     reason     text NOT NULL DEFAULT ''
-) WITH (fillfactor = 80);
+) WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000);
 CREATE INDEX target_job ON target (job, state, num);
 CREATE INDEX target_waiting ON target (job, not_before, num) WHERE state = 'waiting';
 CREATE INDEX target_network ON target (job, network, not_before, num) WHERE state = 'waiting';
@@ -551,6 +551,7 @@ CREATE TABLE schedule (
     account    text NOT NULL,
     created    timestamptz NOT NULL,
     changed    timestamptz NOT NULL,
+    by         text NOT NULL,
     next_run   timestamptz,
     last_run   timestamptz,
     last_job   text NOT NULL DEFAULT '',
