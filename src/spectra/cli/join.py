@@ -19,12 +19,14 @@ from spectra.errors import BadRequest
 if TYPE_CHECKING:
     from spectra.cli.agentmain import Launch
     from spectra.collect.joining import Wishes
+    from spectra.collect.taskmessages import Lending
     from spectra.fabric.nodefolder import NodeFolder, NodeState
     from spectra.model.nodes import Transport
     from spectra.settings import Settings
 
 READY_WITHIN_S = 60.0
 MAX_TOKEN_CHARS = 8192
+MAX_ENTRIES_CHARS = 64 * 1024  # of one argument, of which the kernel takes 128 KiB
 
 DataDirOption = Annotated[
     Path | None, typer.Option("--data-dir", metavar="DIR", help="The folder of this node, instead of the settings'.")
@@ -136,8 +138,37 @@ def launch_of(settings: Settings, state: NodeState) -> Launch:
         relay=own.relay if state.relay is None else state.relay,
         transport=state.speaks(own.transport),
         tpm=state.tpm or own.tpm,
+        work=lending_of(settings),
     )
     return Launch(options, configuration_of(settings), settings.log.level, settings.log.format)
+
+
+def lending_of(settings: Settings) -> Lending:
+    """What this machine lends to scans. Raises `BadRequest` for more entries than a command line takes."""
+    from spectra.cli.scopes import SYSTEM_DENY, deny_file
+    from spectra.collect.taskmessages import Lending
+
+    own, scan = settings.worker, settings.scan
+    if sum(len(entry) for entry in scan.do_not_scan) > MAX_ENTRIES_CHARS:
+        raise BadRequest(
+            "scan.do_not_scan is too long for an agent",
+            field="scan.do_not_scan",
+            hint=f"Write its entries into {deny_file()}, one a line.",
+        )
+    return Lending(
+        slots=own.slots,
+        user=own.user,
+        memory_mb=own.memory_mb,
+        cpu_s=own.cpu_s,
+        output_mb=own.output_mb,
+        spool_mb=own.spool_mb,
+        interface=own.interface,
+        relays=tuple(own.relays),
+        concurrency=scan.concurrency,
+        timeout_s=scan.timeout_s,
+        never=tuple(scan.do_not_scan),
+        never_files=(str(SYSTEM_DENY), str(deny_file())),
+    )
 
 
 def become_agent(settings: Settings, folder: NodeFolder) -> None:

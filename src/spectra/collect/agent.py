@@ -34,6 +34,8 @@ from spectra.collect.keeper import (
     inventory_of,
 )
 from spectra.collect.keeper import Event as Told
+from spectra.collect.taskmessages import Execute, Lending
+from spectra.collect.worker import Worker
 from spectra.errors import SpectraError
 from spectra.fabric import messages, subjects
 from spectra.fabric.errors import MeshError
@@ -63,6 +65,7 @@ class Options(msgspec.Struct, frozen=True):
     relay: bool = False
     transport: Transport = "mqtt"
     tpm: str = "auto"
+    work: Lending = Lending()
 
 
 class Hooks(msgspec.Struct, frozen=True):
@@ -95,7 +98,12 @@ class _Pinged:
     id: str
 
 
-_Event = _Stop | _Up | _Pinged | Told
+@dataclass(frozen=True)
+class _Worked:
+    """Something of the work changed."""
+
+
+_Event = _Stop | _Up | _Pinged | _Worked | Told
 
 
 class Agent:
@@ -109,8 +117,10 @@ class Agent:
         *,
         inventory: Inventory | None = None,
         prove: Prove | None = None,
+        execute: Execute | None = None,
         clock: Clock = SYSTEM,
     ) -> None:
+        """`execute` does an order; by default a task in a sandbox does."""
         state = folder.state
         self._folder = folder
         self._node = state.name
@@ -126,6 +136,7 @@ class Agent:
         self._why = ""
         self._incarnation = int(clock.now().timestamp() * 1000)
         self._seq = 0
+        self._worker = self._make_worker(execute)
         self._capabilities: Capabilities | None = None
         self._tell_in = 0
         self._told = AgentState(os.getpid(), clock.now(), state.name, state.mesh, transport=options.transport)
@@ -146,6 +157,8 @@ class Agent:
         """Work until told to end; how it ended."""
         self._open()
         self._keeper.start()
+        if self._worker is not None:
+            self._worker.start()
         beat_at = self._clock.monotonic()
         try:
             while self._ending is None:
@@ -179,6 +192,8 @@ class Agent:
                 self._publish(subjects.reply(self._node), messages.encode(Pong(ping, self._node, self._incarnation)))
             case _Up(connected=connected):
                 self._on_link(connected)
+            case _Worked():
+                self._changed = True
             case Certified():
                 self._on_certificate(event)
             case Able(capabilities=found):
@@ -198,6 +213,8 @@ class Agent:
     def _on_link(self, connected: bool) -> None:
         _log.info("the mesh is reached" if connected else "the mesh is out of reach; trying again")
         self._keeper.link(connected)
+        if self._worker is not None:
+            self._worker.link(connected)
         self._note(
             connected=connected, since=self._clock.now(), **({"problem": "", "problem_at": None} if connected else {})
         )
@@ -215,6 +232,8 @@ class Agent:
         if event.standing != self._told.standing and (event.standing != "active" or self._told.standing):
             _log.warning("the mesh says that this node is %s. %s", event.standing, event.reason)
         self._note(standing=event.standing, standing_reason=event.reason)
+        if self._worker is not None:
+            self._worker.standing(event.standing)
         if event.moved or (self._link is None and event.standing == "active"):
             self._reopen()
         elif event.roots:
@@ -245,6 +264,8 @@ class Agent:
         if self._link is not None:
             self._link.subscribe(subjects.control(self._node), hooks.heard)
             self._link.subscribe(subjects.ALL, hooks.heard)
+            if self._worker is not None:
+                self._link.subscribe(subjects.assign(self._node), self._worker.heard)
 
     def _heard(self, subject: str, data: bytes) -> None:
         """On the link's thread. What is no ping is somebody else's: later versions say more."""
@@ -274,6 +295,28 @@ class Agent:
             link.close()
         self._open()
 
+    # --- work ---
+
+    def _make_worker(self, execute: Execute | None) -> Worker | None:
+        """None where this machine lends nothing."""
+        lending = self._options.work
+        if not lending.slots:
+            return None
+        return Worker(
+            self._folder,
+            lending,
+            self._incarnation,
+            self._say,
+            changed=lambda: self._events.put(_Worked()),
+            execute=execute,
+        )
+
+    def _say(self, subject: str, data: bytes) -> None:
+        """For the worker's threads. Raises `MeshError` for what cannot be said."""
+        link = self._link
+        if link is not None:
+            link.publish(subject, data)
+
     # --- saying that we live ---
 
     def _beat(self, *, leaving: bool = False) -> None:
@@ -284,7 +327,7 @@ class Agent:
             incarnation=self._incarnation,
             seq=self._seq,
             sent=self._clock.now(),
-            load=self._inventory.load(),
+            load=self._inventory.load(self._worker.tasks if self._worker is not None else 0),
             every_s=self._options.heartbeat_s,
             capabilities=self._capabilities if telling else None,
             leaving=leaving,
@@ -307,6 +350,8 @@ class Agent:
 
     def _close(self) -> None:
         ending = self._ending or "stopped"
+        if self._worker is not None:
+            self._worker.stop()
         if self._link is not None:
             if ending == "stopped":
                 self._beat(leaving=True)
@@ -320,6 +365,7 @@ class Agent:
         due = self._clock.monotonic() - self._written >= WRITE_EVERY_S
         if last or self._changed or due:
             self._changed, self._written = False, self._clock.monotonic()
+            self._told.work = self._worker.state if self._worker is not None else None
             agentstate.write(self._folder.path, self._told)
 
 

@@ -12,6 +12,7 @@ from typing import Final, Literal
 
 import msgspec
 
+from spectra.collect.workstate import WorkState
 from spectra.model.nodes import Standing, Transport
 
 FILE: Final = "agent.json"
@@ -43,6 +44,7 @@ class AgentState(msgspec.Struct, omit_defaults=True):
     problem: str = ""
     problem_at: datetime | None = None
     ended: Literal["", "stopped", "revoked"] = ""
+    work: WorkState | None = None
     version: Literal[1] = 1
 
 

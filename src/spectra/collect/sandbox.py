@@ -30,7 +30,7 @@ from spectra.collect.processes import Taken, end, end_leftovers, family, written
 from spectra.errors import SetupError
 
 USER: Final = "spectra-scan"
-GRACE_S: Final = 20.0
+GRACE_S: Final = 10.0
 """From the polite end to the other one: a scanner writes down what it found."""
 
 LOOK_EVERY_S: Final = 0.5
@@ -82,9 +82,9 @@ class Ended(NamedTuple):
 class Sandbox:
     """Where the tasks of one agent run: their user, and the folder below which each has its own."""
 
-    def __init__(self, node_folder: Path, user: str = "", *, grace_s: float = GRACE_S) -> None:
-        """Raises `SetupError("sandbox")` for a user that is not there, or is root."""
-        self.who = _who(user)
+    def __init__(self, node_folder: Path, user: str = "", *, own: bool = False, grace_s: float = GRACE_S) -> None:
+        """`own`: tasks run as the agent does. Raises `SetupError("sandbox")` for a user that is missing, or root."""
+        self.who = Who(os.geteuid(), os.getegid(), other=False) if own else _who(user)
         self.base = _base(node_folder, self.who)
         self._grace_s = grace_s
         self._spaces = False
