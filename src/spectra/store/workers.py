@@ -78,7 +78,7 @@ def drain(database: Database, node: str, on: bool, act: Act) -> WorkerRecord:
             raise noderows.gone(node)
         if row.standing == "invited":
             raise BadRequest(f"{node} has not joined.", reason="not_joined", field="name")
-        if on or connection.execute("SELECT FROM worker_drain WHERE node = %s", [node]).fetchone():
+        if on or connection.execute("SELECT 1 FROM worker_drain WHERE node = %s", [node]).fetchone():
             changed = connection.execute(_DRAIN, {"node": node, "on": on, "now": act.now, "by": act.by}).rowcount
         else:
             changed = 0
