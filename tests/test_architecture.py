@@ -45,7 +45,11 @@ EXCEPTIONS = {
         "ingest"
     },  # recognition alone: what is no scan is not sent, and only one code may decide that
 }
-ENGINE = {"flow/workflows.py", "flow/correlateflow.py", "flow/vulnflow.py", "flow/vectorjob.py"}
+ENGINE = {"flow/workflows.py", "flow/correlateflow.py", "flow/vulnflow.py", "flow/vectorjob.py"} | {
+    "flow/planflow.py",
+    "flow/recovery.py",
+    "flow/targetflow.py",
+}
 PURE = ("model", "identity", "ingest", "intel", "mesh")
 IMPURE_MODULES = {"asyncio", "socket", "httpx", "requests", "urllib.request", "psycopg", "subprocess", "fastapi"}
 

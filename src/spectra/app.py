@@ -60,7 +60,7 @@ from spectra.store.database import Database, migrate
 from spectra.store.limits import AccountLimit, Buckets, Rate
 from spectra.store.plans import Keeping
 from spectra.store.tallies import Folder
-from spectra.workparts import work_of
+from spectra.workparts import coordinator_of, settling, work_of
 
 _log = logging.getLogger("spectra")
 
@@ -204,7 +204,13 @@ def _services(
     follower = Follower(vectors.vectors.is_due, vectors.start, settings.embeddings.look_every_s)
     networks = FeedNetworks(feeds.locator)
     work = work_of(settings, database, networks, clock=now) if mesh else None
-    workflows = Workflows(ingest, Relocation(database, feeds, cpe23), jobs=(correlations, vuln_job, vectors))
+    settled = settling(settings, work, ingest, correlation, _lifetimes(settings))
+    workflows = Workflows(
+        ingest,
+        Relocation(database, feeds, cpe23),
+        jobs=(correlations, vuln_job, vectors, *settled.jobs),
+        own=coordinator_of(settings, mesh),
+    )
     with ExitStack() as stack:
         stack.callback(ingest.close)
         feeds.start()
@@ -241,6 +247,7 @@ def _services(
             trusted_proxies=tuple(ip_network(text) for text in settings.api.trusted_proxies),
             mesh=mesh.admin if mesh else None,
             work=work,
+            results=settled.results(workflows),
         )
 
 

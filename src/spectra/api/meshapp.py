@@ -23,7 +23,7 @@ from spectra.api.guard import Guard, Refusals, address_of
 from spectra.api.machines import Machines, machines_of
 from spectra.api.problems import problem, status_of
 from spectra.api.rates import TooOften
-from spectra.api.routes import attest, ca, ingest, mesh
+from spectra.api.routes import attest, ca, ingest, mesh, results
 from spectra.api.services import Services
 from spectra.api.strikes import Strikes
 from spectra.errors import SpectraError
@@ -32,7 +32,7 @@ from spectra.identity.names import parse_uri
 from spectra.identity.x509 import uri_of
 from spectra.model.limits import Address, Nets, source_network
 
-MESH_ROUTERS: Final = (ca.router, mesh.router, attest.router, ingest.router)
+MESH_ROUTERS: Final = (ca.router, mesh.router, attest.router, ingest.router, results.router)
 
 _WRONG: Final = frozenset({400, 401, 403, 404, 413, 422})
 _NOT_TOLD: Final = frozenset({"no_such_path", "method_not_allowed", "http_error", "rate_limited"})
@@ -48,6 +48,7 @@ def create_mesh_app(services: Services, machines: Machines) -> FastAPI:
     app.state.machines = machines
     app.state.attestations = machines.attestations
     app.state.admission = ingest.Admission(services.max_concurrent_ingests, 4 * services.max_envelope_bytes)
+    app.state.results = ingest.Admission(results.AT_ONCE, 2 * services.max_envelope_bytes)
     for kind in (SpectraError, RequestValidationError, HTTPException):
         app.add_exception_handler(kind, _refuse)
     app.add_middleware(Struck, strikes=machines.strikes)

@@ -62,6 +62,7 @@ _BY_REASON: Final[dict[str, int]] = {
     "ca_rotating": 409,
     "own_node": 409,
     "impostor": 403,
+    "out_of_scope": 403,
     "forbidden_name": 403,
     "certificate_expired": 401,
     "certificate_not_yet": 401,

@@ -14,12 +14,14 @@ from spectra.api.rates import Limits
 from spectra.flow.correlateflow import Correlations
 from spectra.flow.feeds import Feeds
 from spectra.flow.membership import EarState
+from spectra.flow.results import Results
 from spectra.flow.similar import Similar
 from spectra.flow.submission import Ingest
 from spectra.flow.vectorjob import VectorJob
 from spectra.flow.vulnfeeds import VulnFeeds
 from spectra.flow.workflows import Workflows
 from spectra.model.joining import AuthorityRecord, Invitation, Invite
+from spectra.model.lawbook import LawBook
 from spectra.model.lifetimes import Lifetimes
 from spectra.model.limits import Network
 from spectra.model.nodes import JoinTokenRecord, NodeRecord
@@ -140,6 +142,10 @@ class Work(Protocol):
         """Put a schedule in the place of the one of its name, if any. What it tells of its runs is not taken over."""
         ...
 
+    def law_for_machines(self) -> LawBook:
+        """The do-not-scan list as machines are told of it."""
+        ...
+
     def unschedule(self, name: str, act: Act) -> Schedule:
         """Remove a schedule; its jobs go on."""
         ...
@@ -186,3 +192,5 @@ class Services:
     """None where this coordinator holds no mesh."""
     work: Work | None = None
     """None where this coordinator hands out no scans."""
+    results: Results | None = None
+    """Where machines' results go; None as `work`."""

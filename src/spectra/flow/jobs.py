@@ -9,7 +9,7 @@ import contextlib
 import threading
 from collections.abc import Generator, Mapping, Sequence
 from datetime import timedelta
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, runtime_checkable
 
 from spectra.errors import SpectraError
 from spectra.flow.runs import Run
@@ -69,4 +69,13 @@ class Job(Protocol):
 
     def told(self, run: Run, steps: Sequence[Mapping[str, Any]]) -> WorkflowRecord:
         """A workflow with how far it is; `steps` as the engine tells them, none where only the outcome is asked for."""
+        ...
+
+
+@runtime_checkable
+class Sweeping(Protocol):
+    """A `Job` whose workflows are begun by rows: what has none is given one now and then, by any coordinator."""
+
+    def sweep(self) -> int:
+        """Begin what is due and nobody began; how many those are."""
         ...

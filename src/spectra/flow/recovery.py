@@ -18,10 +18,11 @@ from dbos import DBOS, PortableWorkflowError, WorkflowStatus
 
 from spectra.errors import SpectraError, Unavailable
 from spectra.flow import runs
-from spectra.flow.jobs import PARTS_QUEUE, QUEUE, RELOCATION_QUEUE, VERSION, Job, running
+from spectra.flow.jobs import PARTS_QUEUE, QUEUE, RELOCATION_QUEUE, VERSION, Job, Sweeping, running
 from spectra.flow.submission import Ingest
 from spectra.flow.waking import Waking
 from spectra.store import coordinators, observations
+from spectra.store.coordinators import Coordinator
 from spectra.store.database import Database
 from spectra.store.observations import Pending
 
@@ -52,13 +53,13 @@ _QUEUES: Final = {
 
 
 class Beats(Waking):
-    """Says on a thread of its own that the coordinator `name`, whose mesh listener is at `api_url`, lives."""
+    """Says on a thread of its own that this coordinator lives."""
 
-    def __init__(self, database: Database, name: str, clock: Callable[[], datetime], *, api_url: str = "") -> None:
-        self.name: Final = name
+    def __init__(self, database: Database, own: Coordinator, clock: Callable[[], datetime]) -> None:
+        self.name: Final = own.name
         self._database = database
         self._clock = clock
-        self._api_url = api_url
+        self._api_url = own.api_url
         super().__init__("spectra-beats")
 
     def beat(self) -> None:
@@ -88,22 +89,13 @@ class Beats(Waking):
 
 
 class Recovery:
-    """Finds what nobody runs. `start` begins the `wf.scan` of an observation by its id; `chores` start what else is to
-    be started, and return how much that was.
-    """
+    """Finds what nobody runs. `start` begins the `wf.scan` of an observation by its id."""
 
-    def __init__(
-        self,
-        ingest: Ingest,
-        jobs: Sequence[Job],
-        beats: Beats,
-        start: Callable[[str], None],
-        chores: Sequence[Callable[[], int]] = (),
-    ) -> None:
+    def __init__(self, ingest: Ingest, jobs: Sequence[Job], beats: Beats, start: Callable[[str], None]) -> None:
         self._ingest = ingest
         self._beats = beats
         self._start = start
-        self._chores = tuple(chores)
+        self._sweeping = [job for job in jobs if isinstance(job, Sweeping)]
         self._queues = dict(_QUEUES) | {name: job.queue or None for job in jobs for name in job.names}
         self._patience = dict(_PATIENCE) | {name: job.lost_after for job in jobs for name in job.names}
 
@@ -117,7 +109,7 @@ class Recovery:
         listed = DBOS.list_workflows(workflow_ids=ids, load_input=False) if ids else []
         found = {w.workflow_id: w for w in listed}
         revived = sum(self._revive(p, found) for p in left)
-        return revived + self._revive_lost() + sum(chore() for chore in self._chores)
+        return revived + self._revive_lost() + sum(job.sweep() for job in self._sweeping)
 
     def _revive(self, pending: Pending, found: Mapping[str, WorkflowStatus]) -> bool:
         status = found.get(pending.observation_id)

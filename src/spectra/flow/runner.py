@@ -5,25 +5,28 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Hashable
+from typing import Final, Generic, TypeVar
 
 _log = logging.getLogger("spectra.flow")
 
 _STOP_WITHIN_S: Final = 10.0
 
 
-class Runner:
+K = TypeVar("K", bound=Hashable)
+
+
+class Runner(Generic[K]):
     """Calls `work` with each key that was given, on `threads` threads. Nothing is kept over a restart.
 
     At most `waiting` keys wait. A key that waits or is worked on is not taken again.
     """
 
-    def __init__(self, name: str, work: Callable[[tuple[int, str]], object], *, threads: int, waiting: int) -> None:
+    def __init__(self, name: str, work: Callable[[K], object], *, threads: int, waiting: int) -> None:
         self._work = work
         self._most = waiting
-        self._waiting: deque[tuple[int, str]] = deque()
-        self._known: set[tuple[int, str]] = set()
+        self._waiting: deque[K] = deque()
+        self._known: set[K] = set()
         self._changed = threading.Condition()
         self._stopped = False
         self._threads = [
@@ -44,7 +47,7 @@ class Runner:
             if thread.is_alive():
                 thread.join(_STOP_WITHIN_S)
 
-    def put(self, key: tuple[int, str]) -> bool:
+    def put(self, key: K) -> bool:
         """Have `key` worked on; whether it was taken. Never waits."""
         with self._changed:
             if self._stopped or key in self._known or len(self._waiting) >= self._most:
@@ -64,7 +67,7 @@ class Runner:
                 with self._changed:
                     self._known.discard(key)
 
-    def _next(self) -> tuple[int, str] | None:
+    def _next(self) -> K | None:
         with self._changed:
             while not self._waiting and not self._stopped:
                 self._changed.wait()

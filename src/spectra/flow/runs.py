@@ -22,6 +22,10 @@ STATUS: Final[dict[str, Literal["pending", "running", "done", "failed"]]] = {
 """The engine's words for how it stands; all others mean that it failed."""
 
 
+ENDED_BADLY: Final = ("ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
+"""The engine's words for having ended without result."""
+
+
 class Run(Protocol):
     """A workflow as the engine tells of it; times are milliseconds of the epoch."""
 

@@ -15,7 +15,7 @@ import itertools
 import logging
 import threading
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -51,6 +51,7 @@ from spectra.model.facts import HostFacts
 from spectra.model.feeds import Relocating
 from spectra.model.records import WorkflowRecord, WorkflowStep
 from spectra.store import ledger, observations
+from spectra.store.coordinators import Coordinator
 from spectra.store.database import Connection
 from spectra.store.observations import Outcome
 from spectra.store.provenance import Entry, commit
@@ -63,9 +64,9 @@ _RELOCATION_TRIES: Final = 12  # a step of a relocation waits for about half an 
 _PASSES: Final = 5
 _SWEEP_S: Final = 5.0
 
+_ALONE: Final = Coordinator("local", "")
 _HOSTS_STEP: Final = "look hosts up"
 _NAMES: Final = ["wf.scan", "wf.enrich", "wf.graph", "wf.relocate"]
-_FAILED: Final = ["ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
 
 # DBOS finds workflow functions again after a restart by name, so they are module functions; what they work on is set
 # when the engine starts, before it recovers anything.
@@ -238,21 +239,17 @@ class Workflows:
         relocation: Relocation | None = None,
         *,
         jobs: Sequence[Job] = (),
-        chores: Sequence[Callable[[], int]] = (),
-        name: str = "local",
-        api_url: str = "",
+        own: Coordinator = _ALONE,
         concurrency: int = CONCURRENCY,
     ) -> None:
-        """`name` is this coordinator's among all on its database, `api_url` where its mesh listener is. `chores` are
-        asked every few seconds to start what is due, and tell how much that was.
-        """
+        """`own` is this coordinator among all on its database."""
         self._ingest = ingest
         self._relocation = relocation
         self._jobs = tuple(jobs)
         self._names = [*_NAMES, *(name for job in self._jobs for name in job.names)]
         self._concurrency = concurrency
-        self._beats = Beats(ingest.database, name, ingest.clock, api_url=api_url)
-        self._recovery = Recovery(ingest, self._jobs, self._beats, self.enqueue, chores)
+        self._beats = Beats(ingest.database, own, ingest.clock)
+        self._recovery = Recovery(ingest, self._jobs, self._beats, self.enqueue)
         self._stop = threading.Event()
         self._sweeper = threading.Thread(target=self._sweep_forever, name="sweep", daemon=True)
 
@@ -359,7 +356,7 @@ class Workflows:
     def _newest_failed(self, limit: int) -> list[WorkflowRecord]:
         """Those that ended by an error, and those that ended well by finding that nothing can be read."""
         told = observations.failed_workflows(self._ingest.database, limit)
-        found = {r.workflow_id: r for r in self._list(status=_FAILED, limit=limit)}
+        found = {r.workflow_id: r for r in self._list(status=list(runs.ENDED_BADLY), limit=limit)}
         if told:
             found |= {r.workflow_id: r for r in self._list(workflow_ids=told) if r.status == "failed"}
         return sorted(found.values(), key=lambda r: r.created, reverse=True)[:limit]

@@ -51,6 +51,7 @@ class Reason(StrEnum):
     IMPOSTOR = "impostor"
     OTHER_OBSERVATIONS = "other_observations"
     OTHER_FILES = "other_files"
+    OTHER_LEASE = "other_lease"
     OUT_OF_SCOPE = "out_of_scope"
 
 

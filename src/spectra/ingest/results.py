@@ -89,7 +89,7 @@ class VerifiedResult:
 
 
 def verify(raw: bytes, *, sender: Sender, now: datetime, door: Door) -> VerifiedResult:
-    """Let the bundle of a machine in, or raise `Rejected`. Observations that were accepted before come out as `seen`."""
+    """Let the bundle of a machine in, or raise `Rejected`. What was accepted before is told as `seen`."""
     try:
         # 1. Size, before anything is read.
         if len(raw) > door.bundle:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from functools import partial
+from typing import TypeVar
 
 import anyio
 import anyio.to_thread
@@ -21,6 +22,8 @@ from spectra.errors import SpectraError
 from spectra.ingest.gate import Reason, Rejected
 from spectra.ingest.parsers import ParseError
 from spectra.model.envelope import Envelope, Problem, Receipt
+
+T = TypeVar("T")
 
 router = APIRouter(tags=["ingest"])
 
@@ -69,7 +72,7 @@ class Admission:
         finally:
             self._inside -= 1
 
-    async def run(self, work: Callable[[], Receipt]) -> Receipt:
+    async def run(self, work: Callable[[], T]) -> T:
         """Run blocking `work` in a thread, at most `running` at once."""
         return await anyio.to_thread.run_sync(work, limiter=self._limiter)
 
