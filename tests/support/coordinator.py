@@ -29,10 +29,13 @@ from spectra.identity.errors import IdentityError
 from spectra.identity.jointokens import audiences, mint, verify, verify_renew
 from spectra.identity.names import node_uri, parse_uri
 from spectra.identity.private_file import write
+from spectra.identity.results import decode, open_bundle, open_result
 from spectra.identity.rotation import verify_registration
 from spectra.model.attestations import Challenge, Evidence, Verdict, Word
+from spectra.model.lawbook import LawBook
 from spectra.model.nodes import AttestationPolicy, Capabilities, FabricPlace, NodeRecord, Role, Standing, Transport
 from spectra.model.registration import Registration, Welcome
+from spectra.model.results import Bundle, Result, ResultReceipt
 
 MESH = "mesh-test"
 
@@ -81,6 +84,12 @@ class Coordinator:
     """Paths that answer 503."""
     deaf: set[str] = field(default_factory=set[str])
     """Paths whose answer gets lost once it was given."""
+    law: LawBook = field(default_factory=lambda: LawBook(1))
+    """The do-not-scan list that it tells."""
+    results: list[Bundle] = field(default_factory=list[Bundle])
+    """What machines brought, in order; nothing in it is verified."""
+    refusing: dict[str, str] = field(default_factory=dict[str, str])
+    """Leases whose results it refuses, and the reason it gives."""
     shown_root: cx.Certificate | None = None
     """What `/root/...` shows instead of the truth."""
 
@@ -145,10 +154,29 @@ class Coordinator:
                 return self._renew(who, bearer)
             case _, "/v0/mesh/attest":
                 return self._attest(method, who, body)
+            case "GET", "/v0/mesh/law":
+                return 200, msgspec.to_builtins(self.law)
+            case "POST", "/v0/mesh/results":
+                return self._result(body)
             case _, own if own in ("/v0/mesh/nodes", "/v0/mesh/self"):
                 return self._member(method, own, who, body)
             case _:
                 return 404, {"status": 404, "message": "not found"}
+
+    def _result(self, body: bytes) -> tuple[int, Any]:
+        bundle = open_bundle(body)
+        said = decode(open_result(bytes(bundle.result)).payload)
+        if said.lease in self.refusing:
+            return 422, {"detail": "no", "reason": self.refusing[said.lease]}
+        again = any(bytes(one.result) == bytes(bundle.result) for one in self.results)
+        if not again:
+            self.results.append(bundle)
+        receipt = ResultReceipt(said.lease, "accepted", self.now, said.observations, again)
+        return 201, msgspec.to_builtins(receipt)
+
+    def said(self) -> list[Result]:
+        """What the results say that were brought."""
+        return [decode(open_result(bytes(one.result)).payload) for one in self.results]
 
     def _root(self, wanted: str) -> tuple[int, Any]:
         known = {x509.fingerprint(root): root for root in self.authority.roots}

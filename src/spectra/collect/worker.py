@@ -46,6 +46,7 @@ REMEMBERED: Final = 1024
 
 MOST_SPOOLED: Final = 400
 TRY_AGAIN_S: Final = 60.0
+_UNTRIED: Final = "this machine has only begun to look whether it can scan"
 _MIB: Final = 1024 * 1024
 _log = logging.getLogger("spectra.node")
 
@@ -151,7 +152,6 @@ class Worker:
         self._sandbox = Sandbox(folder.path, lending.user, own=execute is not None)
         self._coordinators = Coordinators(folder)
         self._lawbook = Lawbook(folder.path, self._coordinators.law)
-        self._scans = execute is None
         self._events: SimpleQueue[_Event] = SimpleQueue()
         self._errands = Errands(
             self._spool, self._coordinators, self._lawbook, self._brought, lambda: self._events.put(_News())
@@ -169,7 +169,7 @@ class Worker:
         self._past: OrderedDict[str, Returned | None] = OrderedDict()
         self._up = False
         self._standing: Standing | None = None
-        self._unable = "not ready yet"
+        self._unable = "" if execute is not None else _UNTRIED
         self._ready_at = 0.0
         self._try_at = 0.0
         self._stopping = False
@@ -311,7 +311,7 @@ class Worker:
         if self._stopping:
             return "leaving", "this machine's agent is ending"
         if self._unable:
-            return "sandbox", self._unable
+            return "busy" if self._unable == _UNTRIED else "sandbox", self._unable
         if len(self._running) >= self._lending.slots:
             return "busy", f"all {self._lending.slots} slots are taken"
         if self._spool.room(self._each) <= len(self._running):
@@ -423,7 +423,7 @@ class Worker:
             done=self._done,
             failed=self._failed,
             law=self._lawbook.version,
-            problem=self._unable if self._scans and self._unable != "not ready yet" else self._errands.problem,
+            problem=self._errands.problem if self._unable in ("", _UNTRIED) else self._unable,
         )
         news = _still(state) != _still(self._state)
         self._state = state
@@ -439,8 +439,7 @@ class Worker:
     def _try(self) -> None:
         """On a thread of its own: it runs Python as another user."""
         try:
-            if self._scans:
-                self._sandbox.prepare()
+            self._sandbox.prepare()
             self._events.put(_Able(""))
         except (SetupError, OSError) as error:
             self._events.put(_Able(str(error)))
