@@ -144,7 +144,7 @@ def _held(connection: Connection, lease: str) -> Standing:
     held = attempts.hold(connection, found) if found else None
     if held is None:
         raise _unknown(lease)
-    if connection.execute("SELECT FROM result WHERE lease = %s", [found]).fetchone():
+    if connection.execute("SELECT 1 FROM result WHERE lease = %s", [found]).fetchone():
         raise ResultTaken("The result of this lease was stored meanwhile.")
     return held
 
