@@ -16,7 +16,9 @@ from spectra.collect.scanners.nmap import NmapScanner, arguments, with_names, wi
 from spectra.collect.scope import OutOfScope, Scope
 from spectra.errors import BadRequest
 from spectra.model.envelope import Privacy
+from spectra.model.presets import NmapOptions
 from tests.collect.scanners.conftest import answers, free_port, greets, ignore, permit, request, serve
+from tests.collect.scanners.ground import NETWORK, PORTS, TARGET, ground, open_ports, read
 
 needs_nmap = pytest.mark.skipif(shutil.which("nmap") is None, reason="nmap is not installed")
 
@@ -30,6 +32,24 @@ def test_the_command_line_holds_no_word_of_the_user() -> None:
     assert {"-sS", "-sU", "-sV", "-T4", "-Pn", "-n"} <= set(options)
     assert "127.0.0.1" not in options
     assert "--open" not in options  # closed ports end the life of an endpoint
+
+
+def test_a_preset_says_what_else_nmap_does() -> None:
+    """Timing, versions, systems and scripts; the expression leaves out what would leave the targets, or harm them."""
+    wishes = NmapOptions(intensity=2, system=True, scripts=("default", "ssl-cert"), timing=3)
+    options = arguments(request("22", nmap=wishes), raw=True)
+    assert options[2:7] == ["-T3", "-sV", "--version-intensity", "2", "-O"]
+    assert options[options.index("--script") + 1] == "(default or ssl-cert) and not (broadcast or dos or external)"
+    assert "-O" not in arguments(request("22", nmap=wishes), raw=False)
+    few = arguments(request("22", nmap=NmapOptions(versions=False, intensity=2)), raw=True)
+    assert not {"-sV", "--version-intensity", "--script"} & set(few)
+
+
+@pytest.mark.parametrize("word", ["dos", "not", "all", "../x", "http-title,vuln", "(x", "-oN", ""])
+def test_a_script_is_a_name_and_nothing_else(word: str) -> None:
+    """Harmful categories, words of expressions, files and options are refused, wherever the request came from."""
+    with pytest.raises(BadRequest, match="are not run"):
+        arguments(request("22", nmap=NmapOptions(scripts=("ssl-cert", word))), raw=True)
 
 
 def test_without_raw_sockets_it_connects() -> None:
@@ -129,8 +149,11 @@ def test_a_real_run_with_meta_only_keeps_no_words() -> None:
 
     async def main() -> None:
         async with serve(odd) as port:
-            full = await NmapScanner().scan(request(str(port), rate=500), ignore)
-            meta = await NmapScanner().scan(request(str(port), rate=500, privacy=Privacy.META_ONLY), ignore)
+            few = NmapOptions(intensity=1)  # of some hundred questions only the most frequent
+            full, meta = await asyncio.gather(
+                NmapScanner().scan(request(str(port), rate=500, nmap=few), ignore),
+                NmapScanner().scan(request(str(port), rate=500, nmap=few, privacy=Privacy.META_ONLY), ignore),
+            )
         assert b"VERY-SECRET" in full.data
         assert b"VERY-SECRET" not in meta.data
         assert etree.fromstring(meta.data).find(".//port") is not None
@@ -178,3 +201,19 @@ def test_progress_lines_in_pieces() -> None:
     for at in range(0, len(text), 7):
         hearing.hear(text[at : at + 7])
     assert seen == [Progress(0.455, 1, "SYN Stealth Scan")]
+
+
+@needs_nmap
+def test_a_real_run_as_a_preset_says_across_a_wire() -> None:
+    """Raw packets to a neighbour with versions and a script, as the gate reads them."""
+    with ground() as wire:
+        wishes = NmapOptions(intensity=5, scripts=("banner", "version"))
+        asked = request(f"{PORTS[0]},{PORTS[1]},9", TARGET, scope=permit(NETWORK), nmap=wishes, interface="bridge")
+        raw = wire.inside(NmapScanner().scan(asked, ignore))
+    name, hosts = read(raw)
+    assert name == "nmap-xml"
+    assert open_ports(hosts[TARGET]) == set(PORTS)
+    first = next(one for one in hosts[TARGET].endpoints if one.port == PORTS[0])
+    assert first.service is not None
+    assert first.service.product == "vsftpd"
+    assert any("ready" in one.data for one in first.evidence)

@@ -11,6 +11,7 @@ import msgspec
 import yaml
 
 from spectra.collect.ports import parse_ports
+from spectra.collect.scanners.nmap import NO_SCRIPTS
 from spectra.errors import BadRequest, SetupError
 from spectra.model.presets import PRESET_NAME, Preset
 
@@ -21,8 +22,6 @@ MAX_PRESETS: Final = 500  # of one folder
 _YAML: Any = yaml  # its types are told in part only
 _PLACE = re.compile(r"^(?P<message>.*?)(?: - at `\$(?P<path>[^`]*)`)?$", re.DOTALL)
 _STEP = re.compile(r"\.(?P<key>[^.\[\]]+)|\[(?P<index>[0-9]+|\.\.\.)\]")
-# Words of nmap's script expressions, and scripts that would do something to others than the targets.
-_NO_SCRIPTS = frozenset({"and", "or", "not", "all", "broadcast", "external", "dos"})
 
 
 class BadPreset(SetupError):
@@ -152,7 +151,7 @@ def _check(preset: Preset, path: Path, node: yaml.Node) -> None:
     if len(set(preset.tools)) < len(preset.tools):
         raise _bad(path, _at(node, ".tools"), "a tool stands here twice")
     for index, word in enumerate(preset.nmap.scripts):
-        if word in _NO_SCRIPTS or word.startswith("broadcast-"):
+        if word in NO_SCRIPTS:
             raise _bad(path, _at(node, f".nmap.scripts[{index}]"), f"scripts `{word}` are not run")
     bbot = preset.bbot
     if "bbot" in preset.tools and not (bbot.presets or bbot.flags or bbot.modules):

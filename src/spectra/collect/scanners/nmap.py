@@ -10,6 +10,7 @@ from datetime import datetime
 from functools import cache
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Final
 
 from spectra.collect.netset import IPAddress
 from spectra.collect.ports import brief
@@ -26,11 +27,18 @@ from spectra.collect.scanners.base import (
 from spectra.collect.scanners.process import Ended, find, run_tool, tool_version
 from spectra.errors import BadRequest
 from spectra.model.envelope import Privacy
+from spectra.model.presets import NmapOptions
 
 INSTALL = "Install it (Debian, Ubuntu: apt install nmap; macOS: brew install nmap) or use --scanner connect."
 # Above this many addresses hosts are looked for first; below, every address is scanned whether it answers or not.
 DISCOVER_ABOVE = 1024
 
+HARMFUL: Final = frozenset({"broadcast", "external", "dos"})
+"""Categories of scripts that are never run: they ask others than the targets, or harm them."""
+NO_SCRIPTS: Final = HARMFUL | {"all", "and", "or", "not", "true", "false"}
+"""What is no name of a script in a preset: besides those, words of nmap's expressions."""
+
+_SCRIPT_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,59}")
 _VERSION = re.compile(r"Nmap version (\S{1,40})")
 _DONE = re.compile(rb"About (\d{1,3}\.\d\d)% done")
 # nmap's own writer escapes <, > and " in every attribute and text, so these match what they name and nothing else.
@@ -75,15 +83,19 @@ class NmapScanner:
                 stop_if=lambda: "stopped: the output is full" if _size(xml) > MAX_OUTPUT else "",
             )
             data = _read(xml)
-        return self._output(request, data, ended, started, _scan_type(request, raw=raw))
+        kind = _scan_type(request, raw=raw)
+        return self._output(request, data, ended, started, kind, blind=request.nmap.system and not raw)
 
-    def _output(self, request: ScanRequest, data: bytes, ended: Ended, started: datetime, kind: str) -> RawOutput:
+    def _output(
+        self, request: ScanRequest, data: bytes, ended: Ended, started: datetime, kind: str, *, blind: bool
+    ) -> RawOutput:
         if not ended.stopped and (ended.code != 0 or not data):
             raise ScanFailed(f"nmap ended with code {ended.code}: {ended.said or 'it said nothing'}")
         data = with_names(data, request.targets.names)
         if request.privacy is Privacy.META_ONLY:
             data = without_words(data)
         notes = [ended.stopped] if ended.stopped else []
+        notes += ["systems are not told: nmap needs raw sockets for that"] if blind else []
         return RawOutput(
             tool="nmap",
             tool_version=self.version(),
@@ -111,12 +123,28 @@ def arguments(request: ScanRequest, *, raw: bool) -> list[str]:
     ports = [f"T:{brief(request.ports.tcp)}"] if request.ports.tcp else []
     ports += [f"U:{brief(request.ports.udp)}"] if request.ports.udp else []
     # Not --noninteractive: it silences --stats-every. In a session of its own nmap finds no terminal to read keys from.
-    options = ["-n", "-v", "-T4", "-sV", *kinds, "--max-rate", str(request.rate)]
+    options = ["-n", "-v", *_wishes(request.nmap, raw=raw), *kinds, "--max-rate", str(request.rate)]
     options += [] if request.targets.addresses.size > DISCOVER_ABOVE else ["-Pn"]
     options += ["-6"] if v6 else []
-    options += [] if raw else ["--unprivileged"]
+    options += ["--privileged" if raw else "--unprivileged"]  # by capability, which nmap does not look for
     options += ["-e", request.interface] if request.interface else []
     return [*options, "-p", ",".join(ports), "--stats-every", "2s", "--no-stylesheet", "-oX", "out.xml", "-iL", "-"]
+
+
+def _wishes(wishes: NmapOptions, *, raw: bool) -> list[str]:
+    """What a preset wants besides ports. Names of scripts become an expression, in which nothing is a file's name and
+    no script runs that would do something to others than the targets, or harm them.
+    """
+    options = [f"-T{wishes.timing}"]
+    options += ["-sV"] if wishes.versions else []
+    options += ["--version-intensity", str(wishes.intensity)] if wishes.versions and wishes.intensity != 7 else []
+    options += ["-O"] if wishes.system and raw else []
+    if wishes.scripts:
+        wrong = [word for word in wishes.scripts if word in NO_SCRIPTS or not _SCRIPT_NAME.fullmatch(word)]
+        if wrong:
+            raise BadRequest(f"nmap: scripts {wrong[0][:60]!r} are not run", field="preset")
+        options += ["--script", f"({' or '.join(wishes.scripts)}) and not ({' or '.join(sorted(HARMFUL))})"]
+    return options
 
 
 def with_names(xml: bytes, names: Mapping[IPAddress, tuple[str, ...]]) -> bytes:
@@ -168,7 +196,7 @@ class _Hearing:
 
 def _scan_type(request: ScanRequest, *, raw: bool) -> str:
     kinds = ["tcp-syn" if raw else "tcp-connect"] if request.ports.tcp else []
-    return ",".join([*kinds, *(["udp"] if request.ports.udp else []), "service"])
+    return ",".join([*kinds, *(["udp"] if request.ports.udp else []), *(["service"] if request.nmap.versions else [])])
 
 
 def _size(path: Path) -> int:
