@@ -17,6 +17,7 @@ from spectra.model.presets import PRESET_NAME, Preset
 
 BUILT_IN: Final = Path(__file__).parent
 MAX_FILE: Final = 64 * 1024  # bytes
+MAX_DEPTH: Final = 8  # a preset has three
 MAX_PRESETS: Final = 500  # of one folder
 
 _YAML: Any = yaml  # its types are told in part only
@@ -91,14 +92,16 @@ def _files(folder: Path) -> list[Path]:
 def _composed(text: str, path: Path) -> yaml.Node:
     """The nodes of one document; aliases and tags of Python are no part of a preset."""
     try:
+        depth = 0
         for event in _YAML.parse(text, Loader=yaml.SafeLoader):
-            if isinstance(event, yaml.AliasEvent):
-                raise BadPreset(f"{path}:{event.start_mark.line + 1}: aliases are not read in presets")
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if isinstance(event, yaml.AliasEvent) or depth > MAX_DEPTH:
+                raise BadPreset(f"{path}:{event.start_mark.line + 1}: neither aliases nor such depths are read")
         node = cast("yaml.Node | None", _YAML.compose(text, Loader=yaml.SafeLoader))
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise BadPreset(f"{path}:{line}: {error.problem or 'not YAML'}") from error
-    except (yaml.YAMLError, RecursionError) as error:
+    except yaml.YAMLError as error:
         raise BadPreset(f"{path}: not YAML: {error}") from error
     if node is None:
         raise BadPreset(f"{path}:1: the file is empty")
@@ -106,7 +109,7 @@ def _composed(text: str, path: Path) -> yaml.Node:
 
 
 def _plain(node: yaml.Node, path: Path) -> object:
-    """A node as plain values; no key twice. The composer bounds the depth already: it recurses, too."""
+    """A node as plain values; no key twice."""
     if isinstance(node, yaml.MappingNode):
         values: dict[str, object] = {}
         for key, value in cast("list[tuple[yaml.Node, yaml.Node]]", node.value):
