@@ -22,6 +22,7 @@ from uuid import uuid4
 import msgspec
 
 from spectra.bench.labreal import REAL
+from spectra.bench.labwords import TRUTH
 from spectra.errors import SetupError, SpectraError
 
 Rule = Literal["", "filtered", "limited", "tight", "guarded", "lossy", "dark"]
@@ -107,6 +108,12 @@ class Lab:
     def open(self) -> set[tuple[str, int]]:
         """Every endpoint that can be reached, by address and port."""
         return {(host.ip, port) for host in self.hosts if host.rule != "dark" for port in host.services}
+
+    @property
+    def truth(self) -> dict[tuple[str, int], str]:
+        """What the open endpoints are, in the words of `TRUTH`."""
+        kinds = {(host.ip, port): kind for host in self.hosts for port, kind in host.services.items()}
+        return {place: TRUTH[kinds[place]] for place in self.open}
 
     @property
     def targets(self) -> list[str]:

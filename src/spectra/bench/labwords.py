@@ -40,6 +40,10 @@ def _rfc(text: str) -> bytes:
     return text.encode() + b"\r\n"
 
 
+_AMQP_START: Final = (
+    b"\x01\0\0\0\0\0\x36\0\x0a\0\x0a\0\x09\0\0\0\x25\x07productS\0\0\0\x08RabbitMQ\x07versionS\0\0\0\x063.10.8"
+    b"\0\0\0\0\0\0\0\0\xce"
+)
 _LDAP: Final = bytes.fromhex("300c02010161070a010004000400")  # BindResponse: success, RFC 4511 section 4.2.2
 
 WORDS: Final[dict[str, Words]] = {
@@ -91,3 +95,22 @@ WORDS: Final[dict[str, Words]] = {
     "nntp": Words(greeting=_rfc("200 news.lab.example InterNetNews NNRP server INN 2.7.0 ready (posting ok)")),
 }
 """The small servers by name."""
+
+TRUTH: Final[dict[str, str]] = {
+    **dict.fromkeys(("nginx", "apache", "lighttpd", "iis", "caddy", "python-http"), "http"),
+    **dict.fromkeys(("nginx-tls", "apache-tls"), "http in tls"),
+    **dict.fromkeys(("openssh", "openssh-old", "dropbear"), "ssh"),
+    **dict.fromkeys(("vsftpd", "proftpd"), "ftp"),
+    **dict.fromkeys(("postfix", "exim"), "smtp"),
+    **dict.fromkeys(("mysql", "mariadb"), "mysql"),
+    "postfix-tls": "smtp in tls",
+    "dovecot-imap": "imap",
+    "dovecot-imaps": "imap in tls",
+    "dovecot-pop3": "pop3",
+    "dovecot-pop3s": "pop3 in tls",
+    "dnsmasq": "domain",
+    "mosquitto": "mqtt",
+    **{name: name for name in ("vnc", "rsync", "telnet", "memcached", "postgresql", "ldap", "amqp", "rtsp", "nntp")},
+    "redis": "redis",
+}
+"""What each server is, small and real ones: the service's name as nmap has it, and whether it is inside TLS."""

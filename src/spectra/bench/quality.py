@@ -44,8 +44,8 @@ class Result(msgspec.Struct, kw_only=True):
 
     `recall`: the share of open endpoints that were found; `recall_limited`: of those on hosts that take only so many
     connections or lose packets; `false_open`: endpoints found that are not open; `named`: open endpoints whose service
-    was recognised by what it said, `versioned`: with product and version. Of the endpoints that nmap recognised,
-    `same`: under the same name, `worse`: under none or another; `better`: recognised here and not by nmap.
+    was named rightly, TLS included; `better`: those of them that nmap did not, `worse`: the other way round;
+    `versioned`: endpoints with a product and a version.
     Packets are all that went over the scanner's wire, seconds of the whole run, process start included.
     """
 
@@ -60,11 +60,10 @@ class Result(msgspec.Struct, kw_only=True):
     nmap_false_open: int
     named: int
     nmap_named: int
-    versioned: int
-    nmap_versioned: int
-    same: int
     better: int
     worse: int
+    versioned: int
+    nmap_versioned: int
     packets_sent: int
     nmap_packets_sent: int
     packets_received: int
@@ -127,7 +126,7 @@ def compared(made: Lab, ours: Run, theirs: Run) -> Result:
     truth = made.open
     slow = made.rules("limited", "tight", "guarded", "lossy")
     limited = {place for place in truth if place[0] in slow}
-    same, better, worse = names(ours.found, theirs.found)
+    right, nmap_right = rightly(made.truth, ours), rightly(made.truth, theirs)
     return Result(
         hosts=len(made.hosts),
         ports=len(made.ports),
@@ -138,13 +137,12 @@ def compared(made: Lab, ours: Run, theirs: Run) -> Result:
         nmap_recall_limited=_share(limited, theirs),
         false_open=len(ours.found.keys() - truth),
         nmap_false_open=len(theirs.found.keys() - truth),
-        named=sum(bool(one.name) for one in ours.found.values()),
-        nmap_named=sum(bool(one.name) for one in theirs.found.values()),
+        named=len(right),
+        nmap_named=len(nmap_right),
+        better=len(right - nmap_right),
+        worse=len(nmap_right - right),
         versioned=sum(bool(one.product and one.version) for one in ours.found.values()),
         nmap_versioned=sum(bool(one.product and one.version) for one in theirs.found.values()),
-        same=len(same),
-        better=len(better),
-        worse=len(worse),
         packets_sent=ours.packets.sent,
         nmap_packets_sent=theirs.packets.sent,
         packets_received=ours.packets.received,
@@ -154,20 +152,17 @@ def compared(made: Lab, ours: Run, theirs: Run) -> Result:
     )
 
 
-def names(ours: dict[Place, Service], theirs: dict[Place, Service]) -> tuple[list[Place], list[Place], list[Place]]:
-    """Endpoints that both recognised alike, that only we did, and where nmap knows what we do not.
-
-    A service inside TLS counts as the same only if both saw TLS. `tcpwrapped` is nmap's word for none at all.
-    """
-    named = {place: one for place, one in theirs.items() if one.name and one.name != "tcpwrapped"}
-    same = [place for place, one in named.items() if place in ours and _alike(ours[place], one)]
-    better = [place for place, one in ours.items() if one.name and place not in named]
-    worse = [place for place in named if place not in same]
-    return same, better, worse
+def rightly(truth: dict[Place, str], scan: Run) -> set[Place]:
+    """The endpoints whose service was named as what it is. nmap's other names for the same count as right, too."""
+    return {place for place, one in scan.found.items() if place in truth and _word(one) == truth[place]}
 
 
-def _alike(ours: Service, theirs: Service) -> bool:
-    return ours.name == theirs.name and ours.tunnel == theirs.tunnel
+def _word(service: Service) -> str:
+    """A service in the words of `TRUTH`: `https` is HTTP in TLS, and nmap's script names a broker by its version."""
+    name = "mqtt" if service.name.startswith("mosquitto") else service.name
+    if name in {"https", "https-alt"}:
+        return "http in tls"
+    return f"{name} in {service.tunnel}" if service.tunnel else name
 
 
 def _share(truth: set[Place], scan: Run) -> float:

@@ -1,4 +1,6 @@
-"""What an open port is: listen first, then ask; TLS where it is spoken. At most six connections per port."""
+"""What an open port is: listen first, then ask; TLS where it is spoken. A port that stays silent costs most: one
+connection for every question, 16 at most.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +11,7 @@ from dataclasses import dataclass
 import msgspec
 
 from spectra.collect.scanners import recognise
+from spectra.collect.scanners.questions import BY_PORT, QUESTIONS, Question
 from spectra.collect.scanners.talk import CannotConnect, Talk
 from spectra.model.observation import Service
 
@@ -50,10 +53,20 @@ class Ask:
 async def grab(ask: Ask, first: Talk) -> Found:
     """Learn what answers, starting on the connection that found the port open.
 
-    1. TLS ports: a handshake, then what is said inside; 2. listen, and GET if nothing is said; 3. what answers a GET
-    with a TLS alert gets a handshake; 4. the silent are asked as TLS, Redis and PostgreSQL; 5. Redis and memcached are
-    asked for their version. A connection that fails ends the questions, not the scan.
+    1. the question of the protocol whose port it is; 2. TLS ports: a handshake, then what is said inside; 3. listen,
+    and GET if nothing is said; 4. what answers a GET with a TLS alert gets a handshake; 5. the silent are asked as TLS,
+    Redis, PostgreSQL and everything else; 6. Redis and memcached are asked for their version. A connection that fails
+    ends the questions, not the scan.
     """
+    if (question := BY_PORT.get(ask.port)) is not None:
+        async with first:
+            found = await _put(ask, first, question)
+        if found is not None:
+            return found
+        try:
+            first = await ask.dial()
+        except (OSError, CannotConnect):
+            return Found()
     secured = ask.port in TLS_PORTS or ask.port in HTTPS_PORTS
     async with first:
         found = await _inside(ask, first) if secured else None
@@ -82,7 +95,24 @@ async def _ask_the_silent(ask: Ask) -> Found:
     if said and recognise.recognise(said):
         return _told(said)
     answer = await _exchange(ask, _SSL_REQUEST)
-    return Found(recognise.recognise_postgresql(answer[:1])) if len(answer) == 1 else Found()
+    if len(answer) == 1 and (service := recognise.recognise_postgresql(answer)) is not None:
+        return Found(service)
+    for question in QUESTIONS:
+        if ask.port not in question.ports:
+            async with await ask.dial() as talk:
+                if (found := await _put(ask, talk, question)) is not None:
+                    return found
+    return Found()
+
+
+async def _put(ask: Ask, talk: Talk, question: Question) -> Found | None:
+    """The question on this connection; None if that is not the protocol. Answers are binary: they are no banner."""
+    await talk.say(question.words, ask.timeout_s)
+    heard = await talk.hear(ask.quiet_s, limit=_SAID)
+    service = question.read(heard)
+    if service is not None:
+        return Found(service)
+    return _told(heard) if recognise.recognise(heard) else None
 
 
 async def _plain(ask: Ask) -> bytes:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 
 from spectra.model.banners import cpe, match, mysql
 from spectra.model.observation import MAX_BANNER_BYTES, Service
-from spectra.model.products import FTP, IMAP, POP3, SMTP, SSH
+from spectra.model.products import FTP, IMAP, NNTP, POP3, SMTP, SSH
 from spectra.model.webproducts import HTTP
 
 MAX_SAID = 16 * 1024  # bytes looked at; a title further down is not found
@@ -186,7 +186,7 @@ def _others(data: bytes) -> Service | None:
     if data.startswith(b"\xff") and len(data) > 2 and 0xFB <= data[1] <= 0xFE:
         return Service(name="telnet")  # IAC WILL/WONT/DO/DONT, RFC 854
     if _NNTP.match(_first(data)):
-        return Service(name="nntp")
+        return match(NNTP, _first(data), "nntp") or Service(name="nntp")
     return next((Service(name=name) for start, name in _STARTS if data.startswith(start)), None)
 
 

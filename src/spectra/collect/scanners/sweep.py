@@ -26,7 +26,7 @@ BLOCK = 256  # hosts begun together, and twice as many in work at most: memory d
 OPEN_RETRIES = 4  # of a further connection to an open port that timed out
 LOCAL_RETRIES = 3  # of an attempt this machine could not send
 BUSY_RETRIES = 10  # of an attempt for which it had no descriptor or port left, each after twice the wait
-LONGEST_TALK = 8  # times the longest wait for one answer: all talk with one open port together
+LONGEST_TALK = 12  # times the longest wait for one answer: all talk with one open port together
 GIVE_UP = 8  # attempts on one host that this machine could not send, when none could be sent
 
 T = TypeVar("T")
