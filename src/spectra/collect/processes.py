@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -64,6 +66,17 @@ def end(processes: Mapping[int, Taken]) -> None:
         if now is not None and now.began == told.began:
             with suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
+
+
+def gone(processes: Mapping[int, Taken], within_s: float) -> bool:
+    """Wait for these to have ended; whether they have."""
+    deadline, pause = time.monotonic() + within_s, threading.Event()
+    left = dict(processes)
+    while left and time.monotonic() < deadline:
+        left = {pid: told for pid, told in left.items() if (now := taken(pid)) and now.began == told.began}
+        if left:
+            pause.wait(0.01)
+    return not left
 
 
 def end_leftovers(folder: Path) -> int:

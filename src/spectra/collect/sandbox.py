@@ -26,7 +26,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from spectra.collect.processes import Taken, end, end_leftovers, family, written
+from spectra.collect.processes import Taken, end, end_leftovers, family, gone, written
 from spectra.errors import SetupError
 
 USER: Final = "spectra-scan"
@@ -34,6 +34,9 @@ GRACE_S: Final = 10.0
 """From the polite end to the other one: a scanner writes down what it found."""
 
 LOOK_EVERY_S: Final = 0.5
+GONE_WITHIN_S: Final = 5.0
+"""How long what was killed is waited for: it may have files open, and be many."""
+
 SLACK_MB: Final = 256
 """Above the memory of a task, for what one process maps and never touches (RLIMIT_DATA)."""
 
@@ -220,6 +223,7 @@ class _Task:
         self._stdin, self._out, self._err = process.stdin, process.stdout.fileno(), process.stderr.fileno()
         self._rest, self._errors, self._said = b"", bytearray(), 0
         self._family: dict[int, Taken] = {}
+        self._known: dict[int, Taken] = {}
         self._cpu_s, self._memory = 0.0, 0
         self._why, self._killed = "", False
         self._kill_at = float("inf")
@@ -254,8 +258,10 @@ class _Task:
 
     def close(self) -> None:
         """Whatever happened, nothing of it goes on."""
+        known = self._known | self._family
         self._kill()
         self._process.wait()
+        gone(known, GONE_WITHIN_S)
         for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
             if stream is not None:
                 with suppress(OSError):
@@ -325,6 +331,7 @@ class _Task:
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._process.pid, signal.SIGKILL)
         end(self._family)
+        self._known |= self._family
         self._family = {}
 
 
