@@ -59,7 +59,8 @@ class Spool:
         self._max_bytes = max_bytes
         self._guard = threading.Lock()
         try:
-            self._refused.mkdir(parents=True, exist_ok=True, mode=0o700)
+            for one in (folder, self._refused):
+                one.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._waiting = deque(self._found())
         except OSError as error:
             raise SetupError(f"cannot use the spool {folder}: {error.strerror}.") from error
