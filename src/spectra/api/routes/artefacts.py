@@ -14,7 +14,7 @@ from starlette.responses import Response
 from spectra.api.answers import answer, described
 from spectra.api.auth import ServicesDep, scope
 from spectra.api.routes.hosts import canonical
-from spectra.api.routes.jobs import CursorQuery, LimitQuery, without_nul
+from spectra.api.routes.jobs import CursorQuery, LimitQuery
 from spectra.model.work import ArtefactRecord
 from spectra.model.workpages import ArtefactPage
 from spectra.store import artefacts
@@ -56,10 +56,10 @@ def page(
         job=job,
         target=target,
         host=canonical(host) if host else "",
-        scan_id=without_nul(scan, "scan"),
+        scan_id=scan,
         observation_id=observation,
         limit=limit,
-        cursor=without_nul(cursor),
+        cursor=cursor,
     )
     return answer(ArtefactPage(found, following))
 

@@ -15,7 +15,6 @@ from spectra.api.problems import WorkOff
 from spectra.api.routes.plan import question
 from spectra.api.services import Services, Work
 from spectra.api.tiers import pro_fields, require_fields
-from spectra.errors import BadRequest
 from spectra.model.work import JobRecord, JobRequest, JobState, TargetRecord, TargetState
 from spectra.model.workpages import Again, Because, JobPage, Priority, Retried, TargetPage
 from spectra.store import jobs, plans
@@ -83,9 +82,9 @@ def newest(
     found, following = jobs.page(
         services.database,
         state=state or "",
-        account=without_nul(account, "account"),
+        account=account,
         limit=limit,
-        cursor=without_nul(cursor),
+        cursor=cursor,
     )
     return answer(JobPage(found, following))
 
@@ -118,7 +117,7 @@ def targets(
     limit: LimitQuery = 100,
 ) -> Response:
     """In the order they were cut in, without their attempts: `/v0/targets/{target}` has those."""
-    found, following = jobs.targets(services.database, job, state=state or "", limit=limit, cursor=without_nul(cursor))
+    found, following = jobs.targets(services.database, job, state=state or "", limit=limit, cursor=cursor)
     return answer(TargetPage(found, following))
 
 
@@ -212,7 +211,7 @@ def target(services: ServicesDep, target: TargetPath) -> Response:
 )
 def review(services: ServicesDep, *, cursor: CursorQuery = "", limit: LimitQuery = 100) -> Response:
     """Of all jobs: every attempt at them failed, and `reason` says why."""
-    found, following = jobs.in_review(services.database, limit=limit, cursor=without_nul(cursor))
+    found, following = jobs.in_review(services.database, limit=limit, cursor=cursor)
     return answer(TargetPage(found, following))
 
 
@@ -229,13 +228,6 @@ def work_of(services: Services) -> Work:
 def act_of(request: Request, services: Services) -> Act:
     """Who asks, and when: what goes on record."""
     return Act(caller_of(request).contributor, services.clock())
-
-
-def without_nul(text: str, field: str = "cursor") -> str:
-    """A word that the store can be asked about: no text in PostgreSQL can hold a NUL character."""
-    if "\x00" in text:
-        raise BadRequest("There is a NUL character in it.", field=field, hint="Leave it out.")
-    return text
 
 
 def _id_of(account: str, key: str) -> str:
