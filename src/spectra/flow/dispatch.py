@@ -347,6 +347,8 @@ class Dispatcher(Waking):
         """One target a turn to every machine with room, whoever was served longest ago first, until nothing is left."""
         if not self._link.connected or self._window:
             return
+        if names:
+            self._law_version = self._law.version()
         wanted = set(names)
         turn = [name for name in names if name not in self._served]
         turn += [name for name in self._served if name in wanted]

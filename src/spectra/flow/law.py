@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final, NamedTuple, Protocol
 
 from spectra.collect.consent import Consent
@@ -26,6 +26,7 @@ from spectra.store.database import Database
 _log = logging.getLogger("spectra.work")
 
 _LONGEST: Final = 2000  # characters of a consent's words
+_READ_AGAIN: Final = timedelta(minutes=5)
 _SCOPES: Final = 64  # permissions whose law is kept made
 
 
@@ -65,20 +66,22 @@ class Law:
         self._lock = threading.Lock()
         self._rules: tuple[Rule, ...] = self._own
         self._version = -1
+        self._at: datetime | None = None
         self._scopes: dict[Permission, Scope] = {}
 
     def version(self) -> int:
         """The version of the list that is in force now, after reading it where it is a new one.
 
-        Raises `Unavailable`. An entry that ends by time is one until the next change: that errs on the side of not
-        scanning.
+        Raises `Unavailable`. Feeds that learn more of an autonomous system make no new version: all is read again once
+        in a while.
         """
-        version = workstate.law_version(self._database, self._clock())
+        now = self._clock()
+        version = workstate.law_version(self._database, now)
         with self._lock:
-            if version != self._version:
-                self._rules = (*self._own, *self._read())
+            if version != self._version or self._at is None or not timedelta(0) <= now - self._at < _READ_AGAIN:
+                self._rules = (*self._own, *self._read(now))
                 self._scopes.clear()
-                self._version = version
+                self._version, self._at = version, now
         return version
 
     def for_machines(self) -> LawBook:
@@ -96,7 +99,7 @@ class Law:
         return tuple(dict.fromkeys((*allow, *own)))
 
     def cut(self, targets: TargetSet, names: Sequence[str], permission: Permission, now: datetime) -> Remains:
-        """What of `targets` and `names` may be scanned at `now` under `permission`."""
+        """What may be scanned of `targets` and `names` at `now` under `permission`, by the list as it was read."""
         scope = self._scope(permission)
         refused: list[OutOfScope] = []
         kept: list[str] = []
@@ -129,9 +132,9 @@ class Law:
                 self._scopes[permission] = scope
         return scope
 
-    def _read(self) -> list[Rule]:
+    def _read(self, now: datetime) -> list[Rule]:
         with self._database.connection() as connection:
-            found = do_not_scan.excluded(connection, self._clock())
+            found = do_not_scan.excluded(connection, now)
         rules = [parse_rule(network, where="do-not-scan list") for network in found.networks]
         for asn in found.asns:
             prefixes = self._systems.prefixes(asn)

@@ -283,6 +283,7 @@ class Work:
 
     def _lawful(self, found: Wanted, permission: Permission, act: Act, *, skip: bool) -> tuple[Wanted, tuple[str, ...]]:
         """What may be scanned of `found`, and what was left out, in words."""
+        self.law.version()
         remains = self.law.cut(TargetSet(found.addresses), found.names, permission, act.now)
         if remains.refused and (not skip or not remains.targets):
             raise _unlawful(remains.refused[0])
