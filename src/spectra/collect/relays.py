@@ -100,7 +100,8 @@ class Relays:
     def take(self, network: str, now: float) -> Relay:
         """The way into `network`: the first relay that does not wait, else the one that has to wait least long."""
         relay = min(self._relays, key=lambda one: self._free_at(one, network, now))
-        self._tally.via = relay.name
+        if not self._tally.vantage:  # once compared, the way that was compared is what is told
+            self._tally.via = relay.name
         return relay
 
     def vantage(self, network: str, now: float, via: Relay) -> Relay | None:
@@ -148,11 +149,11 @@ class Relays:
         return relay.interface
 
     def loss(self) -> Loss:
-        """What has been measured so far. Without a second way `vantage` is empty and nothing is compared."""
+        """What has been measured so far. Without a second way `vantage` is empty: nothing can be compared."""
         tally = self._tally
         via = tally.via or self._relays[0].name
-        dropping = tuple(sorted(tally.dropping))
-        return Loss(via, tally.vantage, tally.compared, tally.answered, dropping, tally.rotated)
+        vantage = tally.vantage or next((one.name for one in self._relays if one.name != via), "")
+        return Loss(via, vantage, tally.compared, tally.answered, tuple(sorted(tally.dropping)), tally.rotated)
 
     def memory(self) -> RelayMemory:
         """The setbacks, those that last longest if there are more than fit."""

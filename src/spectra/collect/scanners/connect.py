@@ -11,6 +11,7 @@ from spectra.collect.scanners.base import RawOutput, Report, ScanRequest, admit,
 from spectra.collect.scanners.connect_output import TOOL, Output
 from spectra.collect.scanners.sweep import Sweep
 from spectra.errors import BadRequest
+from spectra.model.work import Loss
 
 QUIET_S = 1.5  # how long a service may take to speak first
 SPARE_FILES = 64  # descriptors left to the rest of the process
@@ -88,5 +89,17 @@ def _notes(request: ScanRequest, sweep: Sweep, reason: str) -> list[str]:
         notes.append(f"not scanned, the law no longer permits it: {refused}")
     if sweep.odd:
         notes.append(f"{sweep.odd} services gave answers that could not be understood")
+    if (loss := sweep.paths.loss()) is not None:
+        notes += _of_loss(loss)
     notes += [f"{count} addresses could not be probed: {error}" for error, count in sorted(sweep.unsent.items())]
     return notes
+
+
+def _of_loss(loss: Loss) -> list[str]:
+    """What was lost on the way, in words; none where everything silent was compared and nothing had been lost."""
+    if not loss.vantage:
+        return [f"what is lost on the way was not measured: {loss.via} is the only way"]
+    if not loss.answered and not loss.rotated:
+        return []
+    lost = f"{loss.answered} of {loss.compared} endpoints silent by {loss.via} answered by {loss.vantage}"
+    return [f"{lost} ({', '.join(loss.dropping)}); another relay was taken {loss.rotated} times"]

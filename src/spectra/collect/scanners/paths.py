@@ -52,11 +52,15 @@ class Paths:
         """A connected socket; raises `CannotConnect`. A relay that is itself at fault makes place for another one."""
         relay = self.via(ip)
         try:
-            return await self._doors[relay].dial(ip, port, timeout_s=timeout_s)
+            sock = await self._doors[relay].dial(ip, port, timeout_s=timeout_s)
         except RelayBroken:
             if self._relays:
                 self._relays.broken(relay, _now())
             raise
+        network = network_of(ip)
+        if self._relays and not self._relays.waits(relay, network, _now()):
+            self._relays.well(relay, network)
+        return sock
 
     def found(self, ip: IPAddress, port: int) -> None:
         """An open endpoint: by it can be told whether its network begins to drop."""
