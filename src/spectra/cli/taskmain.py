@@ -33,7 +33,7 @@ def main(words: Sequence[str]) -> int:
 
 async def _work(given: Given, folder: Path) -> None:
     loop = asyncio.get_running_loop()
-    ended = loop.create_future()
+    ended: asyncio.Future[None] = loop.create_future()
 
     def readable() -> None:
         with suppress(BlockingIOError):

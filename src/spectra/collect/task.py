@@ -3,7 +3,7 @@
 1. The law: the mesh's do-not-scan list, this machine's own, special-use space, the order's consent; on names before
    they are looked up, and on addresses. Any part that may not be scanned refuses the whole: the coordinator, or another
    machine, cuts it.
-2. The first of the preset's tools that is here.
+2. The first of the preset's tools that is here and can do it.
 3. The scan, which hands out what it found where it is stopped.
 """
 
@@ -22,7 +22,15 @@ import msgspec
 from spectra.collect.consent import Consent
 from spectra.collect.prepare import Prepared, prepare
 from spectra.collect.rules import Rule, parse_rule
-from spectra.collect.scanners.base import NotInstalled, Progress, RawOutput, Scanner, ScanRequest, utc_now
+from spectra.collect.scanners.base import (
+    NotInstalled,
+    Progress,
+    RawOutput,
+    Report,
+    Scanner,
+    ScanRequest,
+    utc_now,
+)
 from spectra.collect.scanners.choose import choose_of, run
 from spectra.collect.scope import OutOfScope, Scope
 from spectra.collect.targets import Target, parse_targets
@@ -36,7 +44,7 @@ from spectra.collect.taskmessages import (
     Moved,
     OutputFile,
 )
-from spectra.errors import SpectraError
+from spectra.errors import BadRequest, SpectraError
 from spectra.model.lawbook import LawBook
 from spectra.model.results import MAX_OBSERVATIONS
 from spectra.model.work import Order, Stats
@@ -44,8 +52,6 @@ from spectra.model.work import Order, Stats
 LOG: Final = "log.txt"
 MAX_LOG: Final = 256 * 1024
 _own_law: Final = msgspec.json.Decoder(tuple[tuple[str, str], ...])
-
-Choose = Callable[[Sequence[str]], Scanner]
 
 
 class Refusal(Exception):
@@ -76,7 +82,9 @@ class Log:
         path.write_text("".join(f"{line}\n" for line in self._lines), encoding="utf-8")
 
 
-async def perform(given: Given, folder: Path, moved: Callable[[Moved], None], stopped: Awaitable[object]) -> Executed:
+async def perform(
+    given: Given, folder: Path, moved: Callable[[Moved], None], stopped: asyncio.Future[None]
+) -> Executed:
     """Do the order and leave its outputs, its log and `done.json` in `folder`; stop early once `stopped` is done."""
     log, started = Log(), utc_now()
     try:
@@ -100,16 +108,11 @@ async def perform(given: Given, folder: Path, moved: Callable[[Moved], None], st
 
 
 async def _perform(
-    given: Given, folder: Path, moved: Callable[[Moved], None], stopped: Awaitable[object], log: Log
+    given: Given, folder: Path, moved: Callable[[Moved], None], stopped: asyncio.Future[None], log: Log
 ) -> Executed:
     order = given.order
     prepared = await lawful(order, folder)
-    try:
-        scanner = choose_of(order.preset.tools)
-    except NotInstalled as error:
-        raise Refusal("no_tool", str(error)) from error
     asked = request(given, prepared)
-    log.say(f"{scanner.name}: {' '.join(order.targets)}; attempt {order.attempt}, {asked.rate} probes/s")
     found = 0
 
     def report(state: Progress) -> None:
@@ -117,7 +120,7 @@ async def _perform(
         found = max(found, state.found)
         moved(Moved(min(max(state.fraction, 0.0), 1.0), state.found, state.note[:200]))
 
-    outputs = await _until_stopped(run(scanner, asked, report), stopped)
+    scanner, outputs = await _scanned(order, asked, report, stopped, log)
     for note in (note for output in outputs for note in output.notes):
         log.say(note)
     files = tuple(_left(folder, number, output) for number, output in enumerate(outputs) if output.data.strip())
@@ -139,18 +142,42 @@ async def _perform(
     )
 
 
+async def _scanned(
+    order: Order, asked: ScanRequest, report: Report, stopped: asyncio.Future[None], log: Log
+) -> tuple[Scanner, tuple[RawOutput, ...]]:
+    """What the first tool found that is here and can do it: some know no UDP, or no tunnels."""
+    tools, why = tuple(order.preset.tools), ""
+    while True:
+        try:
+            scanner = choose_of(tools)
+        except NotInstalled as error:
+            raise Refusal("not_here" if why else "no_tool", why or str(error)) from error
+        log.say(f"{scanner.name}: {' '.join(order.targets)}; attempt {order.attempt}, {asked.rate} probes/s")
+        try:
+            return scanner, await _until_stopped(run(scanner, asked, report), stopped)
+        except BadRequest as error:
+            why = f"{scanner.name}: {error}"
+            log.say(why)
+            tools = tools[[str(tool) for tool in tools].index(scanner.name) + 1 :]
+            if not tools:
+                raise Refusal("not_here", why) from error
+
+
 def request(given: Given, prepared: Prepared) -> ScanRequest:
-    """The scan that an order asks of this machine."""
+    """The scan that an order asks of this machine. Raises `Refusal` for one that makes no sense."""
     order = given.order
-    asked = ScanRequest.of(
-        order.preset,
-        prepared.targets,
-        prepared.scope,
-        ports=order.ports,
-        rate=order.rate,
-        deadline_s=given.deadline_s,
-        interface=given.interface,
-    )
+    try:
+        asked = ScanRequest.of(
+            order.preset,
+            prepared.targets,
+            prepared.scope,
+            ports=order.ports,
+            rate=order.rate,
+            deadline_s=given.deadline_s,
+            interface=given.interface,
+        )
+    except BadRequest as error:
+        raise Refusal("bad_order", str(error)) from error
     timeout_s = asked.timeout_s if order.preset.timeout_s else given.timeout_s
     return replace(asked, concurrency=given.concurrency, timeout_s=timeout_s)
 
@@ -201,18 +228,18 @@ def _own_rules(folder: Path) -> list[Rule]:
         raise Refusal("law_unknown", f"this machine's do-not-scan list cannot be read: {error}") from error
 
 
-async def _until_stopped(scan: Awaitable[tuple[RawOutput, ...]], stopped: Awaitable[object]) -> tuple[RawOutput, ...]:
+async def _until_stopped(
+    scan: Awaitable[tuple[RawOutput, ...]], stopped: asyncio.Future[None]
+) -> tuple[RawOutput, ...]:
     """What a scan hands out: at its end, or where `stopped` comes first, soon after that."""
-    scanning, stopping = asyncio.ensure_future(scan), asyncio.ensure_future(stopped)
+    scanning = asyncio.ensure_future(scan)
+    await asyncio.wait((scanning, stopped), return_when=asyncio.FIRST_COMPLETED)
+    if not scanning.done():
+        scanning.cancel()
     try:
-        await asyncio.wait((scanning, stopping), return_when=asyncio.FIRST_COMPLETED)
-        if not scanning.done():
-            scanning.cancel()
         return await scanning
     except asyncio.CancelledError as error:
         raise Refusal("stopped", "it was stopped before anything was scanned") from error
-    finally:
-        stopping.cancel()
 
 
 def _left(folder: Path, number: int, output: RawOutput) -> OutputFile:
