@@ -12,6 +12,10 @@ import pytest
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
+from tests.support.processes import pytest_collection, pytest_runtest_protocol
+
+__all__ = ["pytest_collection", "pytest_runtest_protocol"]
+
 # Deadlines measure the machine, not the code: bounds on work are asserted where they matter.
 hypothesis_settings.register_profile(
     "spectra", deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow]
@@ -28,7 +32,7 @@ LOGGERS = ("spectra", "uvicorn", "uvicorn.error", "uvicorn.access", "dbos")
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What takes longest begins first, so that no process of several is left alone with it at the end."""
-    items.sort(key=lambda item: not (item.path.name == "test_app.py" or item.path.parent.name == "e2e"))
+    items.sort(key=lambda item: (not (item.path.name == "test_app.py" or item.path.parent.name == "e2e"), item.path))
 
 
 @pytest.fixture(autouse=True)
