@@ -21,11 +21,11 @@ PASSWORD = "a password of tests"
 PROVISIONER = "spectra"
 
 
-def program(name: str) -> Path:
-    """Where it is; the test is skipped where it is not."""
+def program(name: str, script: str = "install_step.py") -> Path:
+    """Where it is; the test is skipped where it is not, and says which script installs it."""
     found = TOOLS / name if os.access(TOOLS / name, os.X_OK) else shutil.which(name)
     if found is None:
-        pytest.skip(f"{name} not installed (with Go: python scripts/install_step.py)")
+        pytest.skip(f"{name} not installed (with Go: python scripts/{script})")
     return Path(found)
 
 
