@@ -29,22 +29,26 @@ end = attempts.end
 
 _NODE_LOCK: Final = 0x5EC7_0017
 _NETWORK_LOCK: Final = 0x5EC7_0018
-LOOK: Final = 400
-"""Waiting targets of a job that are looked at for one that may be given, before its networks are."""
-ABLE: Final = 64
-"""Of these, how many may be tried: as many leases as are taken at once, and more."""
-WALK: Final = 400
-"""Networks of a job that are looked at where all of the first targets are in networks that have enough."""
 MAX_TRIES: Final = 32
+"""Networks that others may fill while we ask, before a machine is told that there is nothing."""
 
-# Jobs in their turn; of each the first target that may be given, the first one not locked by others. Those that never
-# failed have waited since -infinity, so none that has to wait longer is looked at. Where the first LOOK are of no use,
-# the networks are walked, one probe each: a job may have any number of targets in one that is busy.
+# The plan is made once a connection and is the same however much waits: all that it reads lies in the order it is
+# wanted in. Planning would cost more than reading.
+_BEGIN: Final = """
+SELECT set_config('plan_cache_mode', 'force_generic_plan', true), set_config('enable_seqscan', 'off', true),
+       set_config('enable_bitmapscan', 'off', true), set_config('enable_sort', 'off', true),
+       pg_advisory_xact_lock(%s, hashtext(%s))"""
+
+# Jobs in their turn; of each the first target that may be given and is not locked by others. Targets without a network
+# have no limit. The others are looked for network by network, with a probe each: a job may have any number of targets
+# where there is no room. Where the first 256 networks all have none, or only targets that have to wait after a failure,
+# targets are looked at in the order of their time: those that never failed wait since -infinity. 32 may be tried: as
+# many as leases are taken at once, and more.
 _PICK: Final = """
 WITH busy AS MATERIALIZED (
-  SELECT %(avoid)s::text[] || coalesce(array_agg(network), '{}') AS networks FROM (
-    SELECT network FROM lease WHERE ended IS NULL AND network <> ''
-    GROUP BY network HAVING count(*) >= %(per_network)s) b),
+  SELECT network FROM lease WHERE ended IS NULL AND network <> ''
+  GROUP BY network HAVING count(*) >= %(per_network)s
+  UNION SELECT unnest(%(avoid)s::text[])),
 may AS MATERIALIZED (
   SELECT EXISTS (SELECT FROM node WHERE name = %(node)s AND standing = 'active')
     AND NOT EXISTS (SELECT FROM worker_drain WHERE node = %(node)s AND draining)
@@ -57,26 +61,33 @@ turn AS MATERIALIZED (
   ORDER BY priority DESC, served, num)
 SELECT t.num, t.network FROM turn CROSS JOIN LATERAL (
   SELECT num, network FROM target WHERE num = ANY(ARRAY(
-    WITH RECURSIVE look AS MATERIALIZED (
-      SELECT num, network, node, excluded, not_before FROM target
-      WHERE job = turn.num AND state = 'waiting' AND not_before <= %(now)s ORDER BY not_before, num LIMIT %(look)s),
-    able AS MATERIALIZED (
-      SELECT num FROM look WHERE network <> ALL((SELECT networks FROM busy)::text[])
-        AND %(node)s <> ALL(excluded) AND (node <> %(node)s OR not_before <= %(before)s) LIMIT %(able)s),
-    walk AS (
-      (SELECT network, 1 AS step FROM target WHERE job = turn.num AND state = 'waiting'
-         AND NOT EXISTS (SELECT FROM able) AND (SELECT count(*) FROM look) = %(look)s ORDER BY network LIMIT 1)
+    WITH RECURSIVE walk AS (
+      (SELECT network, 1 AS step FROM target WHERE job = turn.num AND state = 'waiting' AND network > ''
+       ORDER BY network LIMIT 1)
       UNION ALL
       SELECT n.network, step + 1 FROM walk w CROSS JOIN LATERAL (
         SELECT network FROM target WHERE job = turn.num AND state = 'waiting' AND network > w.network
-        ORDER BY network LIMIT 1) n WHERE step < %(walk)s),
-    far AS (
-      SELECT f.num FROM walk w CROSS JOIN LATERAL (
-        SELECT num FROM target WHERE job = turn.num AND state = 'waiting' AND network = w.network
-          AND not_before <= %(now)s AND %(node)s <> ALL(excluded)
-          AND (node <> %(node)s OR not_before <= %(before)s) ORDER BY not_before, num LIMIT 8) f
-      WHERE w.network <> ALL((SELECT networks FROM busy)::text[]) LIMIT %(able)s)
-    SELECT num FROM able UNION ALL SELECT num FROM far)) AND state = 'waiting'
+        ORDER BY network LIMIT 1) n WHERE step < 256),
+    able AS MATERIALIZED (
+      (SELECT num FROM target WHERE job = turn.num AND state = 'waiting' AND network = '' AND not_before <= %(now)s
+         AND %(node)s <> ALL(excluded) AND (node <> %(node)s OR not_before <= %(before)s)
+       ORDER BY not_before, num LIMIT 32)
+      UNION ALL
+      (SELECT f.num FROM walk w CROSS JOIN LATERAL (
+         SELECT num FROM target WHERE job = turn.num AND state = 'waiting' AND network = w.network
+           AND not_before <= %(now)s AND %(node)s <> ALL(excluded)
+           AND (node <> %(node)s OR not_before <= %(before)s) ORDER BY not_before, num LIMIT 4) f
+       WHERE w.network NOT IN (SELECT network FROM busy))
+      LIMIT 32)
+    SELECT num FROM able
+    UNION ALL
+    (SELECT num FROM (
+       SELECT num, network, node, excluded, not_before FROM target
+       WHERE job = turn.num AND state = 'waiting' AND not_before <= %(now)s
+       ORDER BY not_before, num LIMIT 256) look
+     WHERE NOT EXISTS (SELECT FROM able) AND (SELECT count(*) FROM walk) >= 256
+       AND network NOT IN (SELECT network FROM busy) AND %(node)s <> ALL(excluded)
+       AND (node <> %(node)s OR not_before <= %(before)s) LIMIT 32))) AND state = 'waiting'
   ORDER BY not_before, num LIMIT 1 FOR UPDATE SKIP LOCKED) t LIMIT 1"""
 
 # A statement of its own, after the lock of the network: it counts what was committed until then.
@@ -171,7 +182,7 @@ def lease(
         if len(given) == count:
             break
         with database.transaction() as connection:
-            connection.execute("SELECT pg_advisory_xact_lock(%s, hashtext(%s))", [_NODE_LOCK, asker.node])
+            connection.execute(_BEGIN, [_NODE_LOCK, asker.node])
             picked = _pick(connection, asker, terms, now, (shut, avoid))
             if picked is None:
                 break
@@ -210,9 +221,6 @@ def _pick(
             "tools": list(asker.tools),
             "shut": list(without[0]),
             "avoid": list(without[1]),
-            "look": LOOK,
-            "able": ABLE,
-            "walk": WALK,
             "per_network": terms.per_network,
             "per_node": terms.per_node,
             "now": now,
