@@ -5,9 +5,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
+import typer.main
 
 from spectra.cli.main import main
 from spectra.identity.keys import SigningKey
@@ -31,6 +33,8 @@ class Result:
 
 Run = Callable[..., Result]
 
+_built = cache(typer.main.get_command)  # a hundred commands of many options: most of what a test's process had to do
+
 
 @pytest.fixture(autouse=True)
 def quiet_environment(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -47,6 +51,7 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
 
     def call(*words: str | Path) -> Result:
         monkeypatch.setattr(sys, "argv", ["spectra", *map(str, words)])
+        monkeypatch.setattr(typer.main, "get_command", _built)
         capsys.readouterr()
         with pytest.raises(SystemExit) as ended:
             main()
