@@ -152,10 +152,13 @@ class Correlation:
 
     def fresh(self) -> Counts | None:
         """Do what is next of what was never looked at, which somebody waits for; None where there is nothing. What
-        many do at once is done once: each turn takes all that there is.
+        many wait for is done once: a turn takes all that there is.
         """
         due = self.due()
-        if due.matcher != self._matching.version:  # everything is being named anew, or by a later release
+        if due.matcher < self._matching.version:
+            self.begin()
+            return Counts()
+        if due.matcher > self._matching.version:  # a coordinator of a later release is at it
             return None
         if due.unnamed and (named := self.name()):
             return named

@@ -9,7 +9,7 @@ from spectra.errors import NotFound
 from spectra.flow.correlation import Correlation
 from spectra.flow.submission import Ingest
 from spectra.model.work import TargetState
-from spectra.store import findingcounts, results
+from spectra.store import findingcounts, observations, results
 from spectra.store.leases import Terms
 
 _ROUNDS: Final = 200
@@ -17,7 +17,7 @@ _ROUNDS: Final = 200
 
 
 class Read(NamedTuple):
-    """What the observations of a result said: endpoints in the graph, and why some could not be read."""
+    """What the observations of a result said: open endpoints, and why some could not be read."""
 
     found: int
     failed: str
@@ -44,16 +44,17 @@ class Targets:
 
     def read(self, lease: str) -> Read:
         """Write the observations of a result into the graph, one transaction each."""
-        merged = [self.ingest.merge(name) for name in self._observations(lease)]
+        names = self._observations(lease)
+        merged = [self.ingest.merge(name) for name in names]
         failed = "; ".join(record.error for record in merged if record.status == "failed")
-        return Read(sum(record.counts.endpoints for record in merged), failed)
+        return Read(observations.open_endpoints(self.ingest.database, names), failed)
 
     def judge(self, lease: str) -> int:
         """See to it that all services that were never looked at are held against the CVEs; returns how many findings
         are open on the hosts of a result.
         """
         for _ in range(_ROUNDS):
-            if self._correlation is None or not self._correlation.fresh():
+            if self._correlation is None or self._correlation.fresh() is None:
                 break
         return findingcounts.of_observations(self.ingest.database, self._observations(lease))
 

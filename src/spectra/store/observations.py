@@ -200,6 +200,18 @@ def known_outputs(database: Database, contributor: str, digests: Sequence[str]) 
     return dict(rows)
 
 
+def open_endpoints(database: Database, ids: Sequence[str]) -> int:
+    """How many open endpoints these submissions (ids in hex) told of, each once."""
+    with database.connection() as connection:
+        row = connection.execute(
+            """SELECT count(DISTINCT (s.ip, p.port)) FROM observation o JOIN sighting s ON s.observation = o.seq
+               CROSS JOIN LATERAL unnest(s.ports, string_to_array(s.states, NULL)) AS p (port, state)
+               WHERE o.observation_id = ANY(%s) AND p.state = 'o'""",
+            [[bytes.fromhex(name) for name in ids]],
+        )
+        return int(one(row)[0])
+
+
 _SELECT = """
 SELECT seq, encode(observation_id, 'hex'), status, received, header, contributor, keyid, trust, format, facts, counts,
        problems, workflow_id, error, encode(blob_sha256, 'hex')
