@@ -25,8 +25,8 @@ from spectra.model.results import ResultReceipt
 FILE: Final = "apis.json"
 MOST: Final = 16
 
-NO_ROUTE: Final = frozenset({404, 405})
-"""Without a word of ours: a server that does not know results yet, or a proxy before it."""
+NO_WORD: Final = frozenset({401, 403, 404, 405, 408})
+"""Final only with a word of ours: else a server that does not know results yet, or a proxy before it."""
 
 STANDINGS: Final = frozenset(
     {
@@ -115,6 +115,6 @@ class Coordinators:
 
 def is_final(error: MeshError) -> bool:
     """Whether no coordinator will ever take this bundle: for what is in it, and not for who brings it or when."""
-    if not isinstance(error, Refused) or error.status >= 500 or error.status == 401 or error.reason in STANDINGS:
+    if not isinstance(error, Refused) or error.status >= 500 or error.reason in STANDINGS:
         return False
-    return not (error.status in NO_ROUTE and error.reason == Refused.reason)
+    return not (error.status in NO_WORD and error.reason == Refused.reason)

@@ -1,0 +1,152 @@
+"""How a machine reaches the coordinators of its mesh, over real TLS."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from spectra.collect.coordinators import Coordinators, is_final
+from spectra.collect.joining import Joining, Wishes
+from spectra.errors import SpectraError
+from spectra.fabric.calls import Refused
+from spectra.fabric.errors import MeshError, Unreachable
+from spectra.fabric.nodefolder import NodeFolder
+from spectra.identity import results
+from spectra.model.lawbook import LawBook
+from spectra.model.nodes import Capabilities
+from tests.collect.test_task import order
+from tests.support.coordinator import Coordinator, coordinator, serving
+
+ABLE = Capabilities(cores=4, memory_mb=2000, arch="aarch64", os="Debian", software="0.1.0")
+
+
+@pytest.fixture
+def mesh(tmp_path: Path) -> Iterator[Coordinator]:
+    """A coordinator at work."""
+    with serving(coordinator(tmp_path / "mesh")) as running:
+        yield running
+
+
+@pytest.fixture
+def folder(mesh: Coordinator, tmp_path: Path) -> NodeFolder:
+    """A node that joined."""
+    made = NodeFolder(tmp_path / "node")
+    Joining(made, now=lambda: mesh.now, pause=lambda _: None).join(mesh.token(), Wishes(), lambda: ABLE, None)
+    return made
+
+
+@pytest.fixture
+def other(mesh: Coordinator, tmp_path: Path) -> Iterator[Coordinator]:
+    """A second one of the same mesh."""
+    made = coordinator(tmp_path / "other")
+    made.authority, made.members = mesh.authority, mesh.members
+    made.server_files()
+    with serving(made) as running:
+        yield running
+
+
+def bundle(folder: NodeFolder, mesh: Coordinator) -> bytes:
+    """A result of this node."""
+    wanted = order()
+    said = results.build(lease=wanted.lease, target=1, attempt=1, node=folder.state.name, outcome="done", now=mesh.now)
+    return results.bundle(results.sign(folder.signing_key, said))
+
+
+def test_results_and_the_law(folder: NodeFolder, mesh: Coordinator) -> None:
+    """A bundle goes from its file, from where that stands; the list comes with its entries unread."""
+    coordinators = Coordinators(folder)
+    data = bundle(folder, mesh)
+    file = io.BytesIO(b"head" + data)
+    file.seek(4)
+    receipt = coordinators.submit(file, len(data))
+    assert (receipt.lease, receipt.status, receipt.duplicate) == (order().lease, "accepted", False)
+    file.seek(4)
+    assert coordinators.submit(file, len(data)).duplicate
+    mesh.law = LawBook(7, ("192.0.2.1",))
+    told = coordinators.law()
+    assert (told.version, bytes(told.rules)) == (7, b'["192.0.2.1"]')
+    assert {one.who for one in mesh.asked if one.path.startswith("/v0/mesh/") and one.path != "/v0/mesh/nodes"} == {
+        "board-1"
+    }
+
+
+def test_another_one_answers(folder: NodeFolder, mesh: Coordinator, other: Coordinator) -> None:
+    """Where the first is away, and first of all from then on; also after a restart."""
+    Coordinators(folder).learn((mesh.url, other.url))
+    coordinators = Coordinators(folder)
+    assert coordinators.urls == (mesh.url, other.url)
+    mesh.away.add("/v0/mesh/results")
+    data = bundle(folder, mesh)
+    coordinators.submit(io.BytesIO(data), len(data))
+    assert (len(mesh.results), len(other.results)) == (0, 1)
+    assert coordinators.urls == (other.url, mesh.url)
+
+
+def test_a_refusal_is_an_answer(folder: NodeFolder, mesh: Coordinator, other: Coordinator) -> None:
+    """Nobody else is asked."""
+    coordinators = Coordinators(folder)
+    coordinators.learn((other.url,))
+    mesh.refusing[order().lease] = "out_of_scope"
+    data = bundle(folder, mesh)
+    with pytest.raises(Refused) as caught:
+        coordinators.submit(io.BytesIO(data), len(data))
+    assert (caught.value.reason, is_final(caught.value)) == ("out_of_scope", True)
+    assert not other.results
+
+
+def test_none_answers(folder: NodeFolder, mesh: Coordinator) -> None:
+    """What is told is what our own said; it may be tried again."""
+    coordinators = Coordinators(folder)
+    coordinators.learn(("https://127.0.0.1:1",))
+    mesh.away.add("/v0/mesh/law")
+    with pytest.raises(Unreachable, match="busy"):
+        coordinators.law()
+
+
+def test_a_stranger_is_not_believed(folder: NodeFolder, mesh: Coordinator, tmp_path: Path) -> None:
+    """Another mesh's coordinator proves nothing by our roots, wherever it is said to be one of ours."""
+    with serving(coordinator(tmp_path / "stranger")) as stranger:
+        coordinators = Coordinators(folder)
+        coordinators.learn((stranger.url,))
+        mesh.away.add("/v0/mesh/results")
+        data = bundle(folder, mesh)
+        with pytest.raises(Unreachable):
+            coordinators.submit(io.BytesIO(data), len(data))
+        assert not stranger.results
+
+
+@pytest.mark.parametrize("urls", [(), ("http://127.0.0.1",), ("https://" + "x" * 300,), ("https://a",) * 17])
+def test_what_is_no_list_of_places(folder: NodeFolder, urls: tuple[str, ...]) -> None:
+    """It is passed over; a damaged file is none."""
+    coordinators = Coordinators(folder)
+    coordinators.learn(("https://127.0.0.1:1",))
+    coordinators.learn(urls)
+    assert Coordinators(folder).urls[1:] == ("https://127.0.0.1:1",)
+    (folder.path / "apis.json").write_text('["http://x"]')
+    assert Coordinators(folder).urls == (folder.state.api_url,)
+
+
+@pytest.mark.parametrize(
+    ("error", "final"),
+    [
+        (Refused("no", reason="out_of_scope", status=422), True),
+        (Refused("no", reason="impostor", status=403), True),
+        (Refused("too large", status=413), True),
+        (Refused("unknown lease", reason="unknown_lease", status=404), True),
+        (Refused("no such page", status=404), False),
+        (Refused("no", reason="quarantined", status=403), False),
+        (Refused("no", reason="revoked", status=403), False),
+        (Refused("who", status=401), False),
+        (Refused("no", reason="bad_signature", status=401), True),
+        (Refused("oh", status=500), False),
+        (Unreachable("away"), False),
+        (MeshError("clock", reason="wrong_clock"), False),
+    ],
+)
+def test_what_is_final(error: MeshError, final: bool) -> None:
+    """A word on what is in the bundle; not one on who brings it, or when."""
+    assert isinstance(error, SpectraError)
+    assert is_final(error) is final
