@@ -33,6 +33,8 @@ class Request:
     params: dict[str, str]
     body: bytes
     token: str
+    key: str = ""
+    """What names the call, so that it is one however often it is sent."""
 
 
 @dataclass
@@ -157,7 +159,8 @@ def serving(server: StandIn) -> Generator[str]:
                 return
             params = {name: values[-1] for name, values in parse_qs(url.query, keep_blank_values=True).items()}
             token = (self.headers.get("authorization") or "").removeprefix("Bearer ")
-            answer = server.answer(Request(self.command, url.path, params, body, token))
+            key = self.headers.get("idempotency-key") or ""
+            answer = server.answer(Request(self.command, url.path, params, body, token, key))
             if answer.cut and not answer.chunks:
                 self.close_connection = True
                 return
