@@ -21,6 +21,8 @@ __all__ = ["embedded"]
 
 SERVERS = ["embedded", "server"] if os.environ.get(SERVER_URL) else ["embedded"]
 
+_TEMPLATES: dict[str, str] = {}  # by the server's URL
+
 
 @pytest.fixture(scope="session", params=SERVERS)
 def store_server(request: pytest.FixtureRequest) -> str:
@@ -29,15 +31,20 @@ def store_server(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="session")
-def migrated_template(store_server: str) -> Iterator[str]:
-    """Name of a database with the schema, to be copied: that takes a fraction of migrating."""
-    name = f"spectra_template_{secrets.token_hex(6)}"
-    with psycopg.connect(store_server, autocommit=True) as admin:
-        admin.execute(sql.SQL("CREATE DATABASE {} ENCODING 'UTF8'").format(sql.Identifier(name)))
-    with Database(in_database(store_server, name), pool_size=2) as database:
-        migrate(database)
-    yield name
-    drop(store_server, name)
+def migrated_template(store_server: str, request: pytest.FixtureRequest) -> str:
+    """Name of a database with the schema, to be copied: that takes a fraction of migrating.
+
+    Made once on each server, although the tests of every file change from one server to the other.
+    """
+    if store_server not in _TEMPLATES:
+        name = _TEMPLATES[store_server] = f"spectra_template_{secrets.token_hex(6)}"
+        with psycopg.connect(store_server, autocommit=True) as admin:
+            admin.execute(sql.SQL("CREATE DATABASE {} ENCODING 'UTF8'").format(sql.Identifier(name)))
+        with Database(in_database(store_server, name), pool_size=2) as database:
+            migrate(database)
+        if store_server == os.environ.get(SERVER_URL):  # an embedded one is gone by then, with all that was in it
+            request.config.add_cleanup(lambda: drop(store_server, name))
+    return _TEMPLATES[store_server]
 
 
 @pytest.fixture

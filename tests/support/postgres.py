@@ -26,6 +26,8 @@ from tests.support.waiting import eventually
 
 SERVER_URL = "SPECTRA_TEST_DATABASE_URL"
 
+_EMBEDDED: list[PostgresServer] = []
+
 
 def reachable_folder(base: Path | None = None) -> Path:
     """A private new folder that the server's user can pass through; root's `tmp_path` lies behind a 0700 folder."""
@@ -33,20 +35,21 @@ def reachable_folder(base: Path | None = None) -> Path:
 
 
 @pytest.fixture(scope="session")
-def embedded() -> Generator[PostgresServer]:
-    """One embedded server for the whole session, of little memory, stopped and removed at the end.
+def embedded(request: pytest.FixtureRequest) -> PostgresServer:
+    """One embedded server for the whole process, of little memory, stopped and removed at the end.
 
-    Without fsync: only a power cut would need it, which no test makes, and each DROP DATABASE is a checkpoint.
+    Each conftest that makes it known makes a fixture of its own; the server is the same. Without fsync: only a power
+    cut would need it, which no test makes, and each DROP DATABASE is a checkpoint.
     """
-    folder = reachable_folder(roomy_memory())
-    extra = {"max_wal_size": "256MB", "min_wal_size": "64MB", "fsync": "off", "full_page_writes": "off"}
-    server = PostgresServer(folder, shared_buffers_mb=64, extra=extra)
-    server.start()
-    try:
-        yield server
-    finally:
-        server.stop()
-        shutil.rmtree(folder, ignore_errors=True)
+    if not _EMBEDDED:
+        folder = reachable_folder(roomy_memory())
+        extra = {"max_wal_size": "256MB", "min_wal_size": "64MB", "fsync": "off", "full_page_writes": "off"}
+        server = PostgresServer(folder, shared_buffers_mb=64, extra=extra)
+        _EMBEDDED.append(server)
+        request.config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+        request.config.add_cleanup(server.stop)  # the last one is called first
+        server.start()
+    return _EMBEDDED[0]
 
 
 @pytest.fixture(params=["embedded", "server"])
