@@ -12,6 +12,8 @@ import pytest
 
 from spectra.model.fields import FIELDS, NAMES
 from tests.cli.conftest import Run
+from tests.cli.standin import StandIn, problem
+from tests.cli.worksamples import JOB, OTHER, job
 
 Ask = Callable[..., list[str]]
 
@@ -103,3 +105,27 @@ echo "${{COMPREPLY[@]}}"
 """
     done = subprocess.run(["bash", "-c", asked], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout == "filtered\n"
+
+
+def test_presets_are_offered_without_a_server(fish: Ask, tmp_path: Path) -> None:
+    """Those that come with Spectra, and those of this machine's folders."""
+    own = tmp_path / "config" / "spectra" / "presets"
+    own.mkdir(parents=True)
+    (own / "server-room.yaml").write_text("description: ours\ntools: [nmap]\n")
+    assert fish("scan", "192.0.2.1", "--remote", "--preset", "ser") == ["server-room", "services"]
+    assert fish("presets", "serv") == ["server-room", "services"]
+    (own / "server-room.yaml").write_text("tools: {")
+    assert fish("presets", "serv") == ["services"]
+
+
+def test_jobs_are_offered(fish: Ask, server: StandIn) -> None:
+    """The newest that begin so, and nothing where the server does not say which there are."""
+    server.say("GET", "/v0/jobs", {"jobs": [job(), job(job=OTHER)]}, problem(503, "busy"))
+    assert fish("jobs", "show", "job-1f2e3") == [JOB]
+    assert fish("jobs", "cancel", "job-") == []
+    assert server.requests[0].params == {"limit": "100"}
+
+
+def test_no_server_is_no_trouble(fish: Ask, data_dir: Path) -> None:
+    """Who presses TAB wants no error."""
+    assert fish("jobs", "show", "job-") == []

@@ -20,6 +20,7 @@ from spectra.model.workpages import WorkingNode
 from tests.cli.conftest import Run
 from tests.cli.standin import StandIn, problem
 from tests.cli.test_terminal import CALL
+from tests.cli.worksamples import status, worker
 
 NOW = datetime.now(UTC)
 DAY = timedelta(days=1)
@@ -216,3 +217,21 @@ def test_a_table_is_kept_true_on_a_terminal(server: StandIn) -> None:
     assert "1 node, 1 alive" in text
     assert "1 node, 0 alive" in text
     assert "Traceback" not in text
+
+
+def test_work_is_shown_where_there_is_any(run: Run, server: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    """How many scans each is at, what it could not send yet, and who is drained; within a hundred columns."""
+    monkeypatch.setenv("COLUMNS", "100")
+    say(server, full("attic"), full("barn"), full("cellar"), full("hub"))
+    workers = (worker(spooled=12), worker("barn", draining=True, running=2), worker("cellar", draining=True, running=0))
+    server.say("GET", "/v0/work", status(*workers))
+    head, attic, barn, cellar, hub = run("nodes").lines
+    assert max(map(len, (head, attic, barn, cellar, hub))) <= 100
+    assert "WORK" in head
+    assert "1/4 +12" in attic
+    assert "drained 2" in barn
+    assert "drained" in cellar
+    assert json.loads(run("nodes", "--json").lines[0])["work"]["spooled"] == 12
+    assert run("nodes", "--fields", "name,running,slots,draining", "--csv").lines[2] == "barn,2,4,yes"
+    server.say("GET", "/v0/work", problem(500, "oh", reason="internal"))
+    assert run("nodes").code == 1
