@@ -77,7 +77,8 @@ class Errands:
         """End, with one more attempt to bring what waits. What is not brought stays in the spool."""
         self._stopping = True
         self.hurry()
-        self._thread.join(timeout_s)
+        if self._thread.ident is not None:
+            self._thread.join(timeout_s)
 
     def _run(self) -> None:
         while True:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,6 +28,7 @@ from spectra.collect.taskmessages import (
 from spectra.errors import SetupError
 from spectra.model.work import Order
 
+COMMAND: Final = (sys.executable, "-I", "-m", "spectra.cli.taskmain")
 MAX_LIST_BYTES: Final = 16 * 1024 * 1024
 SPARE_S: Final = 30.0
 """What a task may take besides the scan: to begin, to look names up, to write down what it found."""
@@ -46,13 +48,25 @@ _BECAUSE: Final = {
 
 
 class Execution:
-    """Does orders in a sandbox (`taskmessages.Execute`). `most_bytes` of output, as the spool has room for."""
+    """Does orders in a sandbox (`taskmessages.Execute`). `most_bytes` of output, as the spool has room for.
 
-    def __init__(self, sandbox: Sandbox, lending: Lending, lawbook: Lawbook, most_bytes: int) -> None:
+    `command` is the process of a task, to which its folder is said.
+    """
+
+    def __init__(
+        self,
+        sandbox: Sandbox,
+        lending: Lending,
+        lawbook: Lawbook,
+        most_bytes: int,
+        *,
+        command: Sequence[str] = COMMAND,
+    ) -> None:
         self._sandbox = sandbox
         self._lending = lending
         self._lawbook = lawbook
         self._most = most_bytes
+        self._command = command
 
     def __call__(self, order: Order, folder: Path, hooks: Hooks) -> Executed:
         """Raises `LawUnknown` and `SetupError("sandbox")` where it could not begin; all else is told as an outcome."""
@@ -77,7 +91,7 @@ class Execution:
         for name, data in files.items():
             self._sandbox.put(folder, name, data)
         ended = self._sandbox.run(
-            (sys.executable, "-I", "-m", "spectra.cli.taskmain", str(folder)),
+            (*self._command, str(folder)),
             folder,
             Bounds(
                 memory_mb=self._lending.memory_mb,
