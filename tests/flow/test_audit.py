@@ -52,6 +52,13 @@ PLAIN = (
     "join_token",
     "ca_root",
     "accepted_state",
+    "job",
+    "result",
+    "result_observation",
+    "artefact",
+    "schedule",
+    "worker_drain",
+    "work_state",
 )
 DEEP = (
     "service",
@@ -88,6 +95,24 @@ FREE = {
     "node.changed": "counts changes, for who looks for them",
     "revoked_key.at": "the entry of the node it was revoked with has it",
     "revoked_key.reason": "the same",
+    "job.num": "how other rows call it",
+    "job.tools": "the preset's, which are on record",
+    "job.raw": "the same",
+    "job.first": "where to look for its targets",
+    "job.last": "the same",
+    "job.served": "when it was its turn",
+    "job.ended": "its targets say so",
+    "job.counts": "the same",
+    "artefact.num": "how it is called",
+    "artefact.target": "its lease's",
+    "artefact.job": "the same",
+    "artefact.created": "when its result came",
+    "artefact.observation": "whose output it is follows from its hash",
+    "schedule.next_run": "moves with every run",
+    "schedule.last_run": "the same",
+    "schedule.last_job": "the same",
+    "schedule.last_error": "the same",
+    "work_state.one": "there is one",
 }
 # Columns of `observation` that only the deep walk reads, because what they speak of is the log.
 LOG = {"observation.seq", "observation.swept"}
@@ -121,6 +146,10 @@ SPECIAL = {
     "node.standing": "CASE standing WHEN 'active' THEN 'revoked' ELSE 'active' END",
     "join_token.role": "CASE role WHEN 'full' THEN 'worker' ELSE 'full' END",
     "accepted_state.kind": "CASE kind WHEN 'tpm' THEN 'statement' ELSE 'tpm' END",
+    "job.decision": "CASE decision WHEN 'paused' THEN 'running' ELSE 'paused' END",
+    "result.verdict": "CASE verdict WHEN 'late' THEN 'accepted' ELSE 'late' END",
+    "result.outcome": "CASE outcome WHEN 'done' THEN 'failed' ELSE 'done' END",
+    "artefact.kind": "CASE kind WHEN 'log' THEN 'raw' ELSE 'log' END",
     "triage.status": "CASE status WHEN 'fixed' THEN 'accepted' ELSE 'fixed' END",
     "do_not_scan_request.status": "CASE status WHEN 'approved' THEN 'pending' ELSE 'approved' END",
 }
@@ -230,6 +259,19 @@ ADDED = {
     "join_token": "INSERT INTO join_token VALUES ('x', 'full', 'x', false, now(), 'admin', now() + interval '1 day')",
     "ca_root": "INSERT INTO ca_root VALUES ('x', 'mesh-x', 'PEM', 'x', now(), NULL, 'admin')",
     "accepted_state": "INSERT INTO accepted_state VALUES ('attic', 'statement', now(), '{}', '{}')",
+    "job": """INSERT INTO job (id, account, created, changed, by, what, preset, tools, raw, ports, rate, priority,
+        scan_id, permission, node, region, relay, windows, schedule, left_out, addresses, total, first, last)
+        SELECT 'job-x', account, created, changed, by, what, preset, tools, raw, ports, rate, priority, scan_id,
+        permission, node, region, relay, windows, schedule, left_out, addresses, total, first, last FROM job LIMIT 1""",
+    "result": """INSERT INTO result SELECT gen_random_uuid(), node, 'x', verdict, outcome, payload, signature, keyid,
+        received FROM result LIMIT 1""",
+    "result_observation": """INSERT INTO result_observation SELECT lease, (SELECT max(seq) FROM observation)
+        FROM result_observation LIMIT 1""",
+    "artefact": """INSERT INTO artefact (lease, target, job, kind, name, media_type, sha256, size, created)
+        SELECT lease, target, job, 'raw', name, media_type, sha256, size, created FROM artefact LIMIT 1""",
+    "schedule": """INSERT INTO schedule (name, body, account, created, changed, by)
+        SELECT 'x', body, account, created, changed, by FROM schedule LIMIT 1""",
+    "worker_drain": "INSERT INTO worker_drain VALUES ('barn', true, now(), 'admin')",
     "vex_document": "INSERT INTO vex_document VALUES ('urn:y', 'openvex', '', 1, NULL, 'x', now(), 'admin')",
     "service": """INSERT INTO service (id, name, product, version, extra, os, device, tunnel, cpe)
         VALUES (gen_random_uuid(), 'x', '', '', '', '', '', '', '{}')""",

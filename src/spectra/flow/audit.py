@@ -2,9 +2,9 @@
 
 The plain walk shows that no entry, no submission's row and what it counts for, no contributor, key, token or tier, no
 block, no do-not-scan entry, no feed, no decision about a finding, no VEX document, no node, revoked key of one, join
-token or root of the CA, and no blob was changed, added or removed. The deep walk also reads the log and holds it
-against its digests, folds the graph again from it and recomputes every content address: an edited sighting, endpoint,
-name, service, banner or certificate is named.
+token or root of the CA, no job, schedule or result of a machine, and no blob was changed, added or removed. The deep
+walk also reads the log and holds it against its digests, folds the graph again from it and recomputes every content
+address: an edited sighting, endpoint, name, service, banner or certificate is named.
 
 What it cannot show is that the newest entries were removed together with all they tell of: compare the head with one
 kept elsewhere for that.
@@ -28,14 +28,19 @@ from spectra.store import (
     blocks,
     do_not_scan,
     feeds,
+    jobs,
     jointokens,
     keys,
     ledger,
     noderows,
+    results,
+    schedules,
     tiers,
     token_keys,
     triagewrite,
     vexwrite,
+    workers,
+    workstate,
 )
 from spectra.store.audit import Stored
 from spectra.store.blobs import BlobStore
@@ -60,6 +65,10 @@ _RECORDED: Final = (
     "join-token.",
     "ca.",
     "attestation.",
+    "job.",
+    "schedule.",
+    "worker.",
+    "work.",
 )
 """Kinds of entry whose newest says what the row of its subject is."""
 _UNRECORDED: Final = ("session.",)
@@ -87,6 +96,10 @@ _ROOMS: Final = (
     jointokens,
     authorities,
     attestations,
+    jobs,
+    schedules,
+    workers,
+    workstate,
 )
 """What holds those rows: each has `details`."""
 
@@ -114,6 +127,7 @@ class _Walk:
         self._unsettled: dict[str, tuple[int, Stored]] = {}  # accepted, and not settled so far
         self.entries: int = 0
         self.accepted: set[str] = set()
+        self._results: set[str] = set()  # leases
         self.blobs = 0
 
     @property
@@ -124,17 +138,22 @@ class _Walk:
         """Check a run of entries, and what they tell of."""
         wanted = sorted({link.subject for link in batch if link.kind.startswith("observation.")})
         stored = audit.observations(self._database, wanted) if wanted else {}
+        leases = [link.subject for link in batch if link.kind.startswith("result.")]
+        kept = results.details(self._database, leases) if leases else {}
         for link in batch:
             self._linked(link)
             try:
-                self._told(link, link.detail(), stored.get(link.subject))
+                if link.kind.startswith("result."):
+                    self._result(link, link.detail(), kept.get(link.subject))
+                else:
+                    self._told(link, link.detail(), stored.get(link.subject))
             except (ValueError, LookupError, TypeError, IdentityError) as error:
                 raise _Broken(f"what it tells of cannot be read: {error}", link.seq, link.subject) from error
 
     def finish(self) -> None:
         """What only shows when the whole chain is known: rows that it does not tell of."""
         found = sorted(
-            [*self._strange_observations(), *self._touched(), *self._altered_identities()],
+            [*self._strange(), *self._touched(), *self._altered_identities()],
             key=lambda broken: (broken.seq is None, broken.seq),
         )
         strangers = keys.strangers(self._database)
@@ -163,7 +182,7 @@ class _Walk:
         self.entries = link.seq
 
     def _told(self, link: Link, detail: dict[str, Any], stored: Stored | None) -> None:
-        if link.kind in ("role.removed", "feed.removed", "node.removed"):
+        if link.kind in ("role.removed", "feed.removed", "node.removed", "schedule.removed"):
             self._identities.pop(link.subject, None)
         elif link.kind.startswith(_RECORDED):
             self._identities[link.subject] = link.seq, detail
@@ -177,6 +196,13 @@ class _Walk:
             self._submission(link, detail, stored)
         else:
             self._outcome(link, detail, stored)
+
+    def _result(self, link: Link, detail: dict[str, Any], kept: dict[str, object] | None) -> None:
+        if kept is None:
+            raise _Broken("the result it tells of is gone", link.seq, link.subject, observation=False)
+        if audit.plain(kept) != detail:
+            raise _Broken("the result of a machine was changed", link.seq, link.subject, observation=False)
+        self._results.add(link.subject)
 
     def _submission(self, link: Link, detail: dict[str, Any], stored: Stored) -> None:
         _compare("the observation", link, detail, stored.accepted)
@@ -200,7 +226,9 @@ class _Walk:
             raise _Broken("the log of what it saw was changed", link.seq, link.subject)
         self._unsettled.pop(link.subject)
 
-    def _strange_observations(self) -> Iterator[_Broken]:
+    def _strange(self) -> Iterator[_Broken]:
+        for lease in sorted(set(results.every_lease(self._database)) - self._results):
+            yield _Broken("a result is stored that the chain does not know", None, lease, observation=False)
         for observation_id in sorted(set(audit.observation_ids(self._database)) - self.accepted):
             yield _Broken("an observation is stored that the chain does not know", None, observation_id)
 
@@ -218,8 +246,8 @@ class _Walk:
         for subject in sorted(now.keys() | self._identities.keys()):
             seq, told = self._identities.get(subject, (None, None))
             if told != now.get(subject):
-                what = "key, token, tier, block, do-not-scan entry, feed, decision, VEX document, node or root"
-                reason = f"{what} {subject[:16]} is not what the chain says it is"
+                what = "key, token, tier, block, do-not-scan entry, feed, decision, VEX document, node, root, job or"
+                reason = f"{what} schedule {subject[:20]} is not what the chain says it is"
                 yield _Broken(reason, seq, subject, observation=False)
 
 

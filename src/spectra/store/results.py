@@ -8,10 +8,11 @@ from datetime import datetime
 from typing import Any, Final, Literal, NamedTuple
 from uuid import UUID
 
+import msgspec
 import psycopg
 
 from spectra.errors import BadRequest, NotFound, SpectraError
-from spectra.model.results import Result, ResultReceipt
+from spectra.model.results import ArtefactClaim, Result, ResultReceipt
 from spectra.model.work import Outcome, TargetState
 from spectra.store import attempts, jobrows
 from spectra.store.attempts import Attempt, Standing, Terms
@@ -38,9 +39,24 @@ SELECT r.verdict, r.received, ARRAY(SELECT encode(o.observation_id, 'hex') FROM 
   JOIN observation o ON o.seq = b.observation WHERE b.lease = r.lease ORDER BY o.seq)
 FROM result r WHERE r.lease = %s"""
 _TOLD: Final = """
-SELECT r.lease, r.node, l.target, j.id, r.verdict, r.outcome, r.payload, r.signature, r.keyid, r.received
+SELECT r.lease, r.node, l.target, j.id, r.nonce, r.verdict, r.outcome, r.payload, r.signature, r.keyid, r.received
 FROM result r JOIN lease l ON l.id = r.lease JOIN target t ON t.num = l.target JOIN job j ON j.num = t.job
 WHERE r.lease = ANY(%s::uuid[])"""
+
+_BROUGHT: Final = """
+SELECT r.lease, r.payload,
+  ARRAY(SELECT encode(o.observation_id, 'hex') FROM result_observation b JOIN observation o ON o.seq = b.observation
+        WHERE b.lease = r.lease ORDER BY 1),
+  ARRAY(SELECT concat_ws(' ', kind, name, media_type, encode(sha256, 'hex'), size) FROM artefact a
+        WHERE a.lease = r.lease)
+FROM result r WHERE r.lease = ANY(%s::uuid[])"""
+
+
+class _Claims(msgspec.Struct):
+    """What a signed result says that it brings."""
+
+    observations: tuple[str, ...]
+    artefacts: tuple[ArtefactClaim, ...]
 
 
 class ResultTaken(SpectraError):
@@ -278,10 +294,28 @@ def settle(
 
 
 def details(database: Database, leases: Sequence[str]) -> dict[str, dict[str, object]]:
-    """What the provenance entry of each of these results has to say, as the rows are now."""
+    """What the provenance entry of each of these results has to say, as the rows are now; and what it cannot say, where
+    its observations or artefacts are not those that were signed.
+    """
     ids = [found for text in leases if (found := lease_id(text))]
     with database.connection() as connection:
-        return {row[0].hex: _told(row) for row in connection.execute(_TOLD, [ids])}
+        told = {row[0].hex: _told(row) for row in connection.execute(_TOLD, [ids])}
+        for found, payload, *brought in connection.execute(_BROUGHT, [ids]).fetchall():
+            if wrong := _unsigned(payload, *brought):
+                told[found.hex]["brought"] = wrong
+    return told
+
+
+def _unsigned(payload: str, observations: list[str], artefacts: list[str]) -> str:
+    """What is not as it was signed; empty: nothing."""
+    try:
+        signed = msgspec.json.decode(payload, type=_Claims)
+    except msgspec.DecodeError:
+        return "no result"
+    claimed = sorted(f"{a.kind} {a.name} {a.media_type} {a.sha256} {a.size}" for a in signed.artefacts)
+    if sorted(signed.observations) != observations:
+        return "other observations"
+    return "" if claimed == sorted(artefacts) else "other artefacts"
 
 
 def every_lease(database: Database) -> list[str]:
@@ -291,12 +325,13 @@ def every_lease(database: Database) -> list[str]:
 
 
 def _told(row: tuple[Any, ...]) -> dict[str, object]:
-    lease, node, target, job, verdict, outcome, payload, signature, keyid, received = row
+    lease, node, target, job, nonce, verdict, outcome, payload, signature, keyid, received = row
     return {
         "lease": lease.hex,
         "node": node,
         "target": target,
         "job": job,
+        "nonce": nonce,
         "verdict": verdict,
         "outcome": outcome,
         "payload": hashlib.sha256(payload.encode()).hexdigest(),

@@ -13,7 +13,7 @@ from spectra.store.accounts import Act
 from spectra.store.database import Connection, Database, one
 from spectra.store.provenance import Entry, commit
 
-_SUBJECT: Final = "work"
+_SUBJECT: Final = "work/pause"
 _DETAIL: Final = "SELECT paused, reason, changed, by FROM work_state"
 _PAUSE: Final = """
 INSERT INTO work_state (paused, reason, changed, by) VALUES (%(paused)s, %(reason)s, %(now)s, %(by)s)
