@@ -324,6 +324,19 @@ def test_two_coordinators_share_what_waits(yard: Yard) -> None:
     assert first.target != second.target
 
 
+def test_coordinators_tell_each_other_that_something_waits(yard: Yard) -> None:
+    """A machine that asked one in vain gets at once what somebody asked another for."""
+    other = Yard(yard.database, yard.clock, name="other")
+    assert other.ready("w1") == []
+    yard.ask("10.1.0.0/24")
+    assert yard.look() == {}
+    said = [data for subject, data in yard.wire.published if subject == "spectra.waiting"]
+    assert said == [b"hub"]
+    other.wire.bring("spectra.waiting", b"hub")
+    assert list(other.look()) == ["w1"]
+    assert [subject for subject, _ in other.wire.published] == ["spectra.assign.w1"]
+
+
 def test_the_thread_looks_when_something_comes(yard: Yard) -> None:
     """Without being asked to; what a look cannot do ends nothing."""
     dispatcher: Dispatcher = yard.dispatcher

@@ -17,6 +17,9 @@ ROOT: Final = "spectra"
 ALL: Final = "spectra.all"
 """From the coordinator to every node."""
 
+WAITING: Final = "spectra.waiting"
+"""Among coordinators: targets may wait that did not before. No node may say or hear it."""
+
 EVERY_PRESENCE: Final = "spectra.presence.*"
 EVERY_REPLY: Final = "spectra.reply.*"
 EVERY_WORK: Final = "spectra.work.*"

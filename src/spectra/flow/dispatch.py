@@ -126,6 +126,7 @@ class Dispatcher(Waking):
         self._served: OrderedDict[str, None] = OrderedDict()
         self._sent: OrderedDict[str, float] = OrderedDict()
         self._more = threading.Event()
+        self._spread = threading.Event()
         self._kept_up = float("-inf")
         self._law_version = 0
         self._shut: tuple[str, ...] = ()
@@ -141,12 +142,14 @@ class Dispatcher(Waking):
         super().start()
 
     def subscribe(self) -> None:
-        """Have the link bring what machines say."""
+        """Have the link bring what machines and other coordinators say."""
         self._link.subscribe(subjects.EVERY_WORK, self._receive, queue=QUEUE)
+        self._link.subscribe(subjects.WAITING, self._nudged)
 
     def more(self) -> None:
-        """Targets may wait that did not before. Never waits."""
+        """Targets may wait that did not before: other coordinators are told, too. Never waits."""
         self._more.set()
+        self._spread.set()
         self._awake.set()
 
     def members_changed(self) -> None:
@@ -183,6 +186,9 @@ class Dispatcher(Waking):
             heard = self._sorted(arrived)
             self._take(heard, now)
             self._upkeep(now)
+            if self._spread.is_set():
+                self._spread.clear()
+                self._tell_others()
             if self._more.is_set():
                 self._more.clear()
                 self._hand_out(list(self._rooms), now)
@@ -222,6 +228,16 @@ class Dispatcher(Waking):
         """On the link's thread."""
         self._inbox.put(subject, data, Moment(self._steady(), self._clock()))
         self._awake.set()
+
+    def _nudged(self, _: str, data: bytes) -> None:
+        """On the link's thread: another coordinator knows of targets that wait."""
+        if data != self._own.name.encode():
+            self._more.set()
+            self._awake.set()
+
+    def _tell_others(self) -> None:
+        if self._link.connected:
+            self._link.publish(subjects.WAITING, self._own.name.encode())
 
     # --- what came ---
 
@@ -296,7 +312,7 @@ class Dispatcher(Waking):
         self._sent.pop(said.lease, None)
         if state is not None:
             _log.info("%s gave a target back: %s", said.node, said.reason, extra={"event.reason": said.message})
-            self._more.set()
+            self.more()
 
     def _resend(self, asker: Asker, held: Held, now: float, wall: datetime) -> None:
         """An order that its machine does not know of, if it had the time to arrive."""
@@ -332,7 +348,7 @@ class Dispatcher(Waking):
             if gone:
                 _log.warning("%d leases ran out: nothing was heard of them", len(gone))
                 self.cancelled(gone, "nothing was heard of it for too long")
-                self._more.set()
+                self.more()
 
     def _living(self, wall: datetime) -> tuple[str, ...]:
         """Where results may be brought: here first."""
