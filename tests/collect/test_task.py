@@ -6,6 +6,7 @@ import asyncio
 import socket
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,14 @@ import msgspec
 import pytest
 
 from spectra.collect import task
+from spectra.collect.relays import read_memory
 from spectra.collect.scanners.base import Progress, RawOutput, Report, ScanRequest
 from spectra.collect.task import Log, Refusal, perform, request
 from spectra.collect.taskmessages import Executed, Given, Moved
 from spectra.errors import BadRequest
 from spectra.model.lawbook import LawBook
 from spectra.model.presets import Preset
-from spectra.model.work import Loss, Order, Permission
+from spectra.model.work import Endpoint, Loss, Order, Permission
 
 LOOPBACK = Permission("the owner", "a test", datetime(2025, 1, 1, tzinfo=UTC), None, ("127.0.0.0/8",))
 QUICK = Preset(name="quick", description="", tools=("connect",), timeout_s=1.0, grab=False)
@@ -50,7 +52,9 @@ def lay(folder: Path, never: tuple[str, ...] = (), own: tuple[tuple[str, str], .
     (folder / "own-law.json").write_bytes(msgspec.json.encode(own))
 
 
-def do(folder: Path, wanted: Order, *, stopped: bool = False) -> tuple[Executed, list[Moved]]:
+def do(
+    folder: Path, wanted: Order, *, stopped: bool = False, relays: tuple[str, ...] = ()
+) -> tuple[Executed, list[Moved]]:
     """Perform an order: how it ended, and how it went on."""
     moved: list[Moved] = []
 
@@ -58,7 +62,9 @@ def do(folder: Path, wanted: Order, *, stopped: bool = False) -> tuple[Executed,
         stop: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         if stopped:
             stop.set_result(None)
-        return await perform(Given(order=wanted, deadline_s=30.0, timeout_s=1.0), folder, moved.append, stop)
+        return await perform(
+            Given(order=wanted, deadline_s=30.0, timeout_s=1.0, relays=relays), folder, moved.append, stop
+        )
 
     executed = asyncio.run(work())
     assert msgspec.json.decode((folder / "done.json").read_bytes(), type=Executed) == executed
@@ -228,6 +234,43 @@ def test_how_hard_it_scans(tmp_path: Path) -> None:
     assert (asked.timeout_s, asked.rate) == (2.5, 10)
     with pytest.raises(Refusal):
         request(msgspec.structs.replace(given, order=order(ports="70000")), prepared)
+
+
+def test_ways_to_send_through(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tool gets them, with what is known to be open; what is learnt is left for the next task."""
+    lay(tmp_path)
+    asked: list[ScanRequest] = []
+
+    class Relayed(OwnTool):
+        async def scan(self, request: ScanRequest, progress: Report) -> RawOutput:
+            asked.append(request)
+            assert request.relays is not None
+            request.relays.broken(request.relays.all[0], 0.0)
+            return await super().scan(request, progress)
+
+    use(monkeypatch, Relayed("connect", _output()))
+    known = (Endpoint("127.0.0.1", 22, "tcp"), Endpoint("127.0.0.1", 53, "udp"))
+    relays = ("socks5://127.0.0.1:1080", "direct")
+    executed, _ = do(tmp_path, order(known=known), relays=relays)
+    assert executed.outcome == "done"
+    assert asked[0].known == ((ip_address("127.0.0.1"), 22),)
+    (setback,) = read_memory((tmp_path / "relays-learnt.json").read_bytes()).setbacks
+    assert setback.relay == "socks5://127.0.0.1:1080"
+    (tmp_path / "relays-learnt.json").rename(tmp_path / "relays.json")
+    do(tmp_path, order(), relays=relays)
+    assert asked[1].relays is not None
+    assert asked[1].relays.waits(asked[1].relays.all[0], "127.0.0.0/24", 0.0)
+
+
+@pytest.mark.parametrize(
+    ("relays", "known", "reason"),
+    [(("carrier-pigeon",), (), "not_here"), (("direct",), (Endpoint("x", 1, "tcp"),), "bad_order")],
+)
+def test_ways_that_cannot_be(tmp_path: Path, relays: tuple[str, ...], known: tuple[Endpoint, ...], reason: str) -> None:
+    """A wrong setting is this machine's; a wrong address the order's."""
+    lay(tmp_path)
+    executed, _ = do(tmp_path, order(known=known), relays=relays)
+    assert (executed.outcome, executed.reason) == ("refused", reason)
 
 
 def test_a_log_is_bounded(tmp_path: Path) -> None:

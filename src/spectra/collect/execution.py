@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 
 from spectra.collect.lawbook import Lawbook, LawUnknown
+from spectra.collect.relaymemory import RelayKeeper
 from spectra.collect.sandbox import Bounds, Ended, Sandbox, take
 from spectra.collect.taskmessages import (
     DONE,
@@ -19,6 +20,7 @@ from spectra.collect.taskmessages import (
     LAW,
     MAX_DONE_BYTES,
     OWN_LAW,
+    RELAYS,
     Executed,
     Given,
     Hooks,
@@ -50,7 +52,7 @@ _BECAUSE: Final = {
 class Execution:
     """Does orders in a sandbox (`taskmessages.Execute`). `most_bytes` of output, as the spool has room for.
 
-    `command` is the process of a task, to which its folder is said.
+    `relays` keeps what tasks learn of relays; `command` is the process of a task, to which its folder is said.
     """
 
     def __init__(
@@ -60,12 +62,14 @@ class Execution:
         lawbook: Lawbook,
         most_bytes: int,
         *,
+        relays: RelayKeeper | None = None,
         command: Sequence[str] = COMMAND,
     ) -> None:
         self._sandbox = sandbox
         self._lending = lending
         self._lawbook = lawbook
         self._most = most_bytes
+        self._relays = relays
         self._command = command
 
     def __call__(self, order: Order, folder: Path, hooks: Hooks) -> Executed:
@@ -88,6 +92,8 @@ class Execution:
             LAW: self._lawbook.read(),
             OWN_LAW: msgspec.json.encode(own_law(self._lending)),
         }
+        if self._relays is not None:
+            files[RELAYS] = self._relays.known()
         for name, data in files.items():
             self._sandbox.put(folder, name, data)
         ended = self._sandbox.run(
@@ -102,6 +108,8 @@ class Execution:
             hear=lambda line: _hear(line, hooks),
             stop=hooks.stop,
         )
+        if self._relays is not None:
+            self._relays.learn(folder, files[RELAYS], self._sandbox.who.uid)
         executed = _judged(_left(folder, ended, self._sandbox.who.uid), ended, now)
         if executed.outcome == "partial" and executed.reason == "stopped" and not ended.why:
             executed = msgspec.structs.replace(executed, reason="window" if given.deadline_s == left_s else "deadline")

@@ -14,14 +14,18 @@ import resource
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from spectra.collect.consent import Consent
+from spectra.collect.netset import IPAddress
 from spectra.collect.prepare import Prepared, prepare
+from spectra.collect.relays import Relays, read_memory, usable_tools
 from spectra.collect.rules import Rule, parse_rule
+from spectra.collect.scanners import relayed
 from spectra.collect.scanners.base import (
     NotInstalled,
     Progress,
@@ -31,13 +35,15 @@ from spectra.collect.scanners.base import (
     ScanRequest,
     utc_now,
 )
-from spectra.collect.scanners.choose import choose_of, run
+from spectra.collect.scanners.choose import choose_of
 from spectra.collect.scope import OutOfScope, Scope
 from spectra.collect.targets import Target, parse_targets
 from spectra.collect.taskmessages import (
     DONE,
     LAW,
     OWN_LAW,
+    RELAYS,
+    RELAYS_LEARNT,
     ArtefactFile,
     Executed,
     Given,
@@ -112,7 +118,8 @@ async def _perform(
 ) -> Executed:
     order = given.order
     prepared = await lawful(order, folder)
-    asked = request(given, prepared)
+    relays = _relays(given, folder)
+    asked = replace(request(given, prepared), relays=relays, known=_known(order))
     found = 0
 
     def report(state: Progress) -> None:
@@ -121,6 +128,8 @@ async def _perform(
         moved(Moved(min(max(state.fraction, 0.0), 1.0), state.found, state.note[:200]))
 
     scanner, outputs = await _scanned(order, asked, report, stopped, log)
+    if relays is not None:
+        (folder / RELAYS_LEARNT).write_bytes(msgspec.json.encode(relays.memory()))
     for note in (note for output in outputs for note in output.notes):
         log.say(note)
     files = tuple(_left(folder, number, output) for number, output in enumerate(outputs) if output.data.strip())
@@ -146,7 +155,7 @@ async def _scanned(
     order: Order, asked: ScanRequest, report: Report, stopped: asyncio.Future[None], log: Log
 ) -> tuple[Scanner, tuple[RawOutput, ...]]:
     """What the first tool found that is here and can do it: some know no UDP, or no tunnels."""
-    tools, why = tuple(order.preset.tools), ""
+    tools, why = usable_tools(asked.relays, order.preset.tools), ""
     while True:
         try:
             scanner = choose_of(tools)
@@ -154,13 +163,32 @@ async def _scanned(
             raise Refusal("not_here" if why else "no_tool", why or str(error)) from error
         log.say(f"{scanner.name}: {' '.join(order.targets)}; attempt {order.attempt}, {asked.rate} probes/s")
         try:
-            return scanner, await _until_stopped(run(scanner, asked, report), stopped)
+            return scanner, await _until_stopped(relayed.run(scanner, asked, report), stopped)
         except BadRequest as error:
             why = f"{scanner.name}: {error}"
             log.say(why)
             tools = tools[[str(tool) for tool in tools].index(scanner.name) + 1 :]
             if not tools:
                 raise Refusal("not_here", why) from error
+
+
+def _relays(given: Given, folder: Path) -> Relays | None:
+    """The ways this machine sends through; None for the one that everything takes."""
+    if not given.relays:
+        return None
+    memory = folder / RELAYS
+    try:
+        return Relays.parse(given.relays, read_memory(memory.read_bytes()) if memory.exists() else None)
+    except BadRequest as error:
+        raise Refusal("not_here", f"worker.relays: {error}") from error
+
+
+def _known(order: Order) -> tuple[tuple[IPAddress, int], ...]:
+    """TCP endpoints lately open: those that are silent now show what is lost on the way."""
+    try:
+        return tuple((ip_address(one.ip), one.port) for one in order.known if one.protocol == "tcp")
+    except ValueError as error:
+        raise Refusal("bad_order", str(error)) from error
 
 
 def request(given: Given, prepared: Prepared) -> ScanRequest:

@@ -28,6 +28,10 @@ LAW: Final = "law.json"
 OWN_LAW: Final = "own-law.json"
 """This machine's own: a list of [text, where it stands]."""
 
+RELAYS: Final = "relays.json"
+RELAYS_LEARNT: Final = "relays-learnt.json"
+"""What is known of relays (`relays.RelayMemory`) before a task, and after it."""
+
 MAX_DONE_BYTES: Final = 256 * 1024
 MAX_LINE_BYTES: Final = 4096
 

@@ -25,6 +25,7 @@ from spectra.collect.coordinators import Coordinators
 from spectra.collect.errands import Errands
 from spectra.collect.execution import Execution
 from spectra.collect.lawbook import Lawbook
+from spectra.collect.relaymemory import RelayKeeper
 from spectra.collect.sandbox import Sandbox
 from spectra.collect.spool import Spool
 from spectra.collect.taskmessages import Execute, Lending, Moved
@@ -161,7 +162,7 @@ class Worker:
             folder,
             self._sandbox,
             self._spool,
-            execute or Execution(self._sandbox, lending, self._lawbook, most),
+            execute or self._execution(most),
             most=most,
             note=self._errands.note,
         )
@@ -176,6 +177,10 @@ class Worker:
         self._done = self._failed = 0
         self._state = WorkState(slots=lending.slots)
         self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
+
+    def _execution(self, most: int) -> Execution:
+        relays = RelayKeeper(self._folder.path) if self._lending.relays else None
+        return Execution(self._sandbox, self._lending, self._lawbook, most, relays=relays)
 
     # --- from other threads ---
 
