@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import msgspec
+
 from spectra.cli.hostpage import host_page
 from spectra.model.facts import Place
 from spectra.model.records import EndpointRecord, EvidenceRecord, FeedsUsed, HostRecord
+from spectra.model.work import ArtefactRecord
 from tests.cli.findingsamples import finding
+from tests.cli.worksamples import file
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -74,3 +78,15 @@ def test_the_worst_findings_and_how_many_there_are() -> None:
     assert " FINDINGS" in explained
     settled = HostRecord("192.0.2.7", NOW, NOW, "up", findings_settled=2)
     assert "no finding, 2 settled by triage" in [line.plain for line in host_page(settled, NOW, 100)][-1]
+
+
+def test_files_that_machines_sent() -> None:
+    """Which scan, job and target each belongs to, and how to get one."""
+    sent = msgspec.convert(file(812, b"x" * 2000, name="nmap.xml", kind="raw"), ArtefactRecord)
+    host = HostRecord("192.0.2.1", NOW, NOW, "up", artefacts=(sent,), artefacts_more=True)
+    page = "\n".join(line.plain for line in host_page(host, NOW, 120))
+    for words in ("FILES", "812", "raw nmap.xml", "2,000", "scan-20260301-120000-ab12", "job-1f2e3d4c 4712", "attic"):
+        assert words in page
+    assert "spectra jobs fetch ID" in page
+    assert "spectra jobs files --host 192.0.2.1" in page
+    assert "FILES" not in "\n".join(line.plain for line in host_page(HostRecord("192.0.2.1", NOW, NOW, "up"), NOW, 120))

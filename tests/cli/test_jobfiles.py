@@ -80,6 +80,10 @@ def test_files_are_listed(run: Run, server: StandIn) -> None:
     assert {asked[name] for name in ("job", "host", "scan", "target")} == {JOB, "198.51.100.7", "weekly", "4712"}
     assert "Nothing was kept" in run("jobs", "files").err
     assert set(server.requests[1].params) == {"limit"}
+    run("jobs", "files", "--host", "198.51.100.7", "--since", "2026-03-01", "--until", "2026-03-02")
+    asked = server.requests[2].params
+    assert (asked["since"], asked["until"]) == ("2026-03-01T00:00:00Z", "2026-03-02T00:00:00Z")
+    assert run("jobs", "files", "--since", "7d").code == 2
 
 
 def test_a_file_is_fetched(run: Run, server: StandIn, tmp_path: Path) -> None:

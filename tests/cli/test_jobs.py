@@ -152,7 +152,7 @@ def test_all_work_is_paused(run: Run, server: StandIn) -> None:
     """By name of all, not by leaving out which."""
     paused = status(worker(), paused=True, paused_by="alice", paused_reason="the move")
     server.say("POST", "/v0/work/pause", paused)
-    server.say("POST", "/v0/work/resume", status(worker()))
+    server.say("POST", "/v0/work/resume", status(worker(), holds=["settling"]))
     result = run("jobs", "pause", "--all", "--reason", "the move")
     assert result.lines[0] == "paused: 1 being scanned, 2 waiting"
     assert "paused by alice: the move" in result.err

@@ -46,6 +46,15 @@ _HISTORY = (
     Slot("state"),
     Slot("what it was", flexible=True),
 )
+_FILES = (
+    Slot("id", right=True, style="cyan"),
+    Slot("file", flexible=True, main=True),
+    Slot("bytes", right=True),
+    Slot("sent", style="dim"),
+    Slot("scan", flexible=True),
+    Slot("job"),
+    Slot("by", flexible=True, optional=True),
+)
 _SIGHTINGS = (
     Slot("seen", style="dim"),
     Slot("with"),
@@ -68,6 +77,8 @@ def host_page(host: HostRecord, now: datetime, width: int, *, explain: bool = Fa
     yield from _section("evidence", _EVIDENCE, _evidence(host, now), width)
     yield from _section("history", _HISTORY, _history(host, now), width)
     yield from _section("seen by", _SIGHTINGS, _sightings(host, now), width)
+    yield from _section("files", _FILES, _files(host, now), width)
+    yield from _clipped(_more_files(host), width)
 
 
 def _findings(host: HostRecord, now: datetime, width: int, *, explain: bool) -> Iterator[Text]:
@@ -299,3 +310,17 @@ def _sightings(host: HostRecord, now: datetime) -> Iterator[list[Text]]:
         scan = f"{one.scan_id} ({one.scan_type})" if one.scan_type else one.scan_id
         facts = (ago(one.seen_at, now), one.tool, scan, one.contributor, f"{one.trust:.0%}", str(one.endpoints))
         yield [Text(safe(fact, 80)) for fact in facts]
+
+
+def _files(host: HostRecord, now: datetime) -> Iterator[list[Text]]:
+    """What machines sent of scans that saw it, and which scan and target of which job that was."""
+    for one in host.artefacts:
+        facts = (f"{one.kind} {one.name}", f"{one.size:,}", ago(one.created, now), one.scan_id)
+        place = (f"{one.job[:12]} {one.target}", one.node)
+        yield [Text(str(one.id)), *(Text(safe(fact, 80)) for fact in (*facts, *place))]
+
+
+def _more_files(host: HostRecord) -> Iterator[Text]:
+    if host.artefacts:
+        more = f"; all: spectra jobs files --host {host.ip}" if host.artefacts_more else ""
+        yield Text(f" get one: spectra jobs fetch ID -o FILE{more}", style="dim")

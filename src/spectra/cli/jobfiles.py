@@ -27,6 +27,7 @@ from spectra.cli.local import Machine
 from spectra.cli.output import Target, console, emit, finish, json_line, note, plural, replaced
 from spectra.cli.pages import Command
 from spectra.cli.safe import safe
+from spectra.cli.times import parse_when
 from spectra.errors import BadRequest, Corrupt
 
 if TYPE_CHECKING:
@@ -110,6 +111,8 @@ def files(
     job: Annotated[str, typer.Argument(metavar="[JOB]", help="Only of this job.", autocompletion=completion.jobs)] = "",
     target: TargetOption = 0,
     host: Annotated[str, typer.Option("--host", metavar="IP", help="Only of scans that saw this host.")] = "",
+    since: Annotated[str, typer.Option("--since", metavar="TIME", help="With --host: that saw it since then.")] = "",
+    until: Annotated[str, typer.Option("--until", metavar="TIME", help="With --host: that saw it by then.")] = "",
     scan: Annotated[str, typer.Option("--scan", metavar="SCAN_ID", help="Only of this scan.")] = "",
     observation: Annotated[str, typer.Option("--observation", metavar="ID", help="Only of this observation.")] = "",
     limit: LimitOption = 100,
@@ -120,7 +123,10 @@ def files(
     out: FileOption = None,
     format: FormatOption = "",
 ) -> None:
-    """List what was kept of attempts, newest first: logs, the tools' own output, captures."""
+    """List what was kept of attempts, newest first: logs, the tools' own output, captures.
+
+    What a version of an endpoint rests on: --host with the times that `spectra host --history` has.
+    """
     from spectra.cli.jobpage import file_columns
     from spectra.cli.paging import Paged, watched
     from spectra.model.workpages import ArtefactPage
@@ -128,13 +134,21 @@ def files(
     output = Target.of(json=json, csv=csv, fields=fields, path=out, format=format)
     with Machine.of(context).client(notify=note) as client:
         given = {"job": whole(client, job) if job else "", "target": target, "host": host, "scan": scan}
-        params: dict[str, str | int] = {n: v for n, v in (given | {"observation": observation}).items() if v}
+        given |= {"observation": observation, "since": _moment(since, host), "until": _moment(until, host)}
+        params: dict[str, str | int] = {name: value for name, value in given.items() if value}
         limit = 0 if everything else limit
         rows = Paged(client, "/v0/artefacts", ArtefactPage, lambda page: page.artefacts, params=params, limit=limit)
         count = emit(watched(rows, output), file_columns(datetime.now(UTC)), output)
     finish(count, output, more=rows.more, what="file", nothing="Nothing was kept.")
     if count:
         note("Get one: spectra jobs fetch ID -o FILE")
+
+
+def _moment(word: str, host: str) -> str:
+    """A time as the server reads it."""
+    if word and not host:
+        raise BadRequest("a time says when a host was seen", field="host", hint="Say --host IP too.")
+    return parse_when(word, datetime.now(UTC)).isoformat().replace("+00:00", "Z") if word else ""
 
 
 def fetch(

@@ -291,8 +291,8 @@ HOLDS = {
     "database": "the database is away",
     "fabric": "the fabric that machines are reached by is away",
     "window": "no time window is open",
-    "settling": "this coordinator has just come back and hears first what machines hold",
 }
+"""What keeps work from being handed out. While a coordinator is `settling`, only leases do not run out."""
 NO_MACHINE = "No machine of the mesh takes work: `spectra node token` prints the command by which one joins."
 
 
@@ -301,10 +301,14 @@ def held(work: WorkStatus) -> Iterator[str]:
     if work.paused:
         why = f": {work.paused_reason}" if work.paused_reason else ""
         yield f"Work was paused by {work.paused_by}{why}. Go on: spectra jobs resume --all"
-    for hold in work.holds:
-        yield f"Nothing is handed out: {HOLDS.get(hold, hold)}."
+    for hold in _holding(work):
+        yield f"Nothing is handed out: {HOLDS[hold]}."
     if not any(worker.slots for worker in work.workers):
         yield NO_MACHINE
+
+
+def _holding(work: WorkStatus) -> list[str]:
+    return [hold for hold in work.holds if hold in HOLDS]
 
 
 def _tell_status(work: WorkStatus, json: bool) -> None:
@@ -313,7 +317,7 @@ def _tell_status(work: WorkStatus, json: bool) -> None:
     if json:
         sys.stdout.write(json_line(work) + "\n")
         return
-    sys.stdout.write(f"{'paused' if work.paused else 'held up' if work.holds else 'handed out'}: ")
+    sys.stdout.write(f"{'paused' if work.paused else 'held up' if _holding(work) else 'handed out'}: ")
     sys.stdout.write(f"{counted(work.counts) or 'no targets'}\n")
     emit(work.workers, worker_columns(datetime.now(UTC)), Target())
     for line in held(work):

@@ -12,6 +12,7 @@ from spectra.model.facets import Facet, Total
 from spectra.model.facts import Place
 from spectra.model.findingrecords import FindingRecord
 from spectra.model.observation import Certificate, Evidence, Service
+from spectra.model.work import ArtefactRecord
 
 
 class EvidenceRecord(Evidence, frozen=True, omit_defaults=True, kw_only=True):
@@ -94,7 +95,8 @@ class HostRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     `place` is where the host is by the newest feeds it was looked up in (`feeds`), also where a past moment is asked
     for; both are left out where no feed was ever asked. `findings` are the open ones, most urgent first, at most 1,000
     of `findings_total`; triage settled `findings_settled` more. With history, closed ones follow. `findings_hidden`:
-    the caller is Free, or may not read findings, and is told none.
+    the caller is Free, or may not read findings, and is told none. `artefacts` are the newest files that machines sent
+    of scans which saw it, where the caller may read jobs; `artefacts_more`: there are others.
     """
 
     ip: str
@@ -116,6 +118,8 @@ class HostRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     findings_total: int = 0
     findings_settled: int = 0
     findings_hidden: bool = False
+    artefacts: tuple[ArtefactRecord, ...] = ()
+    artefacts_more: bool = False
 
 
 class NameRecord(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, Final, LiteralString, NamedTuple, cast
 
 import msgspec
@@ -36,8 +36,15 @@ LEFT JOIN observation o ON o.seq = a.observation"""
 _OF: Final = """(a.lease, a.num) IN (
   SELECT b.lease, f.num FROM result_observation b JOIN artefact f ON f.lease = b.lease
   WHERE {} AND coalesce(f.observation, b.observation) = b.observation)"""
-_SAW: Final = _OF.format("b.observation IN (SELECT s.observation FROM sighting s WHERE s.ip = %(host)s::inet)")
+_SAW: Final = _OF.format(
+    "b.observation IN (SELECT s.observation FROM sighting s WHERE s.ip = %(host)s::inet"
+    " AND s.seen_at BETWEEN %(seen_from)s AND %(seen_by)s)"
+)
 _NAMED: Final = _OF.format("b.observation = (SELECT seq FROM observation WHERE observation_id = %(observation)s)")
+
+
+_DAWN_OF_TIME: Final = datetime.min.replace(tzinfo=UTC)
+_END_OF_TIME: Final = datetime.max.replace(tzinfo=UTC)
 
 
 class _Key(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -82,6 +89,8 @@ def page(
     job: str = "",
     target: int = 0,
     host: str = "",
+    seen_from: datetime | None = None,
+    seen_by: datetime | None = None,
     scan_id: str = "",
     observation_id: str = "",
     limit: int = 100,
@@ -89,7 +98,8 @@ def page(
 ) -> tuple[list[ArtefactRecord], str]:
     """Artefacts, newest first, and the cursor of the next page (empty: none); all that is given has to hold.
 
-    A host's are those of the observations that saw it. Raises `BadRequest` naming `cursor` or `host`.
+    A host's are those of the observations that saw it, from `seen_from` to `seen_by` where these are given: of a
+    version of an endpoint from `since` to `confirmed`. Raises `BadRequest` naming `cursor` or `host`.
     """
     conditions = [
         *(["a.job = (SELECT num FROM job WHERE id = %(job)s)"] if job else []),
@@ -108,6 +118,8 @@ def page(
                 "target": target,
                 "scan_id": scan_id,
                 "host": _address(host) if host else None,
+                "seen_from": seen_from or _DAWN_OF_TIME,
+                "seen_by": seen_by or _END_OF_TIME,
                 "observation": _digest(observation_id),
                 "limit": limit + 1,
             },

@@ -38,6 +38,11 @@ def test_files_are_found_by_what_they_belong_to(node: Node) -> None:
     assert ids(node, scan="weekly-18", target=second.target) == [other]
     assert ids(node, observation=observation) == [raw, log]
     assert ids(node, host=host, job=job.job) == [raw, log]
+    seen = samples.T0.isoformat()
+    assert ids(node, host=host, since=seen, until=seen) == [raw, log]
+    assert (
+        ids(node, host=host, since="2026-03-01T12:00:01Z") == ids(node, host=host, until="2026-03-01T11:59:59Z") == []
+    )
     assert ids(node, host="203.0.113.254") == []
     one = node.get(f"/v0/artefacts/{raw}", "user").json()
     assert (one["kind"], one["name"], one["size"], one["node"]) == ("raw", "nmap.xml", len(NMAP), first.node)
@@ -82,6 +87,8 @@ def test_a_damaged_file_is_not_given(node: Node) -> None:
         ({"job": "job-x"}, "job"),
         ({"target": -1}, "target"),
         ({"host": "attic"}, "ip"),
+        ({"host": "192.0.2.1", "since": "soon"}, "since"),
+        ({"host": "192.0.2.1", "until": "never"}, "until"),
         ({"scan": "a" * 201}, "scan"),
         ({"observation": "ab"}, "observation"),
         ({"cursor": "x"}, "cursor"),

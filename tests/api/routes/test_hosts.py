@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import secrets
 from datetime import timedelta
 
 import pytest
 
 from tests.api.node import Node, is_problem
+from tests.api.routes.errands import brought, kept, toiled
 from tests.support import samples
 
 pytestmark = pytest.mark.engine
@@ -126,3 +128,24 @@ def test_an_unknown_name(node: Node, name: str) -> None:
     response = node.get(f"/v0/hostname/{name}")
     assert response.status_code in (400, 404)
     is_problem(response, response.status_code, response.json()["reason"])
+
+
+def test_files_of_scans_that_saw_it(node: Node, changing: str) -> None:
+    """The newest, for those who may read jobs; at a past moment those of scans until then."""
+    observations = [
+        one["observation_id"] for one in node.get(f"/v0/host/{changing}", history="true").json()["sightings"]
+    ]
+    _, leases = toiled(node, 2)
+    files: list[int] = []
+    for lease, observation in zip(leases, reversed(observations), strict=True):
+        brought(node, lease, observation)
+        files.append(kept(node, lease, observation.encode()))
+    told = node.get(f"/v0/host/{changing}", "user").json()["artefacts"]
+    assert [one["id"] for one in told] == files[::-1]
+    assert told[0]["scan_id"] == "scan-1"
+    then = node.get(f"/v0/host/{changing}", at="2026-03-01T12:30:00Z").json()["artefacts"]
+    assert [one["id"] for one in then] == files[:1]
+    role = f"looks-{secrets.token_hex(4)}"
+    node.ask("PUT", f"/v0/roles/{role}", json={"scopes": ["hosts:read"]})
+    node.accounts[role] = node.account(role)
+    assert "artefacts" not in node.get(f"/v0/host/{changing}", role).json()

@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from spectra.api.answers import answer, described
 from spectra.api.auth import ServicesDep, scope
-from spectra.api.routes.hosts import canonical
+from spectra.api.routes.hosts import canonical, moment
 from spectra.api.routes.jobs import CursorQuery, LimitQuery
 from spectra.model.work import ArtefactRecord
 from spectra.model.workpages import ArtefactPage
@@ -45,17 +45,24 @@ def page(
     job: Annotated[str, Query(pattern="^(job-[0-9a-f]{20})?$", description="of this job")] = "",
     target: Annotated[int, Query(ge=0, le=2**53, description="of this target")] = 0,
     host: Annotated[str, Query(max_length=64, description="of observations that saw this address")] = "",
+    since: Annotated[str, Query(max_length=64, description="with `host`: that saw it then or later (RFC 3339)")] = "",
+    until: Annotated[str, Query(max_length=64, description="with `host`: that saw it then or earlier")] = "",
     scan: Annotated[str, Query(max_length=200, description="of the scan with this id")] = "",
     observation: Annotated[str, Query(pattern="^([0-9a-f]{64})?$", description="of this observation")] = "",
     cursor: CursorQuery = "",
     limit: LimitQuery = 100,
 ) -> Response:
-    """What was kept of attempts: a target's log, what its tool wrote, captures. All that is asked for has to hold."""
+    """What was kept of attempts: a target's log, what its tool wrote, captures. All that is asked for has to hold.
+
+    What a version of an endpoint rests on: its `host`, from its `since` until it was `confirmed` last.
+    """
     found, following = artefacts.page(
         services.database,
         job=job,
         target=target,
         host=canonical(host) if host else "",
+        seen_from=moment(since, "since"),
+        seen_by=moment(until, "until"),
         scan_id=scan,
         observation_id=observation,
         limit=limit,

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import ipaddress
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Final
 
 import msgspec
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from spectra.api.answers import answer, described
-from spectra.api.auth import ServicesDep, scope
+from spectra.api.auth import ServicesDep, caller_of, scope
 from spectra.api.tiers import sees_findings
 from spectra.errors import BadRequest
 from spectra.flow.judging import JUDGE
 from spectra.model.records import HostRecord, NameRecord
+from spectra.store import artefacts
 from spectra.store import host as hosts
 from spectra.store.hostfindings import of_host
 
 router = APIRouter(tags=["hosts"])
+
+MAX_FILES: Final = 20
+"""Files of one host; `/v0/artefacts?host=` has all."""
 
 
 @router.get(
@@ -38,7 +42,8 @@ def host(
 ) -> Response:
     """Names, endpoints with service, banner and certificate, evidence; with `history` how they came to be.
 
-    Callers who are Pro and hold `findings:read` are told its findings too.
+    Callers who are Pro and hold `findings:read` are told its findings too, those who hold `jobs:read` which files
+    machines sent of scans that saw it.
     """
     address, then = canonical(ip), moment(at)
     record = hosts.host(services.database, address, at=then, history=history, lifetimes=services.lifetimes)
@@ -49,6 +54,9 @@ def host(
         )
     else:
         record = msgspec.structs.replace(record, findings_hidden=True)
+    if "jobs:read" in caller_of(request).scopes:
+        files, more = artefacts.page(services.database, host=address, seen_by=then, limit=MAX_FILES)
+        record = msgspec.structs.replace(record, artefacts=tuple(files), artefacts_more=bool(more))
     return answer(record)
 
 
@@ -73,8 +81,8 @@ def canonical(ip: str) -> str:
     return str(getattr(address, "ipv4_mapped", None) or address)
 
 
-def moment(text: str) -> datetime | None:
-    """The moment `at`; None where there is none. Raises `BadRequest` naming it."""
+def moment(text: str, field: str = "at") -> datetime | None:
+    """The moment that a parameter names; None where there is none. Raises `BadRequest` naming `field`."""
     if not text:
         return None
     try:
@@ -82,4 +90,5 @@ def moment(text: str) -> datetime | None:
         at = datetime.fromisoformat(text.replace(" ", "+") if "T" in text else text)
         return at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
     except (ValueError, OverflowError) as error:  # overflow: a zone that takes it out of the years 1 to 9999
-        raise BadRequest(f"{text[:80]} is not a time.", field="at", hint="Write it as 2026-03-01T12:00:00Z.") from error
+        hint = "Write it as 2026-03-01T12:00:00Z."
+        raise BadRequest(f"{text[:80]} is not a time.", field=field, hint=hint) from error
