@@ -109,13 +109,13 @@ def test_a_broken_relay_is_spared_everywhere_until_something_answers_by_it() -> 
 
 
 def test_the_second_vantage_point_is_another_relay() -> None:
-    """The best of the others; none where there is only one, and then the loss says so."""
+    """The others, the best first; none where there is only one, and then the loss says so."""
     ways = relays()
-    assert ways.vantage(NET, NOW, ways.all[0]) == ways.all[1]
+    assert ways.vantages(NET, NOW, ways.all[0]) == [*ways.all[1:]]
     ways.dropped(NET, ways.all[1], NOW)
-    assert ways.vantage(NET, NOW, ways.all[0]) == ways.all[2]
+    assert ways.vantages(NET, NOW, ways.all[0]) == [ways.all[2], ways.all[1]]
     alone = relays("direct")
-    assert alone.vantage(NET, NOW, alone.all[0]) is None
+    assert alone.vantages(NET, NOW, alone.all[0]) == []
     assert alone.loss() == Loss(via="direct")
 
 

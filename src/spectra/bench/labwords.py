@@ -85,9 +85,7 @@ WORDS: Final[dict[str, Words]] = {
         b" to 3.0\0Fpostmaster.c\0L2175\0RProcessStartupPacket\0\0",
     ),
     "ldap": Words(replies=((b"\x30", _LDAP),)),
-    "amqp": Words(
-        replies=((b"AMQP", b"\x01\0\0\0\0\x00\x0a\0\x0a\0\x0a\0\x09\0\0\0\0\xce"),), otherwise=b"AMQP\0\0\t\x01"
-    ),
+    "amqp": Words(replies=((b"AMQP", _AMQP_START),), otherwise=b"AMQP\0\0\t\x01"),
     "rtsp": Words(
         replies=((b"OPTIONS ", b"RTSP/1.0 200 OK\r\nCSeq: 42\r\nPublic: DESCRIBE, SETUP, PLAY\r\n\r\n"),),
         otherwise=b"RTSP/1.0 400 Bad Request\r\n\r\n",

@@ -104,10 +104,10 @@ class Relays:
             self._tally.via = relay.name
         return relay
 
-    def vantage(self, network: str, now: float, via: Relay) -> Relay | None:
-        """Another relay to compare `via` with, one that the network does not drop if there is any; None without one."""
+    def vantages(self, network: str, now: float, via: Relay) -> list[Relay]:
+        """The other relays to compare `via` with, those first that the network does not drop."""
         others = [one for one in self._relays if one != via]
-        return min(others, key=lambda one: self._free_at(one, network, now)) if others else None
+        return sorted(others, key=lambda one: self._free_at(one, network, now))
 
     def compared(self, network: str, via: Relay, vantage: Relay, *, asked: int, answered: int) -> None:
         """Tell that of `asked` endpoints silent by `via`, `answered` answered by `vantage`, for `Loss`."""

@@ -19,7 +19,7 @@ SAMPLE: Final = 8
 """Silent endpoints of one host that are asked by the second vantage point."""
 WITNESSES: Final = 4
 """Endpoints known to be open that are asked together with them, by both."""
-PER_NETWORK: Final = 96
+PER_NETWORK: Final = 32
 """Endpoints of one network compared without finding any loss, after which it is believed to be silent by itself."""
 
 _DIRECT: Final = Relay("direct")
@@ -79,23 +79,28 @@ class Paths:
         async with self._locks[network]:
             if self._relays.waits(via, network, _now()):
                 return self.via(ip) != via
-            vantage = self._relays.vantage(network, _now(), via)
-            if vantage is None or self._clean[network] >= PER_NETWORK:
-                return False
-            return await self._compared(network, via, vantage, [(ip, port) for port in silent])
+            return await self._compared(network, via, [(ip, port) for port in silent])
 
-    async def _compared(self, network: str, via: Relay, vantage: Relay, silent: list[Endpoint]) -> bool:
+    async def _compared(self, network: str, via: Relay, silent: list[Endpoint]) -> bool:
+        """1. what is asked: a sample of the silent, and endpoints known to be open, silent or not; 2. the other relays,
+        one after the other until one gets an answer; 3. this one again: by chance silent is not dropped.
+        """
         assert self._relays is not None
-        here, there = self._doors[via], self._doors[vantage]
-        known = [one for one in self._open[network] if one not in silent]
-        witnesses = set(_spread(known, WITNESSES))
-        first = [one for one in self._open[network] if one in silent]
-        asked = set([*first, *_spread(silent, SAMPLE)][: max(SAMPLE, len(first))])
-        asked |= witnesses - await answering(witnesses, here, self._request)
-        told = await answering(asked, there, self._request)
-        lost = told - await answering(told, here, self._request)  # by chance silent is not dropped
+        vantages = self._relays.vantages(network, _now(), via)
+        expected = [one for one in self._open[network] if one in silent]
+        if not vantages or (self._clean[network] >= PER_NETWORK and not expected):
+            return False
+        witnesses = set(_spread([one for one in self._open[network] if one not in silent], WITNESSES))
+        asked = {*expected, *_spread(silent, max(1, SAMPLE - len(expected)))}
+        asked |= witnesses - await answering(witnesses, self._doors[via], self._request)
+        vantage, told = vantages[0], set[Endpoint]()
+        for vantage in vantages if expected else vantages[:1]:
+            told = await answering(asked, self._doors[vantage], self._request)
+            if told:
+                break
+        lost = told - await answering(told, self._doors[via], self._request)
         self._relays.compared(network, via, vantage, asked=len(asked), answered=len(lost))
-        if 4 * len(lost) < len(asked) or not lost:
+        if not lost or (4 * len(lost) < len(asked) and not lost & {*expected, *witnesses}):
             self._clean[network] += len(asked)
             return False
         return self._relays.dropped(network, via, _now())

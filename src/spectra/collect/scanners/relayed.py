@@ -43,13 +43,15 @@ async def measure(request: ScanRequest, relays: Relays, via: Relay) -> None:
     """Ask the endpoints `request` knows of by `via`, those that are silent by another relay; tell `relays`."""
     scanned = [(ip, port) for ip, port in request.known if ip in request.targets.addresses]
     for network in sorted({network_of(ip) for ip, _ in scanned}):
-        vantage = relays.vantage(network, _now(), via)
-        if vantage is None:
-            continue
         known = [one for one in scanned if network_of(one[0]) == network]
         silent = set(known) - await answering(known, Door(via), request)
-        answered = await answering(silent, Door(vantage), request)
-        relays.compared(network, via, vantage, asked=len(silent), answered=len(answered))
+        for vantage in relays.vantages(network, _now(), via):
+            answered = await answering(silent, Door(vantage), request)
+            if answered or not silent:
+                relays.compared(network, via, vantage, asked=len(silent), answered=len(answered))
+                break
+        else:
+            continue
         if 2 * len(answered) > len(known):
             relays.dropped(network, via, _now())
 
