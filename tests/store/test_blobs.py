@@ -20,8 +20,9 @@ from spectra.errors import Corrupt, NotFound, SetupError, Unavailable
 from spectra.settings import BlobSettings
 from spectra.store.blobs import BlobStore
 from tests.support.s3 import s3_endpoint, s3_settings
+from tests.support.weeds import Weed, seaweedfs
 
-__all__ = ["s3_endpoint"]
+__all__ = ["s3_endpoint", "seaweedfs"]
 
 pytestmark = pytest.mark.engine
 
@@ -39,11 +40,16 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "blobs"
 
 
-@pytest.fixture(params=["folder", "s3"])
+@pytest.fixture(params=["folder", "s3", "seaweedfs"])
 def backend(request: pytest.FixtureRequest, folder: Path) -> Backend:
     """A store of each kind, and a way to put other bytes in the place of `DATA` behind its back."""
     if request.param == "folder":
         return BlobStore.local(folder), (folder / PATH).write_bytes
+    if request.param == "seaweedfs":
+        server: Weed = request.getfixturevalue("seaweedfs")
+        corner = secrets.token_hex(8)
+        directly = server.store(corner)
+        return BlobStore.from_settings(server.settings(corner), folder), lambda data: obstore.put(directly, PATH, data)
     endpoint: str = request.getfixturevalue("s3_endpoint")
     prefix = secrets.token_hex(8)  # a corner of the bucket of the test's own
     behind = S3Store(
