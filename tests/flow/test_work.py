@@ -77,6 +77,7 @@ def test_the_same_job_again_is_no_news(yard: Yard) -> None:
         ({"scan_id": "a\nb"}, "scan_id", "bad_request"),
         ({"allow": ("example.org",)}, "allow", "bad_target"),
         ({"allow": ()}, "targets", "special_use"),
+        ({"allow": tuple(f"2001:db8:{n:x}:1111:2222::/80" for n in range(1000))}, "allow", "bad_request"),
         ({"max_targets": 3}, "max_targets", "too_much_work"),
         ({"constraints": Constraints(node="ghost")}, "constraints.node", "bad_request"),
         ({"plan": "plan-1"}, "plan", "bad_request"),
@@ -175,7 +176,11 @@ def test_schedules_are_checked_before_they_are_kept(yard: Yard) -> None:
     kept = yard.work.schedule(Schedule(**good), act)
     assert (kept.account, kept.paused) == (ANN, False)
     assert yard.work.pause_schedule("weekly", True, act).paused
-    assert yard.work.run_schedule("weekly", act).next_run == act.now
+    with pytest.raises(BadRequest, match="rests"):
+        yard.work.run_schedule("weekly", act)
+    assert not yard.work.pause_schedule("weekly", False, act).paused
+    yard.clock.advance(timedelta(hours=2))
+    assert yard.work.run_schedule("weekly", yard.act()).next_run == yard.clock()
     assert yard.work.unschedule("weekly", act).name == "weekly"
     with pytest.raises(NotFound):
         yard.work.unschedule("weekly", act)

@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from ipaddress import ip_address
+from itertools import islice
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
@@ -37,6 +38,7 @@ from spectra.store.jobs import Held, NewJob, NewTarget
 _WHAT: Final = 200  # characters of what was asked for
 _LEFT_OUT: Final = 100  # parts that are named
 _LOOKED_AT: Final = 100  # waiting targets whose next try is asked for
+_MOST_ALLOWED: Final = 16 * 1024  # characters: an order has to fit into one message
 _AS_PLANNED: Final = "as planned"
 _NO_FABRIC: Final = Holds(database=False, fabric=True, window=False, settling=False)
 
@@ -222,9 +224,10 @@ class Work:
         return schedules.put(self._database, msgspec.structs.replace(record, paused=on), act)
 
     def run_schedule(self, name: str, act: Act) -> Schedule:
-        """Run a schedule as soon as can be; its next turn is counted from now."""
-        record = schedules.get(self._database, name)
-        return schedules.put(self._database, msgspec.structs.replace(record, paused=False, next_run=act.now), act)
+        """Run a schedule as soon as can be, and again from then on. Raises `BadRequest` for one that rests."""
+        if schedules.get(self._database, name).paused:
+            raise BadRequest(f"The schedule {name} rests.", reason="schedule_paused", hint="Let it go on first.")
+        return schedules.hurry(self._database, name, act.now)
 
     # --- what is asked for ---
 
@@ -260,10 +263,11 @@ class Work:
             raise too_many(found.addresses.size, "the whole of the targets")
         permission = self._permission(wanted.consent, wanted.allow, wanted.consent_until, act, found.addresses)
         kept, left_out = self._lawful(found, permission, act, skip=wanted.skip)
-        targets = list(chunks.cut(kept, min(preset.chunk, self._bounds.chunk)))
-        if wanted.max_targets and len(targets) > wanted.max_targets:
-            message = f"That is {len(targets)} targets, more than the {wanted.max_targets} that you allow."
-            raise BadRequest(message, reason="too_much_work", field="max_targets")
+        most = min(wanted.max_targets or self._bounds.max_waiting, self._bounds.max_waiting)
+        targets = list(islice(chunks.cut(kept, min(preset.chunk, self._bounds.chunk)), most + 1))
+        if len(targets) > most:
+            message = f"That is more than {most} targets."
+            raise BadRequest(message, reason="too_much_work", field="max_targets", hint="Ask for less of it at once.")
         return _Cut(targets, sum(target.addresses for target in targets), left_out, permission)
 
     def _planned(self, wanted: JobRequest, act: Act) -> _Cut:
@@ -305,13 +309,11 @@ class Work:
             )
         if until is not None and until <= act.now:
             raise BadRequest("The consent has ended already.", reason="no_consent", field="consent_until")
-        return Permission(
-            by=act.by,
-            reason=consent.strip(),
-            granted=act.now,
-            expires=until,
-            allow=self.law.allowed(allow, targets),
-        )
+        allowed = self.law.allowed(allow, targets)
+        if sum(map(len, allowed)) > _MOST_ALLOWED:
+            raise BadRequest("Too many networks are allowed at once.", field="allow", hint="Name larger networks.")
+        reason = " ".join(consent.split())
+        return Permission(by=act.by, reason=reason, granted=act.now, expires=until, allow=allowed)
 
     def _require_machine(self, wanted: Constraints) -> None:
         if wanted.node and nodes.find(self._database, wanted.node) is None:
