@@ -5,12 +5,15 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 import pytest
 
-from spectra.collect.scanners.base import admit, utc_now
+from spectra.collect.scanners.base import ScanRequest, admit, utc_now
 from spectra.collect.scope import OutOfScope, Scope
 from spectra.collect.targets import BadTarget
 from spectra.errors import BadRequest
+from spectra.model.envelope import Privacy
+from spectra.model.presets import BbotOptions, NmapOptions, Preset
 from tests.collect.scanners.conftest import LOOPBACK, permit, request
 
 
@@ -58,3 +61,29 @@ def test_there_must_be_ports_and_not_too_many_addresses() -> None:
     wide = request("22", "11.0.0.0/8", "12.0.0.0/8", scope=permit("11.0.0.0/8", "12.0.0.0/8"))
     with pytest.raises(BadTarget, match="at most"):
         admit(wide, utc_now())
+
+
+def test_a_preset_becomes_a_request() -> None:
+    """Its options and its ports, unless others are asked for; of two rates and deadlines the lower one."""
+    preset = Preset(
+        name="mine",
+        description="",
+        tools=("nmap",),
+        ports="80",
+        rate=100,
+        deadline_s=60,
+        grab=False,
+        privacy=Privacy.META_ONLY,
+        nmap=NmapOptions(versions=False),
+        bbot=BbotOptions(modules=("http",)),
+    )
+    asked = request("22")
+    made = ScanRequest.of(preset, asked.targets, asked.scope, ports="", rate=1000, deadline_s=3600, interface="eth0")
+    assert (str(made.ports), made.rate, made.deadline_s, made.interface) == ("80", 100, 60, "eth0")
+    assert (made.grab, made.privacy, made.nmap, made.bbot) == (False, Privacy.META_ONLY, preset.nmap, preset.bbot)
+    assert made.timeout_s == ScanRequest(targets=asked.targets, ports=asked.ports, scope=asked.scope).timeout_s
+    slow = msgspec.structs.replace(preset, timeout_s=9.0, rate=0)
+    other = ScanRequest.of(slow, asked.targets, asked.scope, ports="443", rate=5, deadline_s=10)
+    assert (str(other.ports), other.rate, other.deadline_s, other.timeout_s) == ("443", 5, 10, 9.0)
+    with pytest.raises(BadRequest):
+        ScanRequest.of(preset, asked.targets, asked.scope, ports="x", rate=1, deadline_s=1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -69,6 +70,32 @@ def test_a_deadline_a_reason_and_a_cancel_each_end_it(tmp_path: Path) -> None:
     ended = asyncio.run(cancelled())
     assert ended.stopped == "stopped on request"
     assert ended.code != 0
+
+
+def test_a_tool_is_asked_to_end_in_its_own_way(tmp_path: Path) -> None:
+    """By the signal it takes for that, and what it says on standard error meanwhile is heard."""
+    code = (
+        "import signal, sys, threading\n"
+        "def end(*_):\n    sys.stderr.write('bye'); sys.exit(7)\n"
+        "signal.signal(signal.SIGINT, end); sys.stderr.write('up'); sys.stderr.flush(); threading.Event().wait()"
+    )
+    heard: list[bytes] = []
+
+    async def main() -> Ended:
+        return await run_tool(
+            [sys.executable, "-c", code],
+            tmp_path,
+            stdin=b"",
+            deadline_s=30,
+            hear=lambda _: None,
+            stop_if=lambda: "enough" if heard else "",
+            complain=heard.append,
+            politely=signal.SIGINT,
+        )
+
+    ended = asyncio.run(main())
+    assert (ended.stopped, ended.code) == ("enough", 7)
+    assert b"".join(heard).startswith(b"up")
 
 
 def test_one_that_does_not_listen_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
