@@ -411,6 +411,18 @@ def test_a_lost_credential_is_made_anew(database: Database, tmp_path: Path) -> N
     assert len(keys.every(database)) == 2
 
 
+def test_another_coordinator_on_the_same_database_takes_nothing_from_the_first(
+    database: Database, tmp_path: Path
+) -> None:
+    """It has a data folder of its own, with a key and a token of its own, and both are let in."""
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    first = ensure_local_identity(database, tmp_path / "a", "http://a:1")
+    second = ensure_local_identity(database, tmp_path / "b", "http://b:1")
+    assert second.token != first.token
+    assert let_in(database, first) == let_in(database, second) == (LOCAL_CONTRIBUTOR, "admin")
+
+
 def test_a_credential_that_others_could_read_is_refused(database: Database, tmp_path: Path) -> None:
     """The start says so instead of going on with it."""
     ensure_local_identity(database, tmp_path, "http://a:1")

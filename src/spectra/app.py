@@ -470,10 +470,11 @@ def ensure_local_identity(database: Database, data_dir: Path, url: str) -> Local
 
     Made on first start; later starts only bring the URL up to date. A database that does not know the key or the
     token (a new one under an old data folder) learns them. Where the credential was removed, because its token leaked,
-    a new one is made and the tokens before it are revoked.
+    a new one is made and the tokens before it are revoked; not those of other coordinators by one that is new.
     """
     path, key_file = data_dir / "credential.json", data_dir / _LOCAL_KEY
-    if key_file.exists():
+    is_new = not key_file.exists()
+    if not is_new:
         key = SigningKey.load(key_file)
     else:
         key = SigningKey.generate()
@@ -484,7 +485,8 @@ def ensure_local_identity(database: Database, data_dir: Path, url: str) -> Local
         credential = LocalCredential(url, old.token, old.contributor, _LOCAL_KEY)
     else:
         credential = LocalCredential(url, tokens.new_token(), LOCAL_CONTRIBUTOR, _LOCAL_KEY)
-        keys.revoke_credentials(database, LOCAL_CONTRIBUTOR, now())
+        if not is_new:
+            keys.revoke_credentials(database, LOCAL_CONTRIBUTOR, now())
     if keys.find(database, key.public.keyid) is None:
         keys.register(
             database,
