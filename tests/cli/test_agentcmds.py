@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,7 +17,8 @@ from spectra.cli.agentmain import REVOKED
 from spectra.collect import agentstate
 from spectra.collect.agentstate import AgentState
 from spectra.collect.joining import Joining, Wishes
-from spectra.engines.lifecycle import running_state
+from spectra.collect.workstate import Scanning, WorkState
+from spectra.engines.lifecycle import RunState, remove_state, running_state, write_state
 from spectra.fabric.discovery import announce
 from spectra.fabric.nodefolder import NodeFolder
 from spectra.identity.names import new_mesh, new_name
@@ -68,11 +70,19 @@ def test_an_agent_in_the_background(run: Run, folder: NodeFolder) -> None:
     assert shown.code == 0
     state = running_state(folder.path)
     assert state is not None
-    for part in (f"board-1 of {MESH}, worker", f"pid {state.pid}", "active", "which has no fabric", "in 23 h"):
+    for part in (
+        f"board-1 of {MESH}, worker",
+        f"pid {state.pid}",
+        "active",
+        "which has no fabric",
+        "in 23 h",
+        "0 of 2 slots",
+    ):
         assert part in shown.out, shown.out
     value = json.loads(run("node", "status", "--json").out)
     assert (value["running"], value["pid"], value["node"]["name"]) == (True, state.pid, "board-1")
     assert value["agent"]["standing"] == "active"
+    assert value["agent"]["work"]["slots"] == 2
     assert value["certificate"]["serial"] == str(folder.certificate.serial_number)
     assert run("node", "stop").err == "The agent has stopped.\n"
     assert running_state(folder.path) is None
@@ -94,6 +104,27 @@ def test_status_tells_what_is_wrong(run: Run, folder: NodeFolder, mesh: Coordina
     assert [run("node", "run", *words).code for words in ((), ("--detach",))] == [REVOKED, REVOKED]
     folder.write_state(msgspec.structs.replace(folder.state, revoked=None, registered=False))
     assert "not registered yet" in run("node", "status").out
+
+
+def test_status_tells_of_work(run: Run, folder: NodeFolder) -> None:
+    """What it scans, what waits to be brought, and why nothing is scanned."""
+    now = datetime.now(UTC)
+    told = AgentState(os.getpid(), now, "board-1", MESH, standing="active")
+    one = Scanning("a" * 32, 7, "192.0.2.0/24", "services", now - timedelta(minutes=3), 0.42, 17)
+    told.work = WorkState(slots=2, scanning=(one,), spooled=3, spooled_bytes=5 * 2**20, spool_full=True, refused=1)
+    told.work = msgspec.structs.replace(told.work, done=1234, failed=5, problem="the disk is full")
+    agentstate.write(folder.path, told)
+    write_state(folder.path, RunState.of_this_process("", "0"))
+    shown = run("node", "status").out
+    for part in (
+        "1 of 2 slots taken; 1,234 targets done, 5 failed",
+        "192.0.2.0/24 (services), 42%, 17 found, 3 min",
+        "3 wait to be brought (5.0 MiB), which is all the room there is; 1 refused",
+        "do-not-scan list is not known yet",
+        "the disk is full",
+    ):
+        assert part in shown, shown
+    remove_state(folder.path)
 
 
 def test_renewal_by_hand(run: Run, folder: NodeFolder, mesh: Coordinator) -> None:

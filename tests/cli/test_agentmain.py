@@ -18,6 +18,8 @@ from spectra.cli.agentmain import REVOKED, Launch, able, alone, call
 from spectra.collect import agentstate
 from spectra.collect.agent import Options
 from spectra.collect.joining import Joining, Wishes
+from spectra.collect.processes import family
+from spectra.collect.taskmessages import Lending
 from spectra.engines.lifecycle import running_state
 from spectra.engines.nats import NatsServer
 from spectra.errors import SetupError
@@ -28,8 +30,10 @@ from spectra.fabric.natsconfig import Member, NatsConfig, render
 from spectra.fabric.natslink import NatsLink
 from spectra.fabric.nodefolder import NodeFolder
 from spectra.fabric.subjects import permissions
+from spectra.fabric.workmessages import Assign, Ready, encode, from_node
 from spectra.identity.names import node_uri
 from spectra.model.nodes import Capabilities, FabricPlace, Heartbeat, Standing, Transport
+from tests.collect.test_task import order
 from tests.support.coordinator import MESH, Coordinator, coordinator, serving
 from tests.support.fabrics import Heard
 from tests.support.waiting import eventually
@@ -203,12 +207,53 @@ def test_a_killed_one_is_missed(broker: Broker, folder: NodeFolder, mesh: Coordi
     assert len([beat for beat in broker.beats() if isinstance(beat, Lost)]) == 1
 
 
+@pytest.mark.engine
+def test_a_killed_one_leaves_no_scan(broker: Broker, folder: NodeFolder, mesh: Coordinator) -> None:
+    """Its task ends with it; the next agent says that it holds nothing, is told again, and brings the result."""
+    work = Lending(slots=1)
+    launch = Launch(Options(heartbeat_s=0.3, tpm="off", work=work), "c0" * 32, format="json")
+    slow = order(targets=("127.0.0.0/24",), ports="1-1000", rate=10, deadline_s=300.0, law=1)
+    broker.link.subscribe(subjects.EVERY_WORK, broker.heard)
+
+    def ready() -> list[Ready]:
+        told = (data for subject, data in broker.heard.told if ".work." in subject)
+        said = (from_node(data, "spectra.work.board-1") for data in told)
+        return [one for one in said if isinstance(one, Ready)]
+
+    with running(folder, launch) as process:
+        eventually(lambda: [one for one in ready() if one.free == 1 and one.law == 1])
+        broker.link.publish(subjects.assign("board-1"), encode(Assign(slow)))
+        eventually(lambda: [one for one in ready() if one.scanning == (slow.lease,)])
+        tasks = eventually(lambda: [pid for pid in family(process.pid) if b"taskmain" in cmdline(pid)])
+        process.kill()
+        process.wait()
+        eventually(lambda: not any(b"taskmain" in cmdline(pid) for pid in tasks))
+    before = len(ready())
+    quick = msgspec.structs.replace(slow, targets=("127.0.0.1",), ports="9")
+    with running(folder, launch) as process:
+        eventually(lambda: [one for one in ready()[before:] if one.free == 1 and not one.scanning])
+        broker.link.publish(subjects.assign("board-1"), encode(Assign(quick)))
+        (said,) = eventually(mesh.said)
+        assert (said.lease, said.outcome) == (slow.lease, "done")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 0
+
+
+def cmdline(pid: int) -> bytes:
+    """The words of a process; none for one that has ended."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
 def test_it_loads_little(folder: NodeFolder) -> None:
     """Neither the settings' library nor the command line's, nor anything of a coordinator."""
     code = "import sys, json; import spectra.cli.agentmain; print(json.dumps(sorted(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = set(json.loads(done.stdout))
     assert not loaded & set(NOT_LOADED)
+    assert not {"asyncio", "spectra.collect.scanners", "spectra.collect.task"} & loaded
     rooms = {name.split(".")[1] for name in loaded if name.startswith("spectra.") and name.count(".") > 1}
     assert rooms == {"cli", "collect", "engines", "fabric", "identity", "model"}
 

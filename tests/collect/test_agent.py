@@ -20,11 +20,17 @@ from spectra.collect.agent import Agent, Ending, Hooks, Options, place_of, speak
 from spectra.collect.inventory import Inventory
 from spectra.collect.joining import Joining, Wishes
 from spectra.collect.keeper import Clock, Proved
-from spectra.fabric import messages
+from spectra.collect.taskmessages import Execute, Executed, Lending
+from spectra.collect.taskmessages import Hooks as WorkHooks
+from spectra.fabric import messages, workmessages
 from spectra.fabric.errors import MeshError
+from spectra.fabric.link import Receive
 from spectra.fabric.messages import Lost, Ping
 from spectra.fabric.nodefolder import NodeFolder, NodeState
+from spectra.fabric.workmessages import Assign
 from spectra.model.nodes import Capabilities, FabricPlace, Heartbeat, Transport
+from spectra.model.work import Order
+from tests.collect.test_task import order
 from tests.support.coordinator import Coordinator, coordinator, serving
 from tests.support.waiting import eventually
 
@@ -39,6 +45,7 @@ class MemoryLink:
         self.state, self.will, self.hooks = state, will, hooks
         self.sent: list[tuple[str, bytes]] = []
         self.subjects: list[str] = []
+        self.receivers: dict[str, Receive] = {}
         self.reloads = 0
         self.closed = False
         self.connected = False
@@ -86,12 +93,14 @@ class Board(Inventory):
 class AtWork:
     """An agent in a thread; its proofs go as `proofs` says, the last one for ever."""
 
-    def __init__(self, folder: NodeFolder, options: Options, clock: Clock) -> None:
+    def __init__(self, folder: NodeFolder, options: Options, clock: Clock, execute: Execute | None = None) -> None:
         self.folder = folder
         self.links: list[MemoryLink] = []
         self.board = Board()
         self.proofs: list[Proved] = [Proved(True, "statement", "active")]
-        self.agent = Agent(folder, options, self._connect, inventory=self.board, prove=self._prove, clock=clock)
+        self.agent = Agent(
+            folder, options, self._connect, inventory=self.board, prove=self._prove, execute=execute, clock=clock
+        )
         self.ending: Ending | None = None
         self._thread = threading.Thread(target=self._run)
 
@@ -156,10 +165,18 @@ class Jumping:
 
 
 @contextmanager
-def at_work(folder: NodeFolder, beat_s: float = 0.02, jumping: Jumping | None = None) -> Generator[AtWork]:
+def at_work(
+    folder: NodeFolder,
+    beat_s: float = 0.02,
+    jumping: Jumping | None = None,
+    *,
+    work: Lending | None = None,
+    execute: Execute | None = None,
+) -> Generator[AtWork]:
     """An agent that beats fast, ended with the block."""
     wall = jumping or Jumping()
-    made = AtWork(folder, Options(heartbeat_s=beat_s, region="attic"), Clock(wall.now, time.monotonic))
+    options = Options(heartbeat_s=beat_s, region="attic", work=work or Lending())
+    made = AtWork(folder, options, Clock(wall.now, time.monotonic), execute)
     made.start()
     try:
         yield made
@@ -189,6 +206,29 @@ def test_capabilities_come_once_and_again(folder: NodeFolder) -> None:
         node.link.up()
         again = eventually(lambda: [beat for beat in node.link.heartbeats[first.seq + 1 :] if beat.capabilities])[0]
         assert again.capabilities == first.capabilities
+
+
+def test_work(folder: NodeFolder, mesh: Coordinator) -> None:
+    """An agent that lends slots hears orders, counts what it scans in its heartbeats, and tells of it on disk."""
+    go = threading.Event()
+
+    def waits(order: Order, folder: Path, hooks: WorkHooks) -> Executed:
+        assert go.wait(60)
+        return Executed(outcome="done")
+
+    with at_work(folder, execute=waits, work=Lending(slots=1)) as node:
+        eventually(lambda: node.told.standing == "active")
+        receive = eventually(lambda: node.link.receivers.get("spectra.assign.board-1"))
+        assert receive is not None
+        node.link.up()
+        eventually(lambda: any(".work." in subject for subject, _ in node.link.sent))
+        receive("spectra.assign.board-1", workmessages.encode(Assign(order())))
+        eventually(lambda: node.link.heartbeats[-1].load.tasks == 1)
+        eventually(lambda: (work := node.told.work) is not None and len(work.scanning) == 1)
+        go.set()
+        eventually(lambda: node.link.heartbeats[-1].load.tasks == 0)
+        eventually(mesh.said)
+        eventually(lambda: (work := node.told.work) is not None and work.done == 1)
 
 
 def test_pings_are_answered(folder: NodeFolder) -> None:

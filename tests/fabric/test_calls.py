@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from spectra.fabric.calls import MAX_ANSWER_BYTES, Refused, anybody, call, trusting, wrong_clock
+from spectra.fabric.calls import MAX_ANSWER_BYTES, Refused, Upload, anybody, call, trusting, wrong_clock
 from spectra.fabric.errors import MeshError, Unreachable
 from spectra.fabric.link import TlsFiles
 from spectra.identity.ca import Authority
@@ -169,3 +169,18 @@ def test_strange_answers(strange: tuple[str, dict[str, Any]]) -> None:
     said.update(status=200, body=b" " * (MAX_ANSWER_BYTES + 1))
     with pytest.raises(MeshError, match="too large"):
         call("GET", url, dict[str, str], trust=anybody(), now=now())
+    said.update(status=200, body=b" " * MAX_ANSWER_BYTES + b'{"a": "b"}')
+    assert call("GET", url, dict[str, str], trust=anybody(), now=now(), most=2 * MAX_ANSWER_BYTES) == {"a": "b"}
+
+
+def test_a_body_from_a_file(mesh: Coordinator, tmp_path: Path) -> None:
+    """From where the file stands, as long as is said: what is large is never in memory as a whole."""
+    body = b'{"csr": "", "ott": "no token"}'
+    path = tmp_path / "body"
+    path.write_bytes(b"head" + body + b"tail")
+    with path.open("rb") as file:
+        file.seek(4)
+        upload = Upload(file, len(body))
+        with pytest.raises(Refused) as refused:
+            call("POST", f"{mesh.url}/1.0/sign", dict[str, str], trust=anybody(), now=now(), body=upload)
+    assert refused.value.status == 401

@@ -117,6 +117,8 @@ def test_forgetting(folder: NodeFolder) -> None:
     tls, _ = folder.make_keys()
     folder.write_state(STATE)
     folder.write_chain([certificate("a", tls)])
+    (folder.path / "spool").mkdir()
+    (folder.path / "spool" / "a.bundle").write_bytes(b"signed with the old key")
     folder.forget()
     folder.forget()
     assert not folder.joined

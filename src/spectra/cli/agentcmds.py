@@ -30,6 +30,7 @@ from spectra.errors import SpectraError
 
 if TYPE_CHECKING:
     from spectra.collect.agentstate import AgentState
+    from spectra.collect.workstate import WorkState
     from spectra.engines.lifecycle import RunState
     from spectra.fabric.discovery import Found
     from spectra.fabric.nodefolder import NodeFolder, NodeState
@@ -190,6 +191,8 @@ def _print_status(folder: NodeFolder, state: NodeState, running: RunState | None
             f"{'ends' if leaf.not_valid_after_utc > now else 'ended'} {ago(leaf.not_valid_after_utc, now)}{due}",
         ),
     ]
+    if told and told.work and running:
+        rows += _work_rows(told.work, now)
     if told and told.problem and running:
         rows.append(("problem", told.problem))
     screen = console()
@@ -199,6 +202,27 @@ def _print_status(folder: NodeFolder, state: NodeState, running: RunState | None
         line = Text.assemble((f"   {name:<12}", "dim"), safe(value))
         line.truncate(screen.width, overflow="ellipsis")
         screen.print(line)
+
+
+def _work_rows(work: WorkState, now: datetime) -> list[tuple[str, str]]:
+    """What it scans, and what waits to be brought."""
+    busy = f"{len(work.scanning)} of {work.slots} slots taken" + ("" if work.free or work.scanning else ", none free")
+    rows = [("work", f"{busy}; {work.done:,} targets done, {work.failed:,} failed")]
+    for one in work.scanning:
+        rows.append(
+            ("scanning", f"{one.what} ({one.preset}), {one.fraction:.0%}, {one.found} found, {ago(one.since, now)}")
+        )
+    if work.spooled or work.refused:
+        full = ", which is all the room there is" if work.spool_full else ""
+        aside = f"; {work.refused} refused and set aside" if work.refused else ""
+        rows.append(
+            ("results", f"{work.spooled} wait to be brought ({work.spooled_bytes / 2**20:.1f} MiB){full}{aside}")
+        )
+    if work.law < 0:
+        rows.append(("law", "the mesh's do-not-scan list is not known yet: nothing is scanned"))
+    if work.problem:
+        rows.append(("problem", work.problem))
+    return rows
 
 
 def _reached(told: AgentState, now: datetime) -> str:

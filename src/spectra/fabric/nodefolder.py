@@ -10,6 +10,7 @@ where that stands, there is a certificate. A renewal keeps the key, so it change
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -142,7 +143,9 @@ class NodeFolder:
 
     def forget(self) -> None:
         """Remove what makes this machine a node, `node.json` first; harmless where nothing is left."""
-        others = [self.path / name for name in ("ak.pub", "ak.priv", "agent.json")]  # of `collect`
+        names = ("ak.pub", "ak.priv", "agent.json", "law.json", "apis.json", "relays.json")  # of `collect`
+        others = [self.path / name for name in names]
+        shutil.rmtree(self.path / "spool", ignore_errors=True)  # results that no other mesh would take
         for path in (self._state, self.tls.cert, self.tls.key, self._signing, self.tls.roots, *others):
             path.unlink(missing_ok=True)
 
