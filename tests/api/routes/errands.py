@@ -78,7 +78,8 @@ def kept(node: Node, lease: Leased, data: bytes, name: str = "log.txt", **more: 
     kind: ArtefactKind = more.get("kind", "log")
     sha256 = hashlib.sha256(data).hexdigest()
     claim = ArtefactClaim(kind, name, more.get("media_type", "text/plain"), sha256, len(data))
-    node.services.blobs.put(data)
+    if more.get("stored", True):
+        node.services.blobs.put(data)
     new = NewArtefact(claim, more.get("observation", ""))
     now = node.services.clock()
     (number,) = commit(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.api.node import Node, is_problem
@@ -61,6 +63,21 @@ def test_a_file_is_given_as_it_was_sent(node: Node) -> None:
     assert response.headers["x-content-type-options"] == "nosniff"
     assert response.headers["content-security-policy"] == "default-src 'none'; sandbox"
     assert response.headers["cache-control"] == "no-store"
+
+
+def test_the_output_of_a_tool_is_the_observations_own(node: Node) -> None:
+    """It is kept once, whoever asks for it by whichever name."""
+    _, (lease,) = toiled(node)
+    output = samples.scan_of(samples.address(), 80)
+    observation = node.submitted(output)["observation_id"]
+    brought(node, lease, observation)
+    claim: dict[str, Any] = {"kind": "raw", "media_type": "application/xml", "stored": False}
+    number = kept(node, lease, output, "nmap.xml", observation=observation, **claim)
+    response = node.get(f"/v0/artefacts/{number}/content", "user")
+    assert response.content == output == node.get(f"/v0/observations/{observation}/raw").content
+    assert response.headers["content-type"] == "application/xml"
+    assert response.headers["content-disposition"] == 'attachment; filename="nmap.xml"'
+    assert response.headers["content-length"] == str(len(output))
 
 
 @pytest.mark.parametrize("claimed", ["text/html", "image/svg+xml", "application/xhtml+xml", "text/javascript"])

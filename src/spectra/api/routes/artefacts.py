@@ -15,6 +15,7 @@ from spectra.api.answers import answer, described
 from spectra.api.auth import ServicesDep, scope
 from spectra.api.routes.hosts import canonical, moment
 from spectra.api.routes.jobs import CursorQuery, LimitQuery
+from spectra.api.routes.observations import original
 from spectra.model.work import ArtefactRecord
 from spectra.model.workpages import ArtefactPage
 from spectra.store import artefacts
@@ -96,9 +97,11 @@ def one(services: ServicesDep, artefact: IdPath) -> Response:
 def content(services: ServicesDep, artefact: IdPath) -> Response:
     """To be saved, whatever it claims to be. The bytes were checked against their hash."""
     record = artefacts.get(services.database, artefact)
-    data = services.blobs.get(bytes.fromhex(record.sha256))
+    media_type = record.media_type if record.media_type in INERT else ANY
     headers = {
         "Content-Disposition": f'attachment; filename="{record.name}"',
         "Content-Security-Policy": "default-src 'none'; sandbox",
     }
-    return Response(data, media_type=record.media_type if record.media_type in INERT else ANY, headers=headers)
+    if record.kind == "raw" and record.observation_id:  # it is kept once, as the observation's
+        return original(services, record.observation_id, media_type, headers)
+    return Response(services.blobs.get(bytes.fromhex(record.sha256)), media_type=media_type, headers=headers)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Annotated, Final
 
 import msgspec
@@ -13,6 +14,7 @@ from starlette.responses import Response, StreamingResponse
 from spectra.api.answers import answer, described
 from spectra.api.auth import ServicesDep, caller_of, scope
 from spectra.api.bodies import described_body, json_body
+from spectra.api.services import Services
 from spectra.errors import BadRequest
 from spectra.ingest.output import open_output
 from spectra.model.envelope import Output
@@ -100,14 +102,23 @@ def raw(services: ServicesDep, observation_id: str) -> Response:
     """The original. It is checked against its hashes before the first byte is sent, in a pass of its own that keeps
     nothing: an output may be a thousand times the size of its blob.
     """
+    return original(services, observation_id)
+
+
+def original(
+    services: Services,
+    observation_id: str,
+    media_type: str = "application/octet-stream",
+    headers: Mapping[str, str] = MappingProxyType({}),
+) -> Response:
+    """The original output of an observation, checked before the first byte is sent."""
     record = observations.get(services.database, observation_id)
     payload = observations.payload(services.database, record.observation_id)
     output = msgspec.structs.replace(payload.output, data=services.blobs.get(bytes.fromhex(record.blob_sha256)))
     for _ in _pieces(output):
         pass
-    return StreamingResponse(
-        _pieces(output), media_type="application/octet-stream", headers={"Content-Length": str(output.size)}
-    )
+    sent = {**headers, "Content-Length": str(output.size)}
+    return StreamingResponse(_pieces(output), media_type=media_type, headers=sent)
 
 
 def _pieces(output: Output) -> Iterator[bytes]:
