@@ -5,9 +5,11 @@ input as a JSON array of [address, port, name of `labwords.WORDS`]; says `up` wh
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 import sys
 import tempfile
+import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -40,8 +42,11 @@ async def _serve(places: Sequence[Place]) -> None:
     secure = identity()
     for address, port, name in places:
         words = WORDS[name]
-        tls = secure if words.tls else None
-        await asyncio.start_server(partial(speak, words), address, port, ssl=tls, backlog=512)
+        if words.tls:
+            server = socket.create_server((address, port), backlog=512)
+            threading.Thread(target=_accept, args=(server, words, secure), daemon=True).start()
+        else:
+            await asyncio.start_server(partial(speak, words), address, port, backlog=512)
     print("up", flush=True)
     await asyncio.to_thread(sys.stdin.buffer.read)
 
@@ -52,12 +57,43 @@ async def speak(words: Words, reader: asyncio.StreamReader, writer: asyncio.Stre
         async with asyncio.timeout(_PATIENCE_S):
             writer.write(words.greeting)
             while heard := await reader.read(_HEARD):
-                reply = next((reply for start, reply in words.replies if heard.startswith(start)), words.otherwise)
+                reply = answer(words, heard)
                 writer.write(reply)
                 await writer.drain()
-                if reply.startswith((b"HTTP/", b"E\0\0\0")):
+                if ends(reply):
                     break
     writer.close()
+
+
+def answer(words: Words, heard: bytes) -> bytes:
+    """What is said to that."""
+    return next((reply for start, reply in words.replies if heard.startswith(start)), words.otherwise)
+
+
+def ends(reply: bytes) -> bool:
+    """Whether the conversation is over after this: HTTP's `Connection: close`, PostgreSQL's FATAL."""
+    return reply.startswith((b"HTTP/", b"E\0\0\0"))
+
+
+def _accept(server: socket.socket, words: Words, secure: ssl.SSLContext) -> None:
+    while True:
+        threading.Thread(target=speak_inside, args=(server.accept()[0], words, secure), daemon=True).start()
+
+
+def speak_inside(sock: socket.socket, words: Words, secure: ssl.SSLContext) -> None:
+    """One conversation inside TLS. On a socket that blocks: there OpenSSL tells its peer by an alert why a handshake
+    failed, as every real server does; asyncio hangs up without a word.
+    """
+    with suppress(OSError), sock:
+        sock.settimeout(_PATIENCE_S)
+        with secure.wrap_socket(sock, server_side=True) as inside:
+            inside.sendall(words.greeting)
+            while heard := inside.recv(_HEARD):
+                reply = answer(words, heard)
+                inside.sendall(reply)
+                if ends(reply):
+                    inside.unwrap()
+                    break
 
 
 def identity() -> ssl.SSLContext:

@@ -44,6 +44,7 @@ _AMQP_START: Final = (
     b"\x01\0\0\0\0\0\x36\0\x0a\0\x0a\0\x09\0\0\0\x25\x07productS\0\0\0\x08RabbitMQ\x07versionS\0\0\0\x063.10.8"
     b"\0\0\0\0\0\0\0\0\xce"
 )
+_LIVE555: Final = "OPTIONS, DESCRIBE, SETUP, TEARDOWN, PLAY, PAUSE, SET_PARAMETER"
 _LDAP: Final = bytes.fromhex("300c02010161070a010004000400")  # BindResponse: success, RFC 4511 section 4.2.2
 
 WORDS: Final[dict[str, Words]] = {
@@ -76,7 +77,11 @@ WORDS: Final[dict[str, Words]] = {
     "rsync": Words(greeting=b"@RSYNCD: 31.0\n"),
     "telnet": Words(greeting=b"\xff\xfd\x18\xff\xfd\x20\xff\xfd\x23\xff\xfd\x27"),
     "memcached": Words(
-        replies=((b"version", _rfc("VERSION 1.6.18")), (b"stats", b"STAT pid 7\r\nSTAT version 1.6.18\r\nEND\r\n")),
+        replies=(
+            (b"version", _rfc("VERSION 1.6.18")),
+            (b"stats", b"STAT pid 7\r\nSTAT uptime 60\r\nSTAT time 1795737600\r\nSTAT version 1.6.18\r\nEND\r\n"),
+            (b"\r\n\r\n", b"ERROR\r\nERROR\r\n"),  # one for each line
+        ),
         otherwise=_rfc("ERROR"),
     ),
     "postgresql": Words(
@@ -87,8 +92,7 @@ WORDS: Final[dict[str, Words]] = {
     "ldap": Words(replies=((b"\x30", _LDAP),)),
     "amqp": Words(replies=((b"AMQP", _AMQP_START),), otherwise=b"AMQP\0\0\t\x01"),
     "rtsp": Words(
-        replies=((b"OPTIONS ", b"RTSP/1.0 200 OK\r\nCSeq: 42\r\nPublic: DESCRIBE, SETUP, PLAY\r\n\r\n"),),
-        otherwise=b"RTSP/1.0 400 Bad Request\r\n\r\n",
+        otherwise=_rfc(f"RTSP/1.0 400 Bad Request\r\nDate: Fri, Nov 27 2026 10:00:00 GMT\r\nAllow: {_LIVE555}\r\n")
     ),
     "nntp": Words(greeting=_rfc("200 news.lab.example InterNetNews NNRP server INN 2.7.0 ready (posting ok)")),
 }
