@@ -56,9 +56,10 @@ class MemoryLink:
             raise MeshError("too large", reason="too_large")
         self.sent.append((subject, data))
 
-    def subscribe(self, subject: str, receive: object, *, queue: str = "") -> None:
-        """Keep a subject."""
+    def subscribe(self, subject: str, receive: Receive, *, queue: str = "") -> None:
+        """Keep a subject, and who hears it."""
         self.subjects.append(subject)
+        self.receivers[subject] = receive
 
     def reload(self) -> None:
         """Count."""
