@@ -44,13 +44,15 @@ def taken(harvest: Harvest, **said: Any) -> tuple[int, str]:
 def test_each_step_may_be_repeated(harvest: Harvest, targets: Targets) -> None:
     """A process may be killed before anybody noted that a step was done: the second time finds it done."""
     target, lease = taken(harvest)
+    read = Read(0)
     for _ in range(2):
-        assert targets.read(lease) == Read(2, "")  # the closed port is in the graph, and nothing that was found
+        read = targets.read(lease)  # the closed port is in the graph, and nothing that was found
+        assert (read.found, read.failed, len(read.observations)) == (2, "", 1)
     for _ in range(2):
-        assert targets.judge(lease) == 0
+        assert targets.judge(read) == 0
         assert not rows(harvest.database, "SELECT name, product FROM service WHERE software IS NULL")
     for _ in range(2):
-        assert targets.settle(target, lease, Read(2, ""), 0) == "done"
+        assert targets.settle(target, lease, read, 0) == "done"
     assert [count for _, count in settled(harvest.database)] == [1]
     assert harvest.begun.woken == 0
 
@@ -58,15 +60,15 @@ def test_each_step_may_be_repeated(harvest: Harvest, targets: Targets) -> None:
 def test_findings_of_the_targets_hosts_are_counted(harvest: Harvest, targets: Targets) -> None:
     """Those that are open now; here one CVE of the web server, put down by hand."""
     _, lease = taken(harvest)
-    targets.read(lease)
-    assert targets.judge(lease) == 0
+    read = targets.read(lease)
+    assert targets.judge(read) == 0
     with harvest.database.connection() as connection:
         connection.execute("INSERT INTO vuln (cve, sort, status, changed) VALUES ('CVE-2027-1', 1, 'scored', now())")
         connection.execute(
             "INSERT INTO affected (software, vuln, since, reason, confidence, identity)"
             " SELECT s.software, v.num, now(), 0, 1, 0 FROM service s, vuln v WHERE s.product = 'nginx'"
         )
-    assert targets.judge(lease) == 1
+    assert targets.judge(read) == 1
 
 
 def test_what_can_no_longer_be_read_goes_to_review(

@@ -25,6 +25,7 @@ from spectra.ingest.gate import Reason, Rejected
 from spectra.ingest.results import Artefact, Door, Sender, VerifiedResult
 from spectra.model.observation import HostSeen, NameSeen, Silent
 from spectra.model.results import ResultReceipt
+from spectra.model.work import Permission
 from spectra.store import artefacts, jobs, nodes, results
 from spectra.store.artefacts import NewArtefact
 from spectra.store.database import Connection
@@ -36,6 +37,7 @@ from spectra.store.results import Inserted, Lease, ResultRow, ResultTaken
 _log = logging.getLogger("spectra.work")
 
 _TOLD: Final = 5  # hosts that a refusal names
+_JOBS: Final = 256  # whose permission is remembered
 
 
 class Next(NamedTuple):
@@ -57,6 +59,7 @@ class Results:
         self._law = law
         self._terms = terms
         self._next = after
+        self._permissions: dict[str, Permission] = {}
         self.most_bytes: Final = ingest.policy.max_envelope_bytes
         self._door = Door(ingest.policy, ingest.ledger, self.most_bytes, ingest.max_output_bytes)
 
@@ -189,12 +192,21 @@ class Results:
         wrong = [host.name for host in told if not host.ip and host.name not in named]
         if wrong and verified.result.tool != "bbot":
             raise _out_of_scope(f"it tells of {_few(wrong)}, which the lease does not name.")
-        permission = jobs.get(self._database, lease.job).permission
+        permission = self._permission(lease.job)
         self._law.version()
         names = sorted({host.name for host in told if not host.ip})
         refused = self._law.cut(TargetSet(hosts), names, permission, lease.leased).refused
         if refused:
             raise _out_of_scope(f"it tells of what may not be scanned: {refused[0].message}")
+
+    def _permission(self, job: str) -> Permission:
+        """Who agreed to a job, which never changes."""
+        found = self._permissions.get(job)
+        if found is None:
+            if len(self._permissions) >= _JOBS:
+                self._permissions.clear()
+            found = self._permissions[job] = jobs.get(self._database, job).permission
+        return found
 
     def _told(self, one: Verified) -> Iterator[_Told]:
         """The hosts and names that an observation tells of."""

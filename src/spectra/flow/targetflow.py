@@ -57,8 +57,7 @@ def workflow_id(target: int, lease: str) -> str:
 def settle_target(target: int, lease: str) -> str:
     """Read the result of a lease; returns what the target is then."""
     with noted(workflow_id(target, lease)):
-        read = _ingest(lease)
-        return _settle(target, lease, read, _judge(lease))
+        return _end(target, lease, _ingest(lease))
 
 
 @DBOS.step(name="ingest", retries_allowed=True, max_attempts=_TRIES, interval_seconds=0.5, should_retry=retryable)
@@ -67,13 +66,10 @@ def _ingest(lease: str) -> dict[str, Any]:
 
 
 @DBOS.step(name="findings", retries_allowed=True, max_attempts=_TRIES, interval_seconds=0.5, should_retry=retryable)
-def _judge(lease: str) -> int:
-    return _targets().judge(lease)
-
-
-@DBOS.step(name="settle", retries_allowed=True, max_attempts=_TRIES, interval_seconds=0.5, should_retry=retryable)
-def _settle(target: int, lease: str, read: dict[str, Any], findings: int) -> str:
-    return _targets().settle(target, lease, Read(**read), findings)
+def _end(target: int, lease: str, said: dict[str, Any]) -> str:
+    """Have the findings judged, and settle the target: one step, since each costs as much as what is done in it."""
+    read = Read(said["found"], said["failed"], tuple(said["observations"]))
+    return _targets().settle(target, lease, read, _targets().judge(read))
 
 
 class TargetJob:
@@ -124,7 +120,8 @@ class TargetJob:
         own = tuple(WorkflowStep(str(s["function_name"]), str(s["error"] or "")) for s in steps)
         target, lease = _named(run.workflow_id)
         before = self._before(target, lease) if own or run.status == "PENDING" else ()
-        record = runs.record(run, (*before, *own))
+        settled = (WorkflowStep("settle"),) if own and run.status == "SUCCESS" else ()
+        record = runs.record(run, (*before, *own, *settled))
         return msgspec.structs.replace(record, status="failed") if run.output == "review" else record
 
     def _before(self, target: int, lease: str) -> tuple[WorkflowStep, ...]:

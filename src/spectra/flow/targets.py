@@ -17,10 +17,11 @@ _ROUNDS: Final = 200
 
 
 class Read(NamedTuple):
-    """What the observations of a result said: open endpoints, and why some could not be read."""
+    """What the observations of a result said: open endpoints, and why some could not be read; which they are (hex)."""
 
     found: int
-    failed: str
+    failed: str = ""
+    observations: tuple[str, ...] = ()
 
 
 class Targets:
@@ -47,16 +48,16 @@ class Targets:
         names = self._observations(lease)
         merged = [self.ingest.merge(name) for name in names]
         failed = "; ".join(record.error for record in merged if record.status == "failed")
-        return Read(observations.open_endpoints(self.ingest.database, names), failed)
+        return Read(observations.open_endpoints(self.ingest.database, names), failed, names)
 
-    def judge(self, lease: str) -> int:
+    def judge(self, read: Read) -> int:
         """See to it that all services that were never looked at are held against the CVEs; returns how many findings
         are open on the hosts of a result.
         """
         for _ in range(_ROUNDS):
             if self._correlation is None or self._correlation.fresh() is None:
                 break
-        return findingcounts.of_observations(self.ingest.database, self._observations(lease))
+        return findingcounts.of_observations(self.ingest.database, read.observations)
 
     def settle(self, target: int, lease: str, read: Read, findings: int) -> TargetState:
         """Have the target end, or wait again."""
