@@ -17,16 +17,12 @@ import pytest
 from pydantic import SecretStr
 
 from spectra import app
-from spectra.app import LOCAL_CONTRIBUTOR, engines, ensure_local_identity, serve
+from spectra.app import engines, serve
 from spectra.engines import lifecycle
 from spectra.engines.postgres import PostgresServer
 from spectra.errors import SetupError, SpectraError, Unavailable
-from spectra.identity import tokens
-from spectra.identity.keys import SigningKey
-from spectra.identity.tokens import LocalCredential
+from spectra.localidentity import LOCAL_CONTRIBUTOR
 from spectra.settings import ApiSettings, DatabaseSettings, LogSettings, Settings
-from spectra.store import keys
-from spectra.store.database import Database, migrate
 from tests.support import samples
 from tests.support.postgres import database_url, embedded
 from tests.support.running import Running, spectra
@@ -365,67 +361,3 @@ def test_a_start_that_fails_by_itself_says_so() -> None:
     """Nobody asked for an end: the error is the engine's."""
     with pytest.raises(SetupError, match="no room"), app.Ending().starting(lambda: None):
         raise SetupError("no room")
-
-
-# --- the identity of this machine ---
-
-
-@pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
-    """A migrated database."""
-    with Database(database_url, pool_size=2) as opened:
-        migrate(opened)
-        yield opened
-
-
-def let_in(database: Database, credential: LocalCredential) -> tuple[str, str] | None:
-    """Whom the token of `credential` speaks for."""
-    found = keys.account(database, tokens.digest(credential.token), app.now())
-    return (found.contributor, found.role) if found else None
-
-
-def test_a_new_database_learns_the_old_identity(database: Database, tmp_path: Path) -> None:
-    """The folder was kept and the database was not: same key, same token, both known again."""
-    first = ensure_local_identity(database, tmp_path, "http://a:1")
-    with database.connection() as connection:
-        connection.execute("TRUNCATE credential, key, contributor CASCADE")
-    assert let_in(database, first) is None
-    second = ensure_local_identity(database, tmp_path, "http://a:2")
-    assert (second.token, second.url) == (first.token, "http://a:2")
-    assert let_in(database, second) == (LOCAL_CONTRIBUTOR, "admin")
-    assert keys.find(database, SigningKey.load(tmp_path / second.key_file).public.keyid)
-
-
-def test_a_lost_credential_is_made_anew(database: Database, tmp_path: Path) -> None:
-    """For the same key, and the token before it is revoked; a lost key is replaced for the same token."""
-    first = ensure_local_identity(database, tmp_path, "http://a:1")
-    (tmp_path / "credential.json").unlink()
-    second = ensure_local_identity(database, tmp_path, "http://a:1")
-    assert second.token != first.token
-    assert let_in(database, first) is None
-    assert let_in(database, second)
-    assert len(keys.every(database)) == 1
-    (tmp_path / "keys" / "local.pem").unlink()
-    third = ensure_local_identity(database, tmp_path, "http://a:1")
-    assert third.token == second.token
-    assert len(keys.every(database)) == 2
-
-
-def test_another_coordinator_on_the_same_database_takes_nothing_from_the_first(
-    database: Database, tmp_path: Path
-) -> None:
-    """It has a data folder of its own, with a key and a token of its own, and both are let in."""
-    (tmp_path / "a").mkdir()
-    (tmp_path / "b").mkdir()
-    first = ensure_local_identity(database, tmp_path / "a", "http://a:1")
-    second = ensure_local_identity(database, tmp_path / "b", "http://b:1")
-    assert second.token != first.token
-    assert let_in(database, first) == let_in(database, second) == (LOCAL_CONTRIBUTOR, "admin")
-
-
-def test_a_credential_that_others_could_read_is_refused(database: Database, tmp_path: Path) -> None:
-    """The start says so instead of going on with it."""
-    ensure_local_identity(database, tmp_path, "http://a:1")
-    (tmp_path / "credential.json").chmod(0o644)
-    with pytest.raises(SetupError, match=r"credential\.json"):
-        ensure_local_identity(database, tmp_path, "http://a:1")

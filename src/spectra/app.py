@@ -43,18 +43,15 @@ from spectra.flow.vulnflow import VulnJob
 from spectra.flow.vulnstage import Stage
 from spectra.flow.vulnsync import VulnSync, knowledge
 from spectra.flow.workflows import Workflows
-from spectra.identity import tokens
-from spectra.identity.keys import SigningKey
-from spectra.identity.tokens import LocalCredential
 from spectra.ingest.gate import Policy
 from spectra.intel.enrich.cpe import cpe23
 from spectra.intel.vulns import open_feed
 from spectra.listening import BACKLOG, listening, port_of, reachable, url_of
+from spectra.localidentity import ensure_local_identity
 from spectra.meshparts import MeshParts, mesh_listening
 from spectra.model.lifetimes import Lifetimes
 from spectra.model.tiers import Policy as TierPolicy
 from spectra.settings import EmbeddingSettings, LimitsSettings, Settings
-from spectra.store import keys
 from spectra.store.blobs import BlobStore
 from spectra.store.database import Database, migrate
 from spectra.store.limits import AccountLimit, Buckets, Rate
@@ -65,8 +62,6 @@ from spectra.workparts import coordinator_of, settling, work_of
 _log = logging.getLogger("spectra")
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
-LOCAL_CONTRIBUTOR = "local-admin"
-_LOCAL_KEY = "keys/local.pem"  # below the data folder, so that a restored folder may lie elsewhere
 
 
 def now() -> datetime:
@@ -378,7 +373,7 @@ def _serve_on(
 ) -> None:
     with engines(settings, ending=ending, machines=machines) as services:
         url = url_of("http", reachable(settings.api.host), port_of(listener))
-        ensure_local_identity(services.database, settings.data_dir, url)
+        ensure_local_identity(services.database, settings.data_dir, url, now())
         config = uvicorn.Config(
             create_app(services),
             http=BoundedHttp,
@@ -463,40 +458,3 @@ class _Server(uvicorn.Server):
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
         self.handle_exit(number, frame)
-
-
-def ensure_local_identity(database: Database, data_dir: Path, url: str) -> LocalCredential:
-    """The admin identity of this machine and the credential by which its command line is let in.
-
-    Made on first start; later starts only bring the URL up to date. A database that does not know the key or the
-    token (a new one under an old data folder) learns them. Where the credential was removed, because its token leaked,
-    a new one is made and the tokens before it are revoked; not those of other coordinators by one that is new.
-    """
-    path, key_file = data_dir / "credential.json", data_dir / _LOCAL_KEY
-    is_new = not key_file.exists()
-    if not is_new:
-        key = SigningKey.load(key_file)
-    else:
-        key = SigningKey.generate()
-        key_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        key.save(key_file)
-    if path.exists():
-        old = LocalCredential.load(path)
-        credential = LocalCredential(url, old.token, old.contributor, _LOCAL_KEY)
-    else:
-        credential = LocalCredential(url, tokens.new_token(), LOCAL_CONTRIBUTOR, _LOCAL_KEY)
-        if not is_new:
-            keys.revoke_credentials(database, LOCAL_CONTRIBUTOR, now())
-    if keys.find(database, key.public.keyid) is None:
-        keys.register(
-            database,
-            contributor=credential.contributor,
-            role="admin",
-            public_key=key.public.raw,
-            keyid=key.public.keyid,
-            now=now(),
-            comment="made on first start",
-        )
-    keys.add_credential(database, digest=tokens.digest(credential.token), contributor=credential.contributor, now=now())
-    credential.save(path)
-    return credential
