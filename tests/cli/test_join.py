@@ -13,10 +13,14 @@ from pathlib import Path
 
 import pytest
 
+from spectra.cli.join import lending_of
 from spectra.collect.joining import PAUSES_S
 from spectra.engines.lifecycle import running_state
 from spectra.engines.processes import wait_for_exit
+from spectra.errors import BadRequest
 from spectra.fabric.nodefolder import NodeFolder
+from spectra.settings import ScanSettings, Settings
+from spectra.settings.work import WorkerSettings
 from tests.cli.conftest import Run
 from tests.support.coordinator import MESH, Coordinator, coordinator, serving
 from tests.support.waiting import eventually
@@ -126,3 +130,19 @@ def test_in_the_foreground(mesh: Coordinator, folder: NodeFolder, data_dir: Path
     assert process.returncode == 0
     assert out == f"spiffe://{MESH}/node/board-1\n"
     assert wait_for_exit(process.pid, 60)
+
+
+def test_what_a_machine_lends() -> None:
+    """As the settings say; its own do-not-scan list goes along, as far as a command line takes it."""
+    settings = Settings(
+        worker=WorkerSettings(slots=3, memory_mb=64, relays=["direct"]),
+        scan=ScanSettings(do_not_scan=["192.0.2.1"], timeout_s=1.5, concurrency=7),
+    )
+    lent = lending_of(settings)
+    assert (lent.slots, lent.memory_mb, lent.relays, lent.never) == (3, 64, ("direct",), ("192.0.2.1",))
+    assert (lent.timeout_s, lent.concurrency) == (1.5, 7)
+    assert [Path(name).name for name in lent.never_files] == ["do-not-scan.txt"] * 2
+    many = [f"host-{number}.example.org" for number in range(5000)]
+    with pytest.raises(BadRequest, match="too long for an agent") as caught:
+        lending_of(Settings(scan=ScanSettings(do_not_scan=many)))
+    assert "one a line" in caught.value.hint

@@ -22,7 +22,7 @@ from spectra.model.work import Order, Outcome
 KEEP_TRYING_S: Final = 600.0
 """How long a full disk is waited for; the lease is held meanwhile."""
 
-_KEEP_EVERY_S: Final = 5.0
+KEEP_EVERY_S: Final = 5.0
 _log = logging.getLogger("spectra.node")
 
 
@@ -85,12 +85,11 @@ class Attempts:
                 return Made("refused", stopping.why or executed.reason or "refused", executed.message)
             if stopping.why and executed.outcome == "partial":
                 executed = msgspec.structs.replace(executed, reason=stopping.why)
-            self._keep(order, stopping, folder, executed)
-            return Made(executed.outcome)
+            return Made(self._keep(order, stopping, folder, executed))
         finally:
             self._sandbox.remove(folder)
 
-    def _keep(self, order: Order, stopping: Stopping, folder: Path, executed: Executed) -> None:
+    def _keep(self, order: Order, stopping: Stopping, folder: Path, executed: Executed) -> Outcome:
         """Sign it and put it into the spool. A full disk is waited for; output that is a lie fails the attempt."""
         deadline = time.monotonic() + KEEP_TRYING_S
         while True:
@@ -98,7 +97,7 @@ class Attempts:
                 self._seal(order, folder, executed)
             except OSError as error:
                 self._note(f"the result of target {order.target} cannot be kept: {error}")
-                if time.monotonic() > deadline or stopping.asked.wait(_KEEP_EVERY_S):
+                if time.monotonic() > deadline or stopping.asked.wait(KEEP_EVERY_S):
                     raise
             except SpectraError as error:
                 if executed.outcome == "failed" and not executed.outputs and not executed.artefacts:
@@ -111,7 +110,7 @@ class Attempts:
                     finished=executed.finished,
                 )
             else:
-                return
+                return executed.outcome
 
     def _seal(self, order: Order, folder: Path, executed: Executed) -> None:
         draft = self._spool.draft(order.lease)
