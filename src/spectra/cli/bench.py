@@ -30,14 +30,33 @@ def bench(
     nodes: Annotated[
         int, typer.Option("--nodes", min=40, max=10_000, help="With --mesh: how many simulated nodes.")
     ] = 1000,
+    work: Annotated[
+        bool, typer.Option("--work", help="Measure work instead: leases, no-op scans, what is killed, spools.")
+    ] = False,
+    quality: Annotated[
+        bool, typer.Option("--quality", help="Scan a network made for it with the built-in scanner and with nmap.")
+    ] = False,
     output: Annotated[
         Path | None, typer.Option("--out", "-o", metavar="FILE", help="Write the JSON object there too.")
     ] = None,
     json: JsonOption = False,
 ) -> None:
-    """Measure ingest, search and host pages in a scratch database on this machine; or CVEs; or the mesh."""
-    if vulns and mesh:
-        raise BadRequest("--vulns and --mesh are two benchmarks.", field="mesh", hint="Run one after the other.")
+    """Measure ingest, search and host pages in a scratch database on this machine; or CVEs; or the mesh; or work."""
+    kinds = (("vulns", vulns), ("mesh", mesh), ("work", work), ("quality", quality))
+    chosen = [name for name, wanted in kinds if wanted]
+    if len(chosen) > 1:
+        both = " and ".join(f"--{name}" for name in chosen[:2])
+        raise BadRequest(f"{both} are two benchmarks.", field=chosen[1], hint="Run one after the other.")
+    if work:
+        from spectra.bench import work as working
+        from spectra.bench.main import printed
+
+        raise typer.Exit(printed(lambda say: working.run(say=say), as_json=json, output=output))
+    if quality:
+        from spectra.bench import quality as scanning
+        from spectra.bench.main import printed
+
+        raise typer.Exit(printed(lambda say: scanning.run(say=say), as_json=json, output=output))
     if mesh:
         from spectra.bench import mesh as machines
         from spectra.bench.main import printed
@@ -60,5 +79,7 @@ BENCH_EXAMPLES = examples(
     "spectra bench --hosts 100000 --json",
     "spectra bench --vulns --feeds ~/feeds --json",
     "spectra bench --mesh --json",
+    "spectra bench --work --json",
+    "spectra bench --quality --json",
     "spectra bench -o today.json",
 )
