@@ -132,6 +132,23 @@ def test_a_lease_lives_as_long_as_it_is_told_of(yard: Yard) -> None:
     assert yard.cancels() == [("w1", order.lease)]
 
 
+def test_a_machine_that_hangs_loses_what_it_holds(yard: Yard) -> None:
+    """However often it says that it is at it: longer than the deadline nobody is; a result that waits is no scan."""
+    yard.ask("10.1.0.0/23")
+    (slow,), (done,) = yard.ready("w1"), yard.ready("w2")
+    for wait_s in (30, 40, 0):
+        yard.wait(wait_s, step=5)
+        yard.say(Doing(node="w1", lease=slow.lease, fraction=0.9))
+        yard.say(Ready(node="w1", incarnation=1, slots=1, free=0, scanning=(slow.lease,)))
+        yard.say(Ready(node="w2", incarnation=1, slots=1, free=0, spooled=(done.lease,)))
+        if not wait_s:
+            yard.clock.advance(timedelta(seconds=yard.rules.deadline_s))
+        yard.dispatcher.look()
+    assert ("w1", slow.lease) in yard.cancels()
+    yard.wait(2)
+    assert [held.lease for held in leases.held(yard.database)] == [done.lease]
+
+
 def test_nothing_runs_out_while_nobody_could_be_heard(yard: Yard) -> None:
     """The fabric was away for an hour: machines have the time of a lease to tell of what they hold."""
     yard.ask("10.1.0.0/24")

@@ -12,8 +12,8 @@ import logging
 import threading
 import time
 from collections import OrderedDict, defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
 from spectra.errors import NotFound, SpectraError
@@ -53,6 +53,7 @@ _FORBIDDEN: Final = 100  # targets in one look that may not be scanned any more
 _MANY: Final = 8  # machines whose leases are asked for in one statement rather than one by one
 _PAUSE_S: Final = 1.0  # after trouble
 _APIS: Final = 16
+_LOST: Final = "it is not yours any more: it was cancelled, or not heard of for too long"
 
 
 class Speaker(NamedTuple):
@@ -268,13 +269,13 @@ class Dispatcher(Waking):
         workers.asked(self._database, [_asked(ready) for _, ready in heard.ready.values()], wall)
         for said in heard.returned:
             self._returned(said, wall)
+        held = self._held(list({**heard.ready, **heard.doing}))
+        overdue = self._overdue(held, wall)
         for name, doing in heard.doing.items():
-            leases.progress(self._database, name, list(doing.values()), wall)
-        held = self._held(list(heard.ready))
+            leases.progress(self._database, name, [one for one in doing.values() if one.lease not in overdue], wall)
         for name, (asker, ready) in heard.ready.items():
             listed = {*ready.scanning, *ready.spooled}
-            if listed:
-                self._renew(name, ready, sorted(listed), wall)
+            self._renew(name, ready, overdue, wall)
             missing = [one for one in held.get(name, ()) if one.lease not in listed]
             for one in missing:
                 self._resend(asker, one, now, wall)
@@ -290,14 +291,21 @@ class Dispatcher(Waking):
                 found[name] = leases.held(self._database, name)
         return found
 
-    def _renew(self, name: str, ready: Ready, listed: Sequence[str], wall: datetime) -> None:
-        """What is not its any more it is told to stop; results that wait to be sent are sent all the same."""
-        lost = set(leases.renew(self._database, name, listed, wall))
+    def _overdue(self, held: Mapping[str, Sequence[Held]], wall: datetime) -> frozenset[str]:
+        """Leases that last longer than any scan may: a machine that hangs would keep them alive for ever."""
+        most = timedelta(seconds=self._rules.deadline_s + self._rules.terms.lease_s)
+        return frozenset(one.lease for found in held.values() for one in found if wall - one.leased > most)
+
+    def _renew(self, name: str, ready: Ready, overdue: frozenset[str], wall: datetime) -> None:
+        """What is not its any more, or takes too long, it is told to stop; results that wait are sent all the same."""
+        late = overdue.intersection(ready.scanning)
+        listed = sorted({*ready.scanning, *ready.spooled} - late)
+        lost = set(leases.renew(self._database, name, listed, wall)) if listed else set[str]()
         for lease in ready.scanning:
             if lease in lost:
-                self._say(
-                    name, Cancel(lease, "it is not yours any more: it was cancelled, or not heard of for too long")
-                )
+                self._say(name, Cancel(lease, _LOST))
+            elif lease in late:
+                self._say(name, Cancel(lease, "it takes longer than any scan may"))
 
     def _returned(self, said: Returned, wall: datetime) -> None:
         state = leases.give_back(
