@@ -33,7 +33,7 @@ def test_a_schedule_is_made(run: Run, server: StandIn) -> None:
         "priority": -20,
         "consent": "my own network",
         "allow": ["192.168.0.0/16"],
-        "constraints": {"node": "attic", "region": "", "relay": False},
+        "constraints": {"node": "attic"},
         "windows": ["daily 22:00-06:00"],
     }
     assert "every:" not in result.out

@@ -71,6 +71,7 @@ def add(
     """
     from spectra.model.work import Schedule
 
+    place = {"node": node, "region": region, "relay": relay}
     body = {
         "query": words_of(query or []),
         "every_s": parse_span(every).total_seconds(),
@@ -80,7 +81,7 @@ def add(
         "max_endpoints": most,
         "priority": priority,
         "allow": allow or [],
-        "constraints": {"node": node, "region": region, "relay": relay},
+        "constraints": {name: value for name, value in place.items() if value},
         "windows": window or [],
     }
     with Machine.of(context).client(notify=note) as client:

@@ -134,7 +134,7 @@ def _get(connection: Connection, name: str) -> Schedule:
 
 def _unknown(name: str) -> NotFound:
     return NotFound(
-        f"There is no schedule {name[:80]}.", reason="unknown_schedule", hint="`spectra schedules` shows all."
+        f"There is no schedule {name[:80]}.", reason="unknown_schedule", hint="`spectra schedule list` shows all."
     )
 
 
