@@ -38,13 +38,21 @@ def show(context: typer.Context, *, json: JsonOption = False) -> None:
 
 
 def _mask_urls(values: Mapping) -> None:
-    """A URL in a plain setting may still carry a password (`s3://key:secret@...`)."""
+    """A URL in a plain setting or in a list may still carry a password (`s3://key:secret@...`)."""
     for key, value in values.items():
         if isinstance(value, dict):
             _mask_urls(cast("Mapping", value))
-        elif isinstance(value, str) and "://" in value and "@" in value:
-            scheme, _, rest = value.partition("://")
-            values[key] = f"{scheme}://{MASK}@{rest.rpartition('@')[2]}"
+        elif isinstance(value, list):
+            values[key] = [_masked(item) for item in cast("list[object]", value)]
+        else:
+            values[key] = _masked(value)
+
+
+def _masked(value: object) -> object:
+    if not isinstance(value, str) or "://" not in value or "@" not in value:
+        return value
+    scheme, _, rest = value.partition("://")
+    return f"{scheme}://{MASK}@{rest.rpartition('@')[2]}"
 
 
 def _flat(values: Mapping, prefix: str = "") -> list[tuple[str, object]]:
