@@ -22,6 +22,10 @@ hypothesis_settings.register_profile(
 )
 hypothesis_settings.load_profile("spectra")
 
+# Threads of OpenBLAS wait for each other in loops. With other processes on the same processors, learning an embedder
+# took thirty times the processor time that one thread takes. Read when numpy is imported, by children too.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 # A shell that starts the tests in its background has them ignore SIGINT, and every child of theirs with them: what
 # Ctrl-C does could not be tested. A handler of our own is the default again in each child.
 signal.signal(signal.SIGINT, signal.default_int_handler)
