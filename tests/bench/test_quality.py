@@ -28,7 +28,7 @@ def result() -> Result:
         pytest.skip("root and nmap are needed")
     said: list[str] = []
     try:
-        found = quality.run(say=said.append)
+        found = quality.run(say=said.append, at_once=True)
     except LabError as error:
         pytest.skip(str(error))
     assert said
