@@ -84,4 +84,4 @@ def _scratch(server: BenchServer) -> Generator[Database]:
                 migrate(database)
                 yield database
         finally:
-            admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(_NAME)))
+            admin.execute(sql.SQL("DROP DATABASE {}").format(sql.Identifier(_NAME)))
