@@ -10,6 +10,7 @@ import pytest
 import zstandard
 
 from spectra.errors import SpectraError
+from spectra.flow import audit
 from spectra.flow.submission import Ingest
 from spectra.identity import results
 from spectra.identity.keys import SigningKey
@@ -70,11 +71,15 @@ def test_a_result_is_kept_with_all_it_brought(harvest: Harvest, w1: Worker) -> N
     stored = observations.get(harvest.database, id_of(observation))
     assert (stored.status, stored.workflow_id) == ("accepted", f"target-{leased.target}-{leased.lease}")
     assert observations.pending(harvest.database) == []  # not for the sweep of submissions
-    (file,), _ = artefacts.page(harvest.database, target=leased.target)
+    (file, raw), _ = artefacts.page(harvest.database, target=leased.target)
+    assert (raw.kind, raw.name, raw.media_type) == ("raw", "naabu.jsonl", "application/x-ndjson")
+    assert (raw.observation_id, raw.sha256) == (id_of(observation), stored.output_sha256)
     assert (file.name, file.size, file.node, file.lease) == ("scan.log", 5000, "w1", leased.lease)
     assert harvest.ingest.blobs.get(bytes.fromhex(file.sha256)) == b"line\n" * 1000
     kinds = [kind for (kind,) in rows(harvest.database, "SELECT kind FROM provenance ORDER BY seq DESC LIMIT 2")]
     assert sorted(kinds) == ["observation.accepted", "result.accepted"]
+    report = audit.verify(harvest.database, harvest.ingest.blobs, deep=False)
+    assert report.ok, report
 
 
 def test_the_same_bundle_again_has_the_same_receipt(harvest: Harvest, w1: Worker) -> None:

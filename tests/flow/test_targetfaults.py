@@ -96,11 +96,12 @@ def all_done(harvest: Harvest, engine: Workflows) -> bool:
 
 
 def assert_each_once(harvest: Harvest) -> None:
-    """Every target has one result, one observation that was merged once, one file, and its host in the graph."""
+    """Every target has one result, one observation that was merged once, its files, and its host in the graph."""
     database = harvest.database
     assert [count for _, count in settled(database)] == [1] * N
-    for table in ("result", "observation", "artefact", "host", "sighting", "endpoint"):
+    for table in ("result", "observation", "host", "sighting", "endpoint"):
         assert rows(database, f"SELECT count(*) FROM {table}") == [(N,)], table
+    assert rows(database, "SELECT kind, count(*) FROM artefact GROUP BY 1 ORDER BY 1") == [("log", N), ("raw", N)]
     assert rows(database, "SELECT status, count(*) FROM observation GROUP BY 1") == [("merged", N)]
     assert rows(database, "SELECT found, count(*) FROM target GROUP BY 1") == [(1, N)]
     assert not results.submitted(database, harvest.clock())

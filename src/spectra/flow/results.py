@@ -8,6 +8,7 @@ exists once, whatever dies, and whichever of several coordinators hears of it.
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
@@ -22,9 +23,10 @@ from spectra.flow.targetflow import workflow_id
 from spectra.identity.verified import Verified
 from spectra.ingest import results as gate
 from spectra.ingest.gate import Reason, Rejected
+from spectra.ingest.output import open_output
 from spectra.ingest.results import Artefact, Door, Sender, VerifiedResult
 from spectra.model.observation import HostSeen, NameSeen, Silent
-from spectra.model.results import ResultReceipt
+from spectra.model.results import ArtefactClaim, ResultReceipt
 from spectra.model.work import Permission
 from spectra.store import artefacts, jobs, nodes, results
 from spectra.store.artefacts import NewArtefact
@@ -38,6 +40,8 @@ _log = logging.getLogger("spectra.work")
 
 _TOLD: Final = 5  # hosts that a refusal names
 _JOBS: Final = 256  # whose permission is remembered
+_NAME: Final = re.compile(r"[^A-Za-z0-9._-]+")
+_NAME_LENGTH: Final = 60
 
 
 class Next(NamedTuple):
@@ -114,8 +118,7 @@ class Results:
             entries.append(self._ingest.insert(connection, one, workflow_id=workflow))
         row = ResultRow(result, verified.payload, verified.signature, verified.key.keyid, verified.received)
         inserted = results.insert(connection, row, self._terms, verified.received)
-        if verified.artefacts:
-            artefacts.insert(connection, result.lease, _linked(verified), verified.received)
+        artefacts.insert(connection, result.lease, [*_outputs(verified), *_beside(verified)], verified.received)
         return inserted, [*entries, *inserted.entries]
 
     def _set_going(self, verified: VerifiedResult, kept: Inserted) -> ResultReceipt:
@@ -233,10 +236,20 @@ def _blobs(observations: Iterable[Verified], files: Iterable[Artefact]) -> Itera
         yield file.plain()
 
 
-def _linked(verified: VerifiedResult) -> list[NewArtefact]:
-    """The files, each with the observation whose original output it is, if it is one's."""
-    outputs = {one.payload.output.sha256: one.observation_id for one in verified.observations}
-    return [NewArtefact(file.claim, outputs.get(file.claim.sha256, "")) for file in verified.artefacts]
+def _outputs(verified: VerifiedResult) -> Iterator[NewArtefact]:
+    """The tool's own output in each observation, as a file of the attempt. Its bytes are the observation's."""
+    tool = _NAME.sub("-", verified.result.tool).strip("-.")[:_NAME_LENGTH] or "output"
+    for number, one in enumerate(verified.observations):
+        output = one.payload.output
+        with open_output(output, max_bytes=max(output.size, 1)) as stream:
+            kind, ending = ("application/xml", "xml") if stream.read(1) == b"<" else ("application/x-ndjson", "jsonl")
+        name = f"{tool}{f'-{number}' if number else ''}.{ending}"
+        yield NewArtefact(ArtefactClaim("raw", name, kind, output.sha256, output.size), one.observation_id)
+
+
+def _beside(verified: VerifiedResult) -> list[NewArtefact]:
+    """The files that came beside the observations, as the result claims them."""
+    return [NewArtefact(file.claim) for file in verified.artefacts]
 
 
 def _few(found: Sequence[str]) -> str:

@@ -48,7 +48,8 @@ SELECT r.lease, r.payload,
   ARRAY(SELECT encode(o.observation_id, 'hex') FROM result_observation b JOIN observation o ON o.seq = b.observation
         WHERE b.lease = r.lease ORDER BY 1),
   ARRAY(SELECT concat_ws(' ', kind, name, media_type, encode(sha256, 'hex'), size) FROM artefact a
-        WHERE a.lease = r.lease)
+        WHERE a.lease = r.lease AND NOT EXISTS (
+          SELECT FROM observation o WHERE o.seq = a.observation AND a.kind = 'raw' AND o.output_sha256 = a.sha256))
 FROM result r WHERE r.lease = ANY(%s::uuid[])"""
 
 
