@@ -91,10 +91,12 @@ def test_what_holds_all_of_it() -> None:
 
 
 def test_without_machines() -> None:
-    """None ever scanned, or none lives."""
+    """None ever scanned, all are held back, or none lives."""
     assert told() == "no machine of the mesh scans: `spectra node token` lets one join"
     assert told(worker("w1", slots=0)) == "no machine of the mesh scans: `spectra node token` lets one join"
     assert told(worker("w1"), nodes=(machine("w1", presence="dead"),)) == "no machine that scans is alive"
+    held = (machine("w1", standing="quarantined"),)
+    assert told(worker("w1"), nodes=held) == "every machine that scans is quarantined: `spectra node release`"
 
 
 def test_the_machine_that_was_named() -> None:

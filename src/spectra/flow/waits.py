@@ -69,14 +69,12 @@ def _able(job: JobRecord, preset: Preset, at: Situation) -> tuple[list[_Machine]
     machines = [
         _Machine(node, worker)
         for worker in at.status.workers
-        if (node := by_name.get(worker.node)) is not None
-        and node.standing == "active"
-        and worker.slots
-        and worker.last_asked is not None
+        if (node := by_name.get(worker.node)) is not None and worker.slots and worker.last_asked is not None
     ]
     tools = " or ".join(preset.tools)
     tests: list[tuple[Callable[[_Machine], bool], str]] = [
         (lambda m: True, "no machine of the mesh scans: `spectra node token` lets one join"),
+        (lambda m: m.node.standing == "active", "every machine that scans is quarantined: `spectra node release`"),
         (lambda m: m.node.presence not in _GONE, "no machine that scans is alive"),
         (lambda m: m.node.name == (wanted.node or m.node.name), f"{wanted.node} does not scan (worker.slots)"),
         (lambda m: asker(m.node).region == (wanted.region or asker(m.node).region), f"none is in {wanted.region}"),
