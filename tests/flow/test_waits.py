@@ -113,7 +113,7 @@ def test_the_machine_that_was_named() -> None:
 @pytest.mark.parametrize(
     ("job", "preset", "words"),
     [
-        (wanting(region="us"), PRESET, "none is in us"),
+        (wanting(region="us"), PRESET, "no machine that scans is in us"),
         (wanting(relay=True), PRESET, "no machine that could take it sends through a relay"),
         (JOB, msgspec.structs.replace(PRESET, tools=("bbot",)), "no machine that could take it has bbot"),
         (JOB, msgspec.structs.replace(PRESET, raw=True), "no machine that could take it may open raw sockets"),

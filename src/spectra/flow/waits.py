@@ -77,7 +77,10 @@ def _able(job: JobRecord, preset: Preset, at: Situation) -> tuple[list[_Machine]
         (lambda m: m.node.standing == "active", "every machine that scans is quarantined: `spectra node release`"),
         (lambda m: m.node.presence not in _GONE, "no machine that scans is alive"),
         (lambda m: m.node.name == (wanted.node or m.node.name), f"{wanted.node} does not scan (worker.slots)"),
-        (lambda m: asker(m.node).region == (wanted.region or asker(m.node).region), f"none is in {wanted.region}"),
+        (
+            lambda m: asker(m.node).region == (wanted.region or asker(m.node).region),
+            f"no machine that scans is in {wanted.region}",
+        ),
         (lambda m: asker(m.node).relay or not wanted.relay, "no machine that could take it sends through a relay"),
         (lambda m: not set(preset.tools).isdisjoint(asker(m.node).tools), f"no machine that could take it has {tools}"),
         (lambda m: asker(m.node).raw or not preset.raw, "no machine that could take it may open raw sockets"),
