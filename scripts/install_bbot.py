@@ -38,6 +38,14 @@ def installed() -> bool:
     return done.stdout.strip() == VERSION
 
 
+def _serves(python: Path) -> bool:
+    """Whether it is new enough for BBOT 3."""
+    if not os.access(python, os.X_OK):
+        return False
+    ask = "import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 14))"
+    return subprocess.run([python, "-I", "-c", ask], timeout=60, check=False).returncode == 0
+
+
 def install(within_s: float) -> None:
     """Make the environment anew. Raises `Unavailable`."""
     if installed():
@@ -46,10 +54,12 @@ def install(within_s: float) -> None:
     if not uv.exists():
         raise Unavailable("there is no uv in .tools: make install")
     until = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["uv"]["exclude-newer"]
+    # The system's own Python, if it can: scanners run as a user who need not be able to enter where ours is from.
+    own = next((path for path in map(Path, ("/usr/bin/python3", "/usr/local/bin/python3")) if _serves(path)), None)
     python = PLACE / "bin" / "python"
     shutil.rmtree(PLACE, ignore_errors=True)
     for command in (
-        [uv, "venv", "--quiet", "--python", uv.parent / "python", PLACE],
+        [uv, "venv", "--quiet", "--python", own or uv.parent / "python", PLACE],
         [uv, "pip", "install", "--quiet", "--python", python, "--exclude-newer", until, f"bbot=={VERSION}"],
     ):
         environment = os.environ | {"UV_COMPILE_BYTECODE": "false"}  # of its 160 MB few are ever imported

@@ -31,7 +31,7 @@ from spectra.collect.scanners.base import (
     admit,
     utc_now,
 )
-from spectra.collect.scanners.process import run_tool, tool_version
+from spectra.collect.scanners.process import printed, run_tool
 from spectra.errors import BadRequest
 from spectra.model.envelope import Privacy
 
@@ -62,7 +62,7 @@ class BbotScanner:
     def version(self) -> str:
         """Such as `3.0.2`."""
         python = _python()
-        found = _VERSION.search(tool_version(str(python), "-I", "-c", _ASK_VERSION)) if python else None
+        found = _VERSION.search(printed(python, "-I", "-c", _ASK_VERSION)) if python else None
         return found[0] if found else ""
 
     def available(self) -> bool:

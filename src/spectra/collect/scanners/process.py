@@ -79,8 +79,11 @@ async def run_tool(
 def tool_version(name: str, *arguments: str) -> str:
     """What `name ARGUMENTS` prints, at most 4 KB; empty if it is not installed or does not answer within 10 s."""
     path = shutil.which(name)
-    if path is None:
-        return ""
+    return printed(path, *arguments) if path else ""
+
+
+def printed(path: str | os.PathLike[str], *arguments: str) -> str:
+    """What the program at `path` prints, at most 4 KB; empty if it cannot run or does not answer within 10 s."""
     try:
         done = subprocess.run([path, *arguments], capture_output=True, timeout=10, check=False)
     except (OSError, subprocess.TimeoutExpired):
