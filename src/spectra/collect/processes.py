@@ -72,11 +72,11 @@ def gone(processes: Mapping[int, Taken], within_s: float) -> bool:
     """Wait for these to have ended; whether they have."""
     deadline, pause = time.monotonic() + within_s, threading.Event()
     left = dict(processes)
-    while left and time.monotonic() < deadline:
-        left = {pid: told for pid, told in left.items() if (now := taken(pid)) and now.began == told.began}
-        if left:
-            pause.wait(0.01)
-    return not left
+    while left := {pid: told for pid, told in left.items() if (now := taken(pid)) and now.began == told.began}:
+        if time.monotonic() >= deadline:
+            return False
+        pause.wait(0.01)
+    return True
 
 
 def end_leftovers(folder: Path) -> int:
