@@ -224,9 +224,10 @@ class Work:
         return schedules.put(self._database, msgspec.structs.replace(record, paused=on), act)
 
     def run_schedule(self, name: str, act: Act) -> Schedule:
-        """Run a schedule as soon as can be, and again from then on. Raises `BadRequest` for one that rests."""
-        if schedules.get(self._database, name).paused:
-            raise BadRequest(f"The schedule {name} rests.", reason="schedule_paused", hint="Let it go on first.")
+        """Run a schedule as soon as can be, and again from then on; one that rested goes on."""
+        record = schedules.get(self._database, name)
+        if record.paused:
+            schedules.put(self._database, msgspec.structs.replace(record, paused=False), act)
         return schedules.hurry(self._database, name, act.now)
 
     # --- what is asked for ---
