@@ -214,6 +214,16 @@ def usable_tools(relays: Relays | None, tools: Iterable[ScanTool]) -> tuple[Scan
     return tuple(tool for tool in tools if tool == "connect")
 
 
+def said_of(loss: Loss) -> list[str]:
+    """What was lost on the way, in words; none where everything silent was compared and nothing had been lost."""
+    if not loss.vantage:
+        return [f"what is lost on the way was not measured: {loss.via} is the only way"]
+    if not loss.answered and not loss.rotated:
+        return []
+    lost = f"{loss.answered} of {loss.compared} endpoints silent by {loss.via} answered by {loss.vantage}"
+    return [f"{lost} ({', '.join(loss.dropping)}); another relay was taken {loss.rotated} times"]
+
+
 def read_memory(raw: bytes) -> RelayMemory:
     """What was kept, or nothing if it cannot be read: then it is learnt anew."""
     if len(raw) > MAX_MEMORY:

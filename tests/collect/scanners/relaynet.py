@@ -90,10 +90,19 @@ class RelayNet:
 
     def scan(self, task: Task, tool: str = "connect") -> Told:
         """A scan by the scanner's namespace."""
-        command = [*self.enter("scan"), sys.executable, "-m", "spectra.bench.labscan", tool]
-        done = subprocess.run(command, input=msgspec.json.encode(task), capture_output=True, timeout=120, check=False)
+        done = self._scan(task, tool)
         assert done.returncode == 0, done.stderr.decode()
         return msgspec.json.decode(done.stdout, type=Told)
+
+    def failure(self, task: Task) -> str:
+        """What a scan that fails says last."""
+        done = self._scan(task, "connect")
+        assert done.returncode != 0
+        return done.stderr.decode().strip().splitlines()[-1]
+
+    def _scan(self, task: Task, tool: str) -> subprocess.CompletedProcess[bytes]:
+        command = [*self.enter("scan"), sys.executable, "-m", "spectra.bench.labscan", tool]
+        return subprocess.run(command, input=msgspec.json.encode(task), capture_output=True, timeout=120, check=False)
 
     def tunnel(self, folder: Path) -> str:
         """A WireGuard tunnel from the scanner to the exit, by which the targets can be reached; its interface."""

@@ -77,13 +77,20 @@ def test_a_relay_that_is_down_makes_place_for_the_next(net: RelayNet) -> None:
     assert [(one.relay, one.network) for one in told.memory.setbacks] == [(FIRST_RELAY, "")]
 
 
-def test_without_any_relay_that_works_nothing_is_said_of_the_targets(net: RelayNet) -> None:
-    """Not that they are silent: that they could not be probed; and never straight, where that was not allowed."""
-    net.drop(f"ip saddr {SCANNER}")
+def test_without_any_relay_that_works_the_scan_fails(net: RelayNet) -> None:
+    """It does not say that the targets are silent, and does not go straight, where that was not allowed."""
+    said = net.failure(task(FIRST_RELAY))
+    assert "no relay works" in said
+    assert f"the SOCKS server at {FIRST} cannot be reached" in said
+
+
+def test_with_one_relay_alone_loss_is_said_not_to_be_measured(net: RelayNet) -> None:
+    """Half of the targets drop it: they are silent, and the note says what that is worth."""
+    net.socks("first")
+    net.drop(f"ip daddr {{ {', '.join(TARGETS[3:])} }} ip saddr {FIRST}")
     told = net.scan(task(FIRST_RELAY))
     (output,) = told.outputs
-    assert b'"ip"' not in output.data
-    assert any(f"{len(TARGETS)} addresses could not be probed" in note for note in output.notes)
+    assert opened(told) == set(TARGETS[:3])
     assert output.loss == Loss(via=FIRST_RELAY)
     assert any("was not measured" in note for note in output.notes)
 

@@ -67,6 +67,7 @@ def test_a_tool_gets_the_interface_and_its_loss_is_measured(net: RelayNet, tunne
     assert opened(told) == set()
     assert loss is not None
     assert (loss.via, loss.compared, loss.answered, loss.dropping) == ("direct", 2, 2, (NETWORK,))
+    assert any("2 of 2 endpoints" in note for note in told.outputs[-1].notes)
     assert [one.network for one in told.memory.setbacks] == [NETWORK]
     assert opened(net.scan(task(f"interface:{tunnel}", "direct"), "nmap")) == set(TARGETS[:2])
 

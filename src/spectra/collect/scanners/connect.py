@@ -7,11 +7,11 @@ import resource
 
 from spectra import __version__
 from spectra.collect.netset import NetSet, short
-from spectra.collect.scanners.base import RawOutput, Report, ScanRequest, admit, utc_now
+from spectra.collect.relays import said_of
+from spectra.collect.scanners.base import RawOutput, Report, ScanFailed, ScanRequest, admit, utc_now
 from spectra.collect.scanners.connect_output import TOOL, Output
 from spectra.collect.scanners.sweep import Sweep
 from spectra.errors import BadRequest
-from spectra.model.work import Loss
 
 QUIET_S = 1.5  # how long a service may take to speak first
 SPARE_FILES = 64  # descriptors left to the rest of the process
@@ -44,6 +44,10 @@ class ConnectScanner:
         sweep = Sweep(request, output, progress, limit=socket_limit(), quiet_s=self._quiet_s)
         reason = await _until_done(sweep, request.deadline_s)
         sweep.close()
+        if request.relays is not None and sweep.unsent and not reason:
+            reason = "stopped: no relay works"
+            if not output.hosts:
+                raise ScanFailed(f"{reason.removeprefix('stopped: ')}: {'; '.join(sorted(sweep.unsent))}")
         finished = utc_now()
         return RawOutput(
             tool=TOOL,
@@ -90,16 +94,6 @@ def _notes(request: ScanRequest, sweep: Sweep, reason: str) -> list[str]:
     if sweep.odd:
         notes.append(f"{sweep.odd} services gave answers that could not be understood")
     if (loss := sweep.paths.loss()) is not None:
-        notes += _of_loss(loss)
+        notes += said_of(loss)
     notes += [f"{count} addresses could not be probed: {error}" for error, count in sorted(sweep.unsent.items())]
     return notes
-
-
-def _of_loss(loss: Loss) -> list[str]:
-    """What was lost on the way, in words; none where everything silent was compared and nothing had been lost."""
-    if not loss.vantage:
-        return [f"what is lost on the way was not measured: {loss.via} is the only way"]
-    if not loss.answered and not loss.rotated:
-        return []
-    lost = f"{loss.answered} of {loss.compared} endpoints silent by {loss.via} answered by {loss.vantage}"
-    return [f"{lost} ({', '.join(loss.dropping)}); another relay was taken {loss.rotated} times"]

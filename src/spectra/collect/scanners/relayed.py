@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
-from spectra.collect.relays import Relay, Relays, network_of
+from spectra.collect.relays import Relay, Relays, network_of, said_of
 from spectra.collect.scanners.base import RawOutput, Report, Scanner, ScanRequest, admit, utc_now
 from spectra.collect.scanners.choose import run as run_straight
 from spectra.collect.scanners.ways import Door, answering
@@ -36,7 +36,8 @@ async def run(scanner: Scanner, request: ScanRequest, progress: Report) -> tuple
     outputs = await run_straight(scanner, replace(request, interface=interface, relays=None), progress)
     via = next(one for one in relays.all if one.kind != "socks5" and one.interface == interface)
     await measure(request, relays, via)
-    return (*outputs[:-1], replace(outputs[-1], loss=relays.loss()))
+    last, loss = outputs[-1], relays.loss()
+    return (*outputs[:-1], replace(last, loss=loss, notes=(*last.notes, *said_of(loss))))
 
 
 async def measure(request: ScanRequest, relays: Relays, via: Relay) -> None:
