@@ -22,6 +22,7 @@ T = TypeVar("T")
 NETWORK: Final = "10.250.7.0/24"
 TARGET: Final = "10.250.7.2"
 SECOND: Final = "10.250.7.12"
+TARGET6: Final = "fd00:250::2"
 NOBODY: Final = "10.250.7.77"
 PORTS: Final = (21, 8080)
 """What listens on both addresses of the target."""
@@ -39,7 +40,7 @@ def serve(listening):
         with peer:
             peer.sendall(b"220 ready, this is vsFTPd 3.0.3\\r\\n")
 for port in map(int, sys.argv[1:]):
-    listening = socket.create_server(("0.0.0.0", port))
+    listening = socket.create_server(("::", port), family=socket.AF_INET6, dualstack_ipv6=True)
     threading.Thread(target=serve, args=(listening,)).start()
 print("up", flush=True)
 """
@@ -62,6 +63,8 @@ def ground() -> Generator[Ground]:
     with net() as made:
         enter = made.board("target")
         run(*enter, "ip", "addr", "add", f"{SECOND}/24", "dev", "wire")
+        run(*enter, "ip", "addr", "add", f"{TARGET6}/64", "dev", "wire", "nodad")
+        run("ip", "-n", made.hq, "addr", "add", "fd00:250::1/64", "dev", "bridge", "nodad")
         run("ip", "-n", made.hq, "addr", "add", "10.251.0.1/16", "dev", "bridge")
         run("ip", "-n", made.hq, "route", "add", "10.252.0.0/16", "via", TARGET)
         run("ip", "-n", made.hq, "route", "add", "10.253.0.0/16", "via", SECOND)

@@ -18,7 +18,18 @@ from spectra.collect.scanners.nmap import raw_sockets
 from spectra.collect.scope import OutOfScope, Scope
 from spectra.errors import BadRequest
 from tests.collect.scanners.conftest import ignore, permit, request
-from tests.collect.scanners.ground import NETWORK, NOBODY, PORTS, SECOND, TARGET, Ground, ground, open_ports, read
+from tests.collect.scanners.ground import (
+    NETWORK,
+    NOBODY,
+    PORTS,
+    SECOND,
+    TARGET,
+    TARGET6,
+    Ground,
+    ground,
+    open_ports,
+    read,
+)
 
 needs_masscan = pytest.mark.skipif(
     shutil.which("masscan") is None or not raw_sockets(), reason="masscan is not installed, or raw sockets are shut"
@@ -81,6 +92,14 @@ def test_a_real_run_finds_what_listens(wire: Ground) -> None:
     assert raw.tool_version
     assert heard
     assert all(0 <= one.fraction <= 1 for one in heard)
+
+
+@needs_masscan
+def test_a_real_run_over_ipv6(wire: Ground) -> None:
+    """The next hop's address is found among IPv6 neighbours, too."""
+    asked = request(f"{PORTS[0]},{PORTS[1]},9", TARGET6, scope=permit("fd00:250::/64"), rate=500)
+    _, hosts = read(wire.inside(MasscanScanner().scan(asked, ignore)))
+    assert {ip: open_ports(host) for ip, host in hosts.items()} == {TARGET6: set(PORTS)}
 
 
 @needs_masscan
