@@ -46,7 +46,7 @@ def order(number: int = 1, **changes: Any) -> Order:
         scan_id="scan-1",
         targets=("127.0.0.1",),
         ports="22",
-        preset=Preset(name="quick", description="", tools=("connect",), timeout_s=1.0),
+        preset=Preset(name="quick", description="", tools=("connect",), timeout_s=1.0, grab=False),
         permission=LOOPBACK,
         rate=1000,
         deadline_s=60.0,
@@ -405,6 +405,23 @@ def test_another_coordinator_is_found(folder: NodeFolder, mesh: Coordinator) -> 
         node.tell(Assign(order(), apis=(mesh.url, other.url)))
         eventually(other.said)
     assert not mesh.results
+
+
+def test_it_lives_through_what_nobody_foresaw(folder: NodeFolder, mesh: Coordinator) -> None:
+    """Such as somebody who tidies up in its folder; a task that prints without end holds up nothing."""
+
+    def talks(order: Order, folder: Path, hooks: Hooks) -> Executed:
+        for number in range(5000):
+            hooks.moved(Moved(0.1, number))
+        return Executed(outcome="done")
+
+    with at_work(folder, talks) as node:
+        node.until(free=2)
+        (folder.path / "spool" / "refused").rmdir()
+        node.tell(Assign(order()))
+        (folder.path / "spool" / "refused").mkdir()
+        assert eventually(mesh.said)[0].outcome == "done"
+        node.until(free=2, scanning=())
 
 
 def test_what_is_no_order_is_passed_over(folder: NodeFolder) -> None:

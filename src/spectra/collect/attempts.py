@@ -88,6 +88,7 @@ class Attempts:
             return Made(self._keep(order, stopping, folder, executed))
         finally:
             self._sandbox.remove(folder)
+            self._spool.draft(order.lease).unlink(missing_ok=True)
 
     def _keep(self, order: Order, stopping: Stopping, folder: Path, executed: Executed) -> Outcome:
         """Sign it and put it into the spool. A full disk is waited for; output that is a lie fails the attempt."""

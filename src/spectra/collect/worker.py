@@ -226,31 +226,32 @@ class Worker:
     def _run(self) -> None:
         self._errands.start()
         while not (self._stopping and not self._running):
-            now = time.monotonic()
-            if self._unable and now >= self._try_at:
-                self._begin_trying(now)
-            if now >= self._ready_at:
-                self._say_ready()
             try:
-                event = self._events.get(timeout=max(min(self._ready_at, self._next_try()) - time.monotonic(), 0.0))
-                while True:
-                    self._guarded(event)
-                    event = self._events.get_nowait()
-            except Empty:
-                pass
+                self._step()
+            except (SpectraError, OSError) as error:
+                _log.warning("work: %s", error)
+            except Exception:  # noqa: BLE001 - a node that stays reachable can be mended from afar
+                _log.exception("the worker of this node failed and goes on")
         self._errands.stop()
         self._tell()
 
+    def _step(self) -> None:
+        """Say what is due, then handle what has come, or comes before the next is due."""
+        now = time.monotonic()
+        if self._unable and now >= self._try_at:
+            self._begin_trying(now)
+        if now >= self._ready_at:
+            self._say_ready()
+        try:
+            event = self._events.get(timeout=max(min(self._ready_at, self._next_try()) - time.monotonic(), 0.0))
+            while True:
+                self._handle(event)
+                event = self._events.get_nowait()
+        except Empty:
+            return
+
     def _next_try(self) -> float:
         return self._try_at if self._unable else float("inf")
-
-    def _guarded(self, event: _Event) -> None:
-        try:
-            self._handle(event)
-        except (SpectraError, OSError) as error:
-            _log.warning("work: %s", error)
-        except Exception:  # noqa: BLE001 - a node that stays reachable can be mended from afar
-            _log.exception("the worker of this node failed and goes on")
 
     def _handle(self, event: _Event) -> None:
         match event:
@@ -336,11 +337,14 @@ class Worker:
 
     def _work(self, running: _Running) -> None:
         """On a thread of its own."""
-        lease = running.order.lease
-        made = self._attempts.make(
-            running.order, running.stopping, lambda moved: self._events.put(_Moved(lease, moved))
-        )
-        self._events.put(_Done(lease, made))
+        order = running.order
+        made = self._attempts.make(order, running.stopping, lambda moved: self._moved(order.lease, moved))
+        self._events.put(_Done(order.lease, made))
+
+    def _moved(self, lease: str, moved: Moved) -> None:
+        """On the same thread. A task that tells of nothing else all the time is not heard each time."""
+        if self._events.qsize() < MAX_WAITING:
+            self._events.put(_Moved(lease, moved))
 
     # --- what came of it ---
 
