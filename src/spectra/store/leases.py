@@ -43,7 +43,7 @@ SELECT set_config('plan_cache_mode', 'force_generic_plan', true), set_config('en
 # have no limit. The others are looked for network by network, with a probe each: a job may have any number of targets
 # where there is no room. Where the first 256 networks all have none, or only targets that have to wait after a failure,
 # targets are looked at in the order of their time: those that never failed wait since -infinity. 32 may be tried: as
-# many as leases are taken at once, and more.
+# many as leases are taken at once, and more; `state || ''` has them found by number, not by an index of what waits.
 _PICK: Final = """
 WITH busy AS MATERIALIZED (
   SELECT network FROM lease WHERE ended IS NULL AND network <> ''
@@ -87,7 +87,7 @@ SELECT t.num, t.network FROM turn CROSS JOIN LATERAL (
        ORDER BY not_before, num LIMIT 256) look
      WHERE NOT EXISTS (SELECT FROM able) AND (SELECT count(*) FROM walk) >= 256
        AND network NOT IN (SELECT network FROM busy) AND %(node)s <> ALL(excluded)
-       AND (node <> %(node)s OR not_before <= %(before)s) LIMIT 32))) AND state = 'waiting'
+       AND (node <> %(node)s OR not_before <= %(before)s) LIMIT 32))) AND state || '' = 'waiting'
   ORDER BY not_before, num LIMIT 1 FOR UPDATE SKIP LOCKED) t LIMIT 1"""
 
 # A statement of its own, after the lock of the network: it counts what was committed until then.
