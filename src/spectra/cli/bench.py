@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 import typer
 
 from spectra.cli.help import JsonOption, examples
 from spectra.errors import BadRequest
+
+Measure = Callable[[Callable[[str], None] | None], msgspec.Struct]
 
 
 def bench(
@@ -41,37 +45,35 @@ def bench(
     ] = None,
     json: JsonOption = False,
 ) -> None:
-    """Measure ingest, search and host pages in a scratch database on this machine; or CVEs; or the mesh; or work."""
+    """Measure ingest, search and host pages in a scratch database on this machine; or CVEs, the mesh, work, scans."""
     kinds = (("vulns", vulns), ("mesh", mesh), ("work", work), ("quality", quality))
     chosen = [name for name, wanted in kinds if wanted]
     if len(chosen) > 1:
         both = " and ".join(f"--{name}" for name in chosen[:2])
         raise BadRequest(f"{both} are two benchmarks.", field=chosen[1], hint="Run one after the other.")
-    if work:
-        from spectra.bench import work as working
+    if chosen:
+        measure = _measure(chosen[0], nodes=nodes, services=services, feeds=feeds)
         from spectra.bench.main import printed
 
-        raise typer.Exit(printed(lambda say: working.run(say=say), as_json=json, output=output))
-    if quality:
-        from spectra.bench import quality as scanning
-        from spectra.bench.main import printed
-
-        raise typer.Exit(printed(lambda say: scanning.run(say=say), as_json=json, output=output))
-    if mesh:
-        from spectra.bench import mesh as machines
-        from spectra.bench.main import printed
-
-        raise typer.Exit(printed(lambda say: machines.run(nodes, say=say), as_json=json, output=output))
-    if vulns:
-        from spectra.bench.main import printed
-        from spectra.bench.vulns import run
-
-        raise typer.Exit(printed(lambda say: run(services, folder=feeds, say=say), as_json=json, output=output))
+        raise typer.Exit(printed(measure, as_json=json, output=output))
     if feeds is not None:
         raise BadRequest("--feeds is for --vulns.", field="feeds", hint="spectra bench --vulns --feeds DIR")
     from spectra.bench.main import main
 
     raise typer.Exit(main(hosts, as_json=json, batch=batch, output=output))
+
+
+def _measure(kind: str, *, nodes: int, services: int, feeds: Path | None) -> Measure:
+    """The benchmark of that name, which is told where to say how far it is."""
+    from spectra.bench import mesh, quality, vulns, work
+
+    measures: dict[str, Measure] = {
+        "work": lambda say: work.run(say=say),
+        "quality": lambda say: quality.run(say=say),
+        "mesh": lambda say: mesh.run(nodes, say=say),
+        "vulns": lambda say: vulns.run(services, folder=feeds, say=say),
+    }
+    return measures[kind]
 
 
 BENCH_EXAMPLES = examples(
