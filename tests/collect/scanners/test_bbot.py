@@ -134,6 +134,17 @@ def test_what_the_law_forbids_is_never_told_of() -> None:
     ]
 
 
+def test_the_do_not_scan_list_is_not_told() -> None:
+    """BBOT repeats its orders; whoever may read an original need not know what must not be scanned."""
+    target = {"target": ["127.0.0.1"], "blacklist": ["198.18.0.66", "secret.example"]}
+    told = events({"type": "SCAN", "data_json": {"started_at": 1.5, "target": target, "preset": {"blacklist": ["x"]}}})
+    (line,) = kept(told, asked("80"))
+    assert msgspec.json.decode(line) == {
+        "type": "SCAN",
+        "data_json": {"started_at": 1.5, "target": {"target": ["127.0.0.1"]}},
+    }
+
+
 def test_meta_only_keeps_no_words() -> None:
     """Only where something is, nothing that a service said."""
     told = events(

@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 
@@ -148,8 +148,8 @@ def preset(request: ScanRequest) -> dict[str, Any]:
 def kept(data: bytes, request: ScanRequest) -> Iterator[bytes]:
     """The lines of BBOT's events that may be told of.
 
-    Never what the law forbids. With `strict` only the targets themselves, and of the addresses of a name only those
-    that the request has. With meta-only no event that quotes what a service said.
+    Never what the law forbids, nor the list of it. With `strict` only the targets themselves, and of the addresses of
+    a name only those that the request has. With meta-only no event that quotes what a service said.
     """
     names = {name for each in request.targets.names.values() for name in each}
     bare = request.privacy is Privacy.META_ONLY
@@ -160,8 +160,19 @@ def kept(data: bytes, request: ScanRequest) -> Iterator[bytes]:
             continue
         if bare and event.get("type") not in _BARE:
             continue
-        if event.get("type") == "SCAN" or _lawful(event, request, names):
+        if _without_orders(event) if event.get("type") == "SCAN" else _lawful(event, request, names):
             yield msgspec.json.encode(event) + b"\n"
+
+
+def _without_orders(event: dict[str, Any]) -> bool:
+    """True; the event of the scan itself loses our own orders, which hold the whole do-not-scan list."""
+    fields = event.get("data_json")
+    if isinstance(fields, dict):
+        told = cast("dict[str, Any]", fields)
+        told.pop("preset", None)
+        if isinstance(told.get("target"), dict):
+            told["target"].pop("blacklist", None)
+    return True
 
 
 def _lawful(event: dict[str, Any], request: ScanRequest, names: set[str]) -> bool:
