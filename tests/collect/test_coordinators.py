@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from spectra.collect import coordinators as module
 from spectra.collect.coordinators import Coordinators, is_final
 from spectra.collect.joining import Joining, Wishes
 from spectra.errors import SpectraError
@@ -20,6 +22,7 @@ from spectra.model.nodes import Capabilities
 from tests.collect.test_task import order
 from tests.support.coordinator import Coordinator, coordinator, serving
 
+LEASE = "0" * 32
 ABLE = Capabilities(cores=4, memory_mb=2000, arch="aarch64", os="Debian", software="0.1.0")
 
 
@@ -61,10 +64,10 @@ def test_results_and_the_law(folder: NodeFolder, mesh: Coordinator) -> None:
     data = bundle(folder, mesh)
     file = io.BytesIO(b"head" + data)
     file.seek(4)
-    receipt = coordinators.submit(file, len(data))
+    receipt = coordinators.submit(LEASE, file, len(data))
     assert (receipt.lease, receipt.status, receipt.duplicate) == (order().lease, "accepted", False)
     file.seek(4)
-    assert coordinators.submit(file, len(data)).duplicate
+    assert coordinators.submit(LEASE, file, len(data)).duplicate
     mesh.law = LawBook(7, ("192.0.2.1",))
     told = coordinators.law()
     assert (told.version, bytes(told.rules)) == (7, b'["192.0.2.1"]')
@@ -73,28 +76,45 @@ def test_results_and_the_law(folder: NodeFolder, mesh: Coordinator) -> None:
     }
 
 
-def test_another_one_answers(folder: NodeFolder, mesh: Coordinator, other: Coordinator) -> None:
-    """Where the first is away, and first of all from then on; also after a restart."""
+def test_they_share_the_work(folder: NodeFolder, mesh: Coordinator, other: Coordinator) -> None:
+    """Which one a lease goes to is the same on every machine, and after a restart; the law is our own's to tell."""
     Coordinators(folder).learn((mesh.url, other.url))
     coordinators = Coordinators(folder)
-    assert coordinators.urls == (mesh.url, other.url)
-    mesh.away.add("/v0/mesh/results")
+    first, second = sorted((mesh.url, other.url))
+    assert coordinators.urls(f"{4:08x}" + "f" * 24) == [first, second]
+    assert coordinators.urls(f"{7:08x}" + "0" * 24) == [second, first]
+    assert coordinators.urls()[0] == mesh.url
+
+
+def test_another_one_answers(
+    folder: NodeFolder, mesh: Coordinator, other: Coordinator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the first is away; it is asked last for a minute, and then first again."""
+    coordinators = Coordinators(folder)
+    coordinators.learn((mesh.url, other.url))
+    first, second = sorted((mesh, other), key=lambda one: one.url)
+    first.away.add("/v0/mesh/results")
     data = bundle(folder, mesh)
-    coordinators.submit(io.BytesIO(data), len(data))
-    assert (len(mesh.results), len(other.results)) == (0, 1)
-    assert coordinators.urls == (other.url, mesh.url)
+    for _ in range(2):
+        assert coordinators.submit(LEASE, io.BytesIO(data), len(data)).lease == order().lease
+    assert (len(first.results), len(second.results)) == (0, 1)
+    assert [one.path for one in first.asked].count("/v0/mesh/results") == 1
+    assert coordinators.urls(LEASE) == [second.url, first.url]
+    monkeypatch.setattr(module.time, "monotonic", lambda: time.perf_counter() + 10**9)
+    assert coordinators.urls(LEASE) == [first.url, second.url]
 
 
 def test_a_refusal_is_an_answer(folder: NodeFolder, mesh: Coordinator, other: Coordinator) -> None:
     """Nobody else is asked."""
     coordinators = Coordinators(folder)
     coordinators.learn((other.url,))
-    mesh.refusing[order().lease] = "out_of_scope"
+    for one in (mesh, other):
+        one.refusing[order().lease] = "out_of_scope"
     data = bundle(folder, mesh)
     with pytest.raises(Refused) as caught:
-        coordinators.submit(io.BytesIO(data), len(data))
+        coordinators.submit(LEASE, io.BytesIO(data), len(data))
     assert (caught.value.reason, is_final(caught.value)) == ("out_of_scope", True)
-    assert not other.results
+    assert [one.path for one in (*mesh.asked, *other.asked)].count("/v0/mesh/results") == 1
 
 
 def test_none_answers(folder: NodeFolder, mesh: Coordinator) -> None:
@@ -114,7 +134,7 @@ def test_a_stranger_is_not_believed(folder: NodeFolder, mesh: Coordinator, tmp_p
         mesh.away.add("/v0/mesh/results")
         data = bundle(folder, mesh)
         with pytest.raises(Unreachable):
-            coordinators.submit(io.BytesIO(data), len(data))
+            coordinators.submit(LEASE, io.BytesIO(data), len(data))
         assert not stranger.results
 
 
@@ -124,9 +144,9 @@ def test_what_is_no_list_of_places(folder: NodeFolder, urls: tuple[str, ...]) ->
     coordinators = Coordinators(folder)
     coordinators.learn(("https://127.0.0.1:1",))
     coordinators.learn(urls)
-    assert Coordinators(folder).urls[1:] == ("https://127.0.0.1:1",)
+    assert set(Coordinators(folder).urls()) == {folder.state.api_url, "https://127.0.0.1:1"}
     (folder.path / "apis.json").write_text('["http://x"]')
-    assert Coordinators(folder).urls == (folder.state.api_url,)
+    assert Coordinators(folder).urls() == [folder.state.api_url]
 
 
 @pytest.mark.parametrize(

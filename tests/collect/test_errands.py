@@ -33,7 +33,7 @@ class Mesh(Coordinators):
         self.attempts = 0
         self.version = 1
 
-    def submit(self, file: BinaryIO, size: int) -> ResultReceipt:
+    def submit(self, lease: str, file: BinaryIO, size: int) -> ResultReceipt:
         """Take it, or do not."""
         self.attempts += 1
         if self.answers:
@@ -159,12 +159,12 @@ def test_one_that_hangs_keeps_nobody(node: AtWork) -> None:
     """A coordinator that takes minutes holds up no ending."""
     held, begun = threading.Event(), threading.Event()
 
-    def hang(file: BinaryIO, size: int) -> ResultReceipt:
+    def hang(lease: str, file: BinaryIO, size: int) -> ResultReceipt:
         begun.set()
         held.wait(60)
         raise Unreachable("away")
 
-    submit: Callable[[BinaryIO, int], ResultReceipt] = hang
+    submit: Callable[[str, BinaryIO, int], ResultReceipt] = hang
     node.mesh.submit = submit  # pyright: ignore[reportAttributeAccessIssue]
     node.put(1)
     node.errands.start()

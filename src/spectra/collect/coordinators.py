@@ -1,12 +1,14 @@
-"""The coordinators of the mesh, as a machine reaches them: its own first, another one where that does not answer.
+"""The coordinators of the mesh, as a machine reaches them: several share the taking in of results.
 
 Orders tell where they are. What they tell is kept, so that a machine which was restarted while its own is away finds
-another. All are trusted by the mesh's roots alone, as its own is.
+another. All are trusted by the mesh's roots alone, as its own is. Which one is asked first follows from the lease, the
+same on every machine; one that did not answer is asked last for a minute.
 """
 
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, BinaryIO, Final, TypeVar
@@ -24,6 +26,9 @@ from spectra.model.results import ResultReceipt
 
 FILE: Final = "apis.json"
 MOST: Final = 16
+AWAY_S: Final = 60.0
+"""How long one that did not answer is asked last."""
+
 
 NO_WORD: Final = frozenset({401, 403, 404, 405, 408})
 """Final only with a word of ours: else a server that does not know results yet, or a proxy before it."""
@@ -49,7 +54,7 @@ class Coordinators:
         self._path = folder.path / FILE
         self._guard = threading.Lock()
         self._others = self._kept()
-        self._last = ""
+        self._away: dict[str, float] = {}
 
     def learn(self, urls: Sequence[str]) -> None:
         """What an order says of where they are."""
@@ -63,46 +68,46 @@ class Coordinators:
             self._others = told
             private_file.write(self._path, msgspec.json.encode(told), overwrite=True)
 
-    @property
-    def urls(self) -> tuple[str, ...]:
-        """All that are known: who answered last, our own, then the others."""
+    def urls(self, lease: str = "") -> list[str]:
+        """All that are known: from the one that a lease picks on, or else our own first; who is away comes last."""
         own = self._folder.state.api_url
-        known = (own, *self._others)
-        first = (self._last,) if self._last in known else ()
-        return tuple(dict.fromkeys((*first, *known)))
+        known = sorted({own, *self._others})
+        start = int(lease[:8], 16) % len(known) if lease else known.index(own)
+        now = time.monotonic()
+        return sorted(known[start:] + known[:start], key=lambda url: self._away.get(url, 0.0) > now)
 
-    def submit(self, file: BinaryIO, size: int) -> ResultReceipt:
-        """Bring a bundle, `size` bytes from where `file` stands. Raises `MeshError` as `fabric.calls.call` does."""
+    def submit(self, lease: str, file: BinaryIO, size: int) -> ResultReceipt:
+        """Bring the bundle of a lease, `size` bytes from where `file` stands. Raises as `fabric.calls.call` does."""
         start = file.tell()
 
         def body() -> Upload:
             file.seek(start)
             return Upload(file, size)
 
-        return self._ask("POST", "/v0/mesh/results", ResultReceipt, body)
+        return self._ask("POST", "/v0/mesh/results", ResultReceipt, body, lease=lease)
 
     def law(self) -> lawbook.Told:
         """The do-not-scan list of the moment. Raises `MeshError`."""
         return self._ask("GET", "/v0/mesh/law", lawbook.Told, lambda: None, most=lawbook.MAX_BYTES)
 
-    def _ask(self, method: str, path: str, kind: type[T], body: _Body, *, most: int = 256 * 1024) -> T:
+    def _ask(self, method: str, path: str, kind: type[T], body: _Body, *, lease: str = "", most: int = 256 * 1024) -> T:
         """From the first that answers; a refusal is an answer."""
         now = datetime.now(UTC)
         trust = trusting(self._folder.roots, self._folder.tls)
         failure: MeshError | None = None
-        for url in self.urls:
+        for url in self.urls(lease):
             try:
                 said = call(method, f"{url}{path}", kind, trust=trust, now=now, body=body(), most=most)
             except Refused as error:
-                self._last = url
                 if error.status < 500:
                     raise
-                failure = error
+                failure = failure or error
             except MeshError as error:
                 failure = failure or error
             else:
-                self._last = url
+                self._away.pop(url, None)
                 return said
+            self._away[url] = time.monotonic() + AWAY_S
         assert failure is not None
         raise failure
 

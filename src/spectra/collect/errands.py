@@ -109,7 +109,7 @@ class Errands:
         """Bring the oldest result; False where it has to wait."""
         try:
             with self._spool.open(entry) as file:
-                self._coordinators.submit(file, entry.size - HEAD_BYTES)
+                self._coordinators.submit(entry.lease, file, entry.size - HEAD_BYTES)
         except (Damaged, FileNotFoundError) as error:
             self._set_aside(entry, str(error))
         except MeshError as error:
