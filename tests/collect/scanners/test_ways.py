@@ -129,3 +129,22 @@ def test_a_refusal_is_an_answer_as_well() -> None:
             assert await answering(asked, Door(parse_relay("direct")), request(str(port))) == set(asked)
 
     run(main())
+
+
+def test_every_attempt_at_comparing_waits_for_its_turn() -> None:
+    """The rate of a scan holds for what is asked twice as well; what answers is asked once."""
+    turns: list[None] = []
+
+    async def turn() -> None:
+        turns.append(None)
+
+    async def main() -> None:
+        async with serve(greets(b"hello\r\n")) as port:
+            door, asked = Door(parse_relay("direct")), [(HERE, port), (HERE, free_port())]
+            await answering(asked, door, request(str(port)), turn)
+            assert len(turns) == 2
+            gone = Door(parse_relay(f"socks5://127.0.0.1:{free_port()}"))
+            assert await answering(asked, gone, request(str(port)), turn) == set()
+            assert len(turns) == 6
+
+    run(main())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -26,10 +26,10 @@ _DIRECT: Final = Relay("direct")
 
 
 class Paths:
-    """Without relays there is one way, and nothing is compared."""
+    """Without relays there is one way, and nothing is compared. Every attempt at comparing waits for its `turn`."""
 
-    def __init__(self, request: ScanRequest) -> None:
-        self._request, self._relays = request, request.relays
+    def __init__(self, request: ScanRequest, turn: Callable[[], Awaitable[None]]) -> None:
+        self._request, self._relays, self._turn = request, request.relays, turn
         ways = self._relays.all if self._relays else (_DIRECT,)
         self._doors = {relay: Door(relay, interface=request.interface) for relay in ways}
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
@@ -87,23 +87,28 @@ class Paths:
         """
         assert self._relays is not None
         vantages = self._relays.vantages(network, _now(), via)
-        expected = [one for one in self._open[network] if one in silent]
+        opened = [one for one in self._open[network] if self._permitted(one[0])]
+        expected = [one for one in opened if one in silent]
         if not vantages or (self._clean[network] >= PER_NETWORK and not expected):
             return False
-        witnesses = set(_spread([one for one in self._open[network] if one not in silent], WITNESSES))
+        witnesses = set(_spread([one for one in opened if one not in silent], WITNESSES))
         asked = {*expected, *_spread(silent, max(1, SAMPLE - len(expected)))}
-        asked |= witnesses - await answering(witnesses, self._doors[via], self._request)
+        asked |= witnesses - await answering(witnesses, self._doors[via], self._request, self._turn)
         vantage, told = vantages[0], set[Endpoint]()
         for vantage in vantages if expected else vantages[:1]:
-            told = await answering(asked, self._doors[vantage], self._request)
+            told = await answering(asked, self._doors[vantage], self._request, self._turn)
             if told:
                 break
-        lost = told - await answering(told, self._doors[via], self._request)
+        lost = told - await answering(told, self._doors[via], self._request, self._turn)
         self._relays.compared(network, via, vantage, asked=len(asked), answered=len(lost))
         if not lost or (4 * len(lost) < len(asked) and not lost & {*expected, *witnesses}):
             self._clean[network] += len(asked)
             return False
         return self._relays.dropped(network, via, _now())
+
+    def _permitted(self, ip: IPAddress) -> bool:
+        """Whether the law still lets it be asked: consent may have run out since the scan began."""
+        return self._request.scope.permits(ip, self._request.targets.names.get(ip, ()), utc_now())
 
     def loss(self) -> Loss | None:
         """What was measured; None without relays."""

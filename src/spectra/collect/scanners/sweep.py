@@ -88,7 +88,7 @@ class Sweep:
         self._hosts: dict[IPAddress, Host] = {}
         self._done, self._total = 0, request.targets.addresses.size * len(self._ports)
         self._reported, self._found = 0.0, 0
-        self.paths = Paths(request)
+        self.paths = Paths(request, self._compare)
         self.probes = 0
         self.refused: list[IPAddress] = []
         self.unsent: dict[str, int] = {}
@@ -147,6 +147,11 @@ class Sweep:
     async def _turn(self) -> None:
         wait = self._bucket.take(asyncio.get_running_loop().time(), self._pace.rate)
         await asyncio.sleep(wait)
+
+    async def _compare(self) -> None:
+        """One attempt at comparing two ways."""
+        self.probes += 1
+        await self._turn()
 
     async def _spaced(self, host: Host) -> None:
         """Wait for the next attempt that this host may be asked."""

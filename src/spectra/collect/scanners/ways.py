@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from ipaddress import ip_address
 from typing import Any, Final
 
@@ -14,7 +14,7 @@ from python_socks.async_.asyncio import Proxy
 from spectra.collect.netset import IPAddress
 from spectra.collect.relays import Relay
 from spectra.collect.scanners.base import ScanRequest
-from spectra.collect.scanners.pace import Outcome
+from spectra.collect.scanners.pace import Bucket, Outcome
 from spectra.collect.scanners.talk import CannotConnect, dial
 
 PROXY_S: Final = 10.0
@@ -114,14 +114,22 @@ def _nothing() -> None:
     """Until somebody wants to be told."""
 
 
-async def answering(endpoints: Iterable[Endpoint], door: Door, request: ScanRequest) -> set[Endpoint]:
-    """Those of `endpoints` from which anything comes, a refusal too."""
-    turns = asyncio.Semaphore(min(_AT_ONCE, request.concurrency))
+async def answering(
+    endpoints: Iterable[Endpoint], door: Door, request: ScanRequest, turn: Callable[[], Awaitable[None]] | None = None
+) -> set[Endpoint]:
+    """Those of `endpoints` from which anything comes, a refusal too.
+
+    Every attempt waits for its `turn`: that of the scan it belongs to; without one, the request's rate is kept here.
+    """
+    at_once, bucket = asyncio.Semaphore(min(_AT_ONCE, request.concurrency)), Bucket(burst=1)
+
+    async def spaced() -> None:
+        await asyncio.sleep(bucket.take(asyncio.get_running_loop().time(), request.rate))
 
     async def look(endpoint: Endpoint) -> Endpoint | None:
-        async with turns:
+        async with at_once:
             for _ in range(_TRIES):
-                await asyncio.sleep(1 / request.rate)
+                await (turn or spaced)()
                 if await _answers(endpoint, door, request.timeout_s):
                     return endpoint
         return None
