@@ -132,7 +132,7 @@ def show(context: typer.Context, *, name: NameArgument, json: JsonOption = False
 
 
 def run(context: typer.Context, *, name: NameArgument, json: JsonOption = False) -> None:
-    """Have a turn of a schedule now, also of one that is paused; the next is counted from now."""
+    """Have a turn of a schedule as soon as can be; one that was paused goes on. The next is counted from now."""
     _steer(context, name, "/run", json)
     note(f"Its job: spectra schedule show {name}, spectra jobs")
 
@@ -187,7 +187,8 @@ def _rows(one: Schedule, now: datetime) -> Iterator[tuple[str, str]]:
     yield "where", ", ".join(_where(one))
     yield "when", ", ".join(one.windows)
     yield "next", f"{ago(one.next_run, now)}, {stamp(one.next_run)} UTC" if one.next_run and not one.paused else ""
-    yield "last", f"{ago(one.last_run, now)}, {one.last_job or 'nothing was stale'}" if one.last_run else "never"
+    yield "last", ago(one.last_run, now) if one.last_run else "never"
+    yield "last job", one.last_job or ("none: nothing was stale" if one.last_run else "")
     yield "trouble", one.last_error
 
 
