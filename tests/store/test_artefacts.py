@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from spectra.errors import BadRequest, NotFound
@@ -75,6 +77,9 @@ def test_files_are_found_by_all_they_belong_to(database: Database, write: Scribe
     assert names(artefacts.page(database, host="10.0.0.1")) == ["other.xml", "web.xml", "a.log"]
     assert names(artefacts.page(database, host="10.0.0.2")) == ["ssh.xml", "a.log"]
     assert names(artefacts.page(database, host="10.0.0.1", job=first.job)) == ["web.xml", "a.log"]
+    later = T0 + timedelta(seconds=1)
+    assert names(artefacts.page(database, host="10.0.0.2", seen_from=T0, seen_by=T0)) == ["ssh.xml", "a.log"]
+    assert names(artefacts.page(database, host="10.0.0.2", seen_from=later)) == []
     nothing = ({"host": "2001:db8::1"}, {"observation_id": "x"}, {"job": "job-x"}, {"scan_id": "x"}, {"target": 9999})
     for where in nothing:
         assert artefacts.page(database, **where) == ([], "")  # pyright: ignore[reportArgumentType]

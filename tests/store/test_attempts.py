@@ -19,6 +19,7 @@ from hypothesis.stateful import (
 )
 
 from spectra.store import attempts, jobs, leases, results
+from spectra.store import workers as rooms
 from spectra.store.attempts import Attempt
 from spectra.store.database import Database, one
 from spectra.store.leases import Leased
@@ -279,7 +280,7 @@ def test_every_target_ends_exactly_once(database: Database) -> None:
         """On this test's database."""
 
     OnDatabase.database = database
-    run_state_machine_as_test(OnDatabase, settings=settings(max_examples=15, stateful_step_count=30, deadline=None))
+    run_state_machine_as_test(OnDatabase, settings=settings(max_examples=12, stateful_step_count=30, deadline=None))
 
 
 def lease_of(database: Database) -> Leased:
@@ -304,6 +305,19 @@ def test_the_wait_grows_to_ten_minutes(database: Database) -> None:
         now += timedelta(hours=1)
         (lease,) = ask(database, "attic", at=now, terms=terms)
     assert waits == [0, 5, 10, 20, 40, 80, 160, 320, 600]
+
+
+def test_a_machine_is_blamed_for_its_own_failures(database: Database) -> None:
+    """What it gave back for reasons that are no attempt is none of them."""
+    workers(database, "attic")
+    rooms.asked(database, [rooms.Asked("attic", 4, 4)], T0)
+    job(database, 3)
+    ends = (Attempt("refused", "law_unknown"), Attempt("failed", "scan_failed"), Attempt("done"))
+    with database.transaction() as connection:
+        for lease, end in zip(ask(database, "attic", count=3), ends, strict=True):
+            attempts.end(connection, lease.lease, end, TERMS, T0)
+    (worker,) = rooms.every(database)
+    assert (worker.done, worker.failed, worker.running) == (1, 1, 0)
 
 
 def test_giving_back_has_an_end(database: Database) -> None:

@@ -75,6 +75,16 @@ def test_too_much_or_nothing_is_refused_whole(database: Database) -> None:
     assert jobs.create(database, new, hosts(5), ROOT, max_waiting=8).total == 5
 
 
+def test_many_targets_keep_their_order(database: Database) -> None:
+    """Though they are written some thousands at a time; what they are made of is read as it is needed."""
+    made = job(database, (NewTarget((f"h{n}.example",), "", 1) for n in range(5_100)))
+    assert (made.total, made.counts.waiting) == (5_100, 5_100)
+    found, cursor = jobs.targets(database, made.job, limit=5_050)
+    rest, end = jobs.targets(database, made.job, limit=5_050, cursor=cursor)
+    assert [target.targets[0] for target in (*found, *rest)] == [f"h{n}.example" for n in range(5_100)]
+    assert end == ""
+
+
 def test_what_there_is_not(database: Database) -> None:
     """Every way of asking for a job or target that there is not says so."""
     calls = (

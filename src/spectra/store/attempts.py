@@ -136,9 +136,10 @@ def end(
     if ended is None:
         return None
     move(connection, held, then := _after(held, attempt, terms, now), attempt, now)
-    good = then.state == "submitted"
+    good, bad = then.state == "submitted", attempt.reason not in UNCOUNTED
     connection.execute(
-        "UPDATE worker SET done = done + %s, failed = failed + %s WHERE node = %s", [int(good), int(not good), ended[0]]
+        "UPDATE worker SET done = done + %s, failed = failed + %s WHERE node = %s",
+        [int(good), int(bad and not good), ended[0]],
     )
     return then.state
 
