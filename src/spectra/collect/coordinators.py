@@ -91,25 +91,24 @@ class Coordinators:
         return self._ask("GET", "/v0/mesh/law", lawbook.Told, lambda: None, most=lawbook.MAX_BYTES)
 
     def _ask(self, method: str, path: str, kind: type[T], body: _Body, *, lease: str = "", most: int = 256 * 1024) -> T:
-        """From the first that answers; a refusal is an answer."""
+        """From the first that answers; a refusal is an answer. Where none does, what our own failed at is raised."""
         now = datetime.now(UTC)
         trust = trusting(self._folder.roots, self._folder.tls)
-        failure: MeshError | None = None
+        failures: dict[str, MeshError] = {}
         for url in self.urls(lease):
             try:
                 said = call(method, f"{url}{path}", kind, trust=trust, now=now, body=body(), most=most)
             except Refused as error:
                 if error.status < 500:
                     raise
-                failure = failure or error
+                failures[url] = error
             except MeshError as error:
-                failure = failure or error
+                failures[url] = error
             else:
                 self._away.pop(url, None)
                 return said
             self._away[url] = time.monotonic() + AWAY_S
-        assert failure is not None
-        raise failure
+        raise failures.get(self._folder.state.api_url) or next(iter(failures.values()))
 
     def _kept(self) -> tuple[str, ...]:
         try:
