@@ -135,14 +135,6 @@ def test_limits_of_a_machine_and_of_a_network(database: Database) -> None:
     assert len(ask(database, "barn", count=9, terms=TERMS._replace(per_network=3))) == 2
 
 
-def test_a_machine_gets_no_more_than_it_has_room_for(database: Database) -> None:
-    """Whoever asks in its name, and however often: what it says of its slots counts beside the terms."""
-    members(database, "attic", "barn")
-    job(database, 12)
-    assert len([*ask(database, "attic", slots=2, count=3), *ask(database, "attic", slots=2, count=3)]) == 2
-    assert len(ask(database, "barn", slots=64, count=9)) == TERMS.per_node
-
-
 def test_names_have_no_network_to_spare(database: Database) -> None:
     """Hostnames are handed out however many are being scanned."""
     members(database, "attic")

@@ -132,17 +132,13 @@ _MOST_KNOWN: Final = 10_000
 
 
 class Asker(NamedTuple):
-    """A machine that wants work, and what it can do. `raw`: it may open raw sockets.
-
-    `slots`: most leases that it can hold (those whose results wait to be sent are held too); 0: as the terms say.
-    """
+    """A machine that wants work, and what it can do. `raw`: it may open raw sockets."""
 
     node: str
     tools: tuple[ScanTool, ...]
     region: str = ""
     relay: bool = False
     raw: bool = False
-    slots: int = 0
 
 
 class Leased(NamedTuple):
@@ -226,7 +222,7 @@ def _pick(
             "shut": list(without[0]),
             "avoid": list(without[1]),
             "per_network": terms.per_network,
-            "per_node": min(terms.per_node, asker.slots) if asker.slots else terms.per_node,
+            "per_node": terms.per_node,
             "now": now,
             # Others come first where a machine has tried already.
             "before": now - timedelta(seconds=terms.lease_s),
