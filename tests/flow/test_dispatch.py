@@ -341,6 +341,20 @@ def test_two_coordinators_share_what_waits(yard: Yard) -> None:
     assert first.target != second.target
 
 
+def test_two_coordinators_do_not_give_a_machine_more_than_it_has_slots(yard: Yard) -> None:
+    """Both remember that it had room; a result that waits to be sent takes no slot."""
+    other = Yard(yard.database, yard.clock, name="other")
+    for each in (yard, other):
+        each.say(Ready(node="w1", incarnation=1, slots=2, free=2))
+        each.dispatcher.look()
+    yard.ask("10.1.0.0/22")
+    first, second = yard.look()["w1"]
+    other.dispatcher.more()
+    assert other.look() == {}
+    other.say(Ready(node="w1", incarnation=1, slots=2, free=1, scanning=(first.lease,), spooled=(second.lease,)))
+    assert len(other.look()["w1"]) == 1
+
+
 def test_coordinators_tell_each_other_that_something_waits(yard: Yard) -> None:
     """A machine that asked one in vain gets at once what somebody asked another for."""
     other = Yard(yard.database, yard.clock, name="other")

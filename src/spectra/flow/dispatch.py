@@ -77,14 +77,19 @@ class Holds(NamedTuple):
 
 
 class _Room:
-    """What a machine would take: `free` slots, said at `at`."""
+    """What a machine would take: `free` slots, said at `at`.
 
-    __slots__ = ("asker", "at", "free")
+    `most` is how many leases it may hold, whoever gave them: of two coordinators that remember its room, one may not
+    know what the other gave it. Results that wait are no scans.
+    """
 
-    def __init__(self, asker: Asker, free: int, at: float) -> None:
+    __slots__ = ("asker", "at", "free", "most")
+
+    def __init__(self, asker: Asker, ready: Ready, missing: int, at: float, per_node: int) -> None:
         self.asker = asker
-        self.free = free
+        self.free = ready.free - missing
         self.at = at
+        self.most = min(per_node, ready.slots) + len(ready.spooled)
 
 
 class _Heard(NamedTuple):
@@ -279,7 +284,7 @@ class Dispatcher(Waking):
             missing = [one for one in held.get(name, ()) if one.lease not in listed]
             for one in missing:
                 self._resend(asker, one, now, wall)
-            self._rooms[name] = _Room(asker, ready.free - len(missing), now)
+            self._rooms[name] = _Room(asker, ready, len(missing), now, self._rules.terms.per_node)
 
     def _held(self, names: Sequence[str]) -> dict[str, list[Held]]:
         found: dict[str, list[Held]] = defaultdict(list)
@@ -392,7 +397,8 @@ class Dispatcher(Waking):
         """Give one target to a machine: whether there was one, and whether it may be scanned, so that it was sent."""
         if room.free <= 0:
             return False, False
-        given = leases.lease(self._database, room.asker, self._rules.terms, self._clock(), shut=self._shut)
+        terms = self._rules.terms._replace(per_node=room.most)
+        given = leases.lease(self._database, room.asker, terms, self._clock(), shut=self._shut)
         if not given:
             return False, False
         name = room.asker.node
