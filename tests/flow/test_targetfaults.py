@@ -32,7 +32,7 @@ from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.engine, pytest.mark.fault]
 
-N = 5  # more than are read at once
+N = 7  # more than are read at once
 ROOT = Path(__file__).parents[2]
 
 

@@ -79,3 +79,7 @@ class Sweeping(Protocol):
     def sweep(self) -> int:
         """Begin what is due and nobody began; how many those are."""
         ...
+
+    def halt(self) -> None:
+        """The engine is about to end: begin nothing more, and let what is under way end for a moment."""
+        ...

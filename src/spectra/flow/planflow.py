@@ -159,7 +159,6 @@ class PlanJob:
     def leave(self) -> None:
         """The engine has ended."""
         global _current  # noqa: PLW0603
-        self._runner.stop()
         _current = None
 
     def sweep(self) -> int:
@@ -178,6 +177,10 @@ class PlanJob:
                 DBOS.rewind_workflow(name, application_version=VERSION)
                 begun += 1
         return begun
+
+    def halt(self) -> None:
+        """The engine is about to end."""
+        self._runner.stop()
 
     def told(self, run: Run, steps: Sequence[Mapping[str, Any]]) -> WorkflowRecord:
         """The workflow with its steps."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Hashable
 from typing import Final, Generic, TypeVar
@@ -39,13 +40,14 @@ class Runner(Generic[K]):
             thread.start()
 
     def stop(self) -> None:
-        """End after what is under way; what waits is left."""
+        """End after what is under way, or ten seconds; what waits is left."""
         with self._changed:
             self._stopped = True
             self._changed.notify_all()
+        until = time.monotonic() + _STOP_WITHIN_S
         for thread in self._threads:
             if thread.is_alive():
-                thread.join(_STOP_WITHIN_S)
+                thread.join(max(0.0, until - time.monotonic()))
 
     def put(self, key: K) -> bool:
         """Have `key` worked on; whether it was taken. Never waits."""

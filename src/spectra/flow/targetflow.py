@@ -27,8 +27,8 @@ from spectra.model.records import WorkflowRecord, WorkflowStep
 from spectra.store import jobs, results
 
 NAME: Final = "wf.target"
-THREADS: Final = 4
-"""Targets that are read at once: more wait for the interpreter and the disk."""
+THREADS: Final = 6
+"""Targets that are read at once: most of the time each waits for the disk."""
 _WAITING: Final = 2000
 _TRIES: Final = 6
 _GRACE: Final = timedelta(seconds=5)  # whoever stored a result is about to begin
@@ -93,7 +93,6 @@ class TargetJob:
     def leave(self) -> None:
         """The engine has ended."""
         global _current  # noqa: PLW0603
-        self._runner.stop()
         _current = None
 
     def start(self, target: int, lease: str) -> None:
@@ -114,6 +113,10 @@ class TargetJob:
             self._again(found[name], now) if name in found else self._runner.put((one.target, one.lease))
             for name, one in ids.items()
         )
+
+    def halt(self) -> None:
+        """The engine is about to end."""
+        self._runner.stop()
 
     def told(self, run: Run, steps: Sequence[Mapping[str, Any]]) -> WorkflowRecord:
         """The workflow, and what went before it."""

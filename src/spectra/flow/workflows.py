@@ -1,4 +1,4 @@
-"""The durable workflows, on DBOS: the only module that imports the workflow engine.
+"""The durable workflows, on DBOS: the engine itself, and the workflows of submissions.
 
 A submission accepted by `POST /v0/ingest` is one `wf.scan`: it normalises the tool's output into an asset set in the
 blob store and hands that to `wf.enrich`, which adds the facts of its hosts, and what comes of it to `wf.graph`, which
@@ -39,6 +39,7 @@ from spectra.flow.jobs import (
     VERSION,
     Job,
     Stopped,
+    Sweeping,
     noted,
     retryable,
     stopping,
@@ -268,7 +269,7 @@ class Workflows:
             application_version=VERSION,
             executor_id=self._beats.name,
             serializer=DBOSPortableJSONSerializer(),
-            sys_db_pool_size=5,
+            sys_db_pool_size=8,
             max_executor_threads=16,
             log_level="ERROR",
             enable_otlp=False,
@@ -292,6 +293,9 @@ class Workflows:
         self._stop.set()
         stopping.set()
         self._sweeper.join(timeout=10)
+        for job in self._jobs:
+            if isinstance(job, Sweeping):
+                job.halt()
         DBOS.destroy(workflow_completion_timeout_sec=5)
         self._beats.end()
         for job in self._jobs:
