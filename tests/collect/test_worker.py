@@ -17,6 +17,7 @@ import msgspec
 import pytest
 
 from spectra.collect.joining import Joining, Wishes
+from spectra.collect.sandbox import Sandbox
 from spectra.collect.spool import Spool
 from spectra.collect.taskmessages import Execute, Executed, Hooks, Lending, Moved, OutputFile
 from spectra.collect.worker import Worker
@@ -467,3 +468,4 @@ def test_a_real_scan(folder: NodeFolder, mesh: Coordinator) -> None:
         node.tell(Assign(order(4, ports=port, law=2, not_after=past)))
         assert eventually(lambda: node.link.returned()[2:])[0].reason == "window"
     assert Spool(folder.path / "spool", 2**20).first() is None
+    assert not Sandbox(folder.path).base.exists()

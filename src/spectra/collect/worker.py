@@ -233,6 +233,7 @@ class Worker:
             except Exception:  # noqa: BLE001 - a node that stays reachable can be mended from afar
                 _log.exception("the worker of this node failed and goes on")
         self._errands.stop()
+        self._sandbox.close()
         self._tell()
 
     def _step(self) -> None:
