@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from spectra.cli.join import lending_of
+from spectra.cli.join import launch_of, lending_of
 from spectra.collect.joining import PAUSES_S
 from spectra.engines.lifecycle import running_state
 from spectra.engines.processes import wait_for_exit
 from spectra.errors import BadRequest
-from spectra.fabric.nodefolder import NodeFolder
+from spectra.fabric.nodefolder import NodeFolder, NodeState
 from spectra.settings import ScanSettings, Settings
 from spectra.settings.work import WorkerSettings
 from tests.cli.conftest import Run
@@ -146,3 +146,9 @@ def test_what_a_machine_lends() -> None:
     with pytest.raises(BadRequest, match="too long for an agent") as caught:
         lending_of(Settings(scan=ScanSettings(do_not_scan=many)))
     assert "one a line" in caught.value.hint
+    with pytest.raises(BadRequest, match="relay"):
+        lending_of(Settings(worker=WorkerSettings(relays=["http://proxy:8080"])))
+    state = NodeState("mesh-1", "board-1", "worker", "spiffe://mesh-1/node/board-1", "https://c", "https://c")
+    relayed = Settings(worker=WorkerSettings(relays=["direct"]))
+    assert launch_of(relayed, state).options.relay
+    assert not launch_of(Settings(), state).options.relay

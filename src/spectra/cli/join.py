@@ -117,7 +117,9 @@ def _join(settings: Settings, folder: NodeFolder, token: str, wishes: Wishes) ->
     return joining.join(
         token,
         wishes,
-        lambda: Inventory().capabilities(region=wishes.region or own.region, relay=own.relay),
+        lambda: Inventory().capabilities(
+            region=wishes.region or own.region, relay=own.relay or bool(settings.worker.relays)
+        ),
         own.transport,
     )
 
@@ -135,7 +137,7 @@ def launch_of(settings: Settings, state: NodeState) -> Launch:
     options = Options(
         heartbeat_s=own.heartbeat_s,
         region=state.region or own.region,
-        relay=own.relay if state.relay is None else state.relay,
+        relay=bool(settings.worker.relays) or (own.relay if state.relay is None else state.relay),
         transport=state.speaks(own.transport),
         tpm=state.tpm or own.tpm,
         work=lending_of(settings),
@@ -144,11 +146,13 @@ def launch_of(settings: Settings, state: NodeState) -> Launch:
 
 
 def lending_of(settings: Settings) -> Lending:
-    """What this machine lends to scans. Raises `BadRequest` for more entries than a command line takes."""
+    """What this machine lends to scans. Raises `BadRequest` for a wrong relay, or more entries than an agent takes."""
     from spectra.cli.scopes import SYSTEM_DENY, deny_file
+    from spectra.collect.relays import Relays
     from spectra.collect.taskmessages import Lending
 
     own, scan = settings.worker, settings.scan
+    Relays.parse(own.relays)
     if sum(len(entry) for entry in scan.do_not_scan) > MAX_ENTRIES_CHARS:
         raise BadRequest(
             "scan.do_not_scan is too long for an agent",
