@@ -6,12 +6,13 @@ import logging
 import signal
 import socket
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
 from pathlib import Path
 from types import FrameType
+from typing import Protocol
 
 import uvicorn
 
@@ -206,15 +207,8 @@ def _services(
         jobs=(correlations, vuln_job, vectors, *settled.jobs),
         own=coordinator_of(settings, mesh),
     )
-    with ExitStack() as stack:
-        stack.callback(ingest.close)
-        feeds.start()
-        stack.callback(feeds.stop)
-        if with_workflows:
-            # Stopped before the database goes away: their threads are loud when that happens to them.
-            for background in (workflows, vuln_feeds, Folder(database), correlator, follower):
-                background.start()
-                stack.callback(background.stop)
+    background = (workflows, vuln_feeds, Folder(database), correlator, follower) if with_workflows else ()
+    with _running(ingest, (feeds, *background)):
         yield Services(
             database=database,
             blobs=blobs,
@@ -244,6 +238,24 @@ def _services(
             work=work,
             results=settled.results(workflows),
         )
+
+
+class _Background(Protocol):
+    """What works on threads of its own."""
+
+    def start(self) -> None: ...
+    def stop(self) -> None: ...
+
+
+@contextmanager
+def _running(ingest: Ingest, background: Sequence[_Background]) -> Generator[None]:
+    """All of it, until the block ends: before the database goes away, as threads are loud when that happens to them."""
+    with ExitStack() as stack:
+        stack.callback(ingest.close)
+        for one in background:
+            one.start()
+            stack.callback(one.stop)
+        yield
 
 
 def _feeds(settings: Settings, database: Database, blobs: BlobStore) -> Feeds:
