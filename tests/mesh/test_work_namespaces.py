@@ -6,10 +6,11 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.mesh.netns import Net, net
+from tests.mesh.netns import Net, net, run
 from tests.mesh.test_namespaces import Hq
 from tests.mesh.town import Board
 from tests.mesh.yard import Yard
@@ -29,14 +30,15 @@ class Fields(Yard):
         super().__init__(folder)
         self.net = net
         self.answers: list[subprocess.Popen[bytes]] = []
+        self.inside: dict[str, tuple[str, ...]] = {}
         environment = self.running.environment
         self.running = Hq(net, self.running.folder)
         self.running.environment |= {k: v for k, v in environment.items() if k.startswith("SPECTRA_WORK__")}
 
-    def begin(self, name: str) -> Board:
+    def begin(self, name: str, **variables: str) -> Board:
         """Have a machine join in a namespace of its own, where all of loopback answers, too."""
-        board = self.workers[name] = self.board(name, SPECTRA_WORKER__SLOTS="2")
-        inside = self.net.board(name)
+        board = self.workers[name] = self.board(name, **{"SPECTRA_WORKER__SLOTS": "2", **variables})
+        inside = self.inside[name] = self.net.board(name)
         answer = [*inside, sys.executable, "-m", "tests.mesh.yard", str(self.answering.port)]
         self.answers.append(subprocess.Popen(answer, stdin=subprocess.DEVNULL, start_new_session=True))
         words = [*inside, *SPECTRA, "join", self.token(name)]
@@ -50,6 +52,18 @@ class Fields(Yard):
     def post(self, path: str, body: object = None) -> object:
         """The JSON of a POST that succeeds."""
         return self.net.inside(lambda: Yard.post(self, path, body))
+
+    def reach(self, name: str, *, results: bool) -> None:
+        """Whether a machine gets to the coordinator's listener, where results go; it hears the fabric all the same."""
+        port = self.running.get("/v0/status")["mesh"]["url"].rpartition(":")[2]
+        rules = "add table inet t; flush table inet t; add chain inet t out { type filter hook output priority 0; };"
+        rules += "" if results else f"add rule inet t out tcp dport {port} reject with tcp reset;"
+        done = run(*self.inside[name], "nft", rules)
+        assert done.returncode == 0, done.stderr
+
+    def work_of(self, name: str) -> dict[str, Any]:
+        """What the coordinator knows of a machine's work."""
+        return next(one for one in self.running.get("/v0/work")["workers"] if one["node"] == name)
 
     def done(self, job: str) -> int:
         """How many of its targets are done."""
@@ -113,3 +127,19 @@ def test_the_coordinator_loses_half_of_its_workers(fields: Fields) -> None:
     fields.until(again, 40)
     workers = {one["node"] for target in fields.targets(again) for one in fields.history(target["target"])}
     assert workers == set(WORKERS)
+
+
+def test_a_full_spool(fields: Fields) -> None:
+    """A machine that may keep one result and cannot send it asks for nothing more, loses nothing, and goes on as soon
+    as it is rid of that.
+    """
+    fields.begin("n5", SPECTRA_WORKER__SLOTS="1", SPECTRA_WORKER__SPOOL_MB="1", SPECTRA_WORKER__OUTPUT_MB="1")
+    fields.reach("n5", results=False)
+    job = fields.ask("127.9.4.1-4", constraints={"node": "n5"})
+    eventually(lambda: fields.work_of("n5").get("spool_full", False))
+    assert _spooled(fields.workers["n5"]) == 1
+    assert fields.done(job) == 0
+    fields.reach("n5", results=True)
+    fields.until(job, 4)
+    assert fields.ended_once(job)["done"] == 4
+    assert not fields.work_of("n5").get("spooled", 0)
