@@ -328,14 +328,18 @@ def test_a_machine_that_slept(folder: NodeFolder) -> None:
 
 
 def test_what_a_proof_changes(folder: NodeFolder) -> None:
-    """The node knows at once that it is quarantined for its state, and when that is over."""
+    """The node knows at once that it is quarantined for its state, and when that is over: then it subscribes anew, as
+    the broker refused a quarantined node.
+    """
     with at_work(folder) as node:
         eventually(lambda: node.told.proof == "statement" and node.told.standing == "active")
         node.proofs[:] = [Proved(False, "pcr:7 changed", "quarantined")]
         eventually(lambda: node.told.standing == "quarantined")
         assert (node.told.proof, node.told.standing_reason) == ("failed: pcr:7 changed", "pcr:7 changed")
+        reloads = node.link.reloads
         node.proofs[:] = [Proved(True, "tpm", "active")]
         eventually(lambda: node.told.standing == "active" and node.told.proof == "tpm")
+        eventually(lambda: node.link.reloads > reloads)
 
 
 def test_the_state_file_is_not_written_with_every_beat(folder: NodeFolder) -> None:

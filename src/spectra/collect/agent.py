@@ -231,12 +231,13 @@ class Agent:
     def _on_known(self, event: Known) -> None:
         if event.standing != self._told.standing and (event.standing != "active" or self._told.standing):
             _log.warning("the mesh says that this node is %s. %s", event.standing, event.reason)
+        released = event.standing == "active" and self._told.standing == "quarantined"
         self._note(standing=event.standing, standing_reason=event.reason)
         if self._worker is not None:
             self._worker.standing(event.standing)
         if event.moved or (self._link is None and event.standing == "active"):
             self._reopen()
-        elif event.roots:
+        elif event.roots or released:  # a quarantined node's subscriptions were refused
             self._reload()
 
     def _note(self, **values: object) -> None:
