@@ -57,8 +57,8 @@ def test_one_of_many_runs_it(database: Database) -> None:
         T0 + HOUR,
     )
     assert schedules.claim(database, "nightly", T0 + HOUR)
-    assert schedules.hurry(database, "nightly", T0).next_run == T0
-    assert told(database) == ["schedule.put"]
+    assert schedules.hurry(database, "nightly", ROOT).next_run == T0
+    assert told(database) == ["schedule.put", "schedule.run"]
 
 
 def test_the_longest_overdue_first(database: Database) -> None:
@@ -92,7 +92,7 @@ def test_removing(database: Database) -> None:
     calls = (
         lambda: schedules.get(database, "nightly"),
         lambda: schedules.remove(database, "nightly", ROOT),
-        lambda: schedules.hurry(database, "nightly", T0),
+        lambda: schedules.hurry(database, "nightly", ROOT),
     )
     for call in calls:
         with pytest.raises(NotFound) as caught:

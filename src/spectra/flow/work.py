@@ -228,7 +228,7 @@ class Work:
         record = schedules.get(self._database, name)
         if record.paused:
             schedules.put(self._database, msgspec.structs.replace(record, paused=False), act)
-        return schedules.hurry(self._database, name, act.now)
+        return schedules.hurry(self._database, name, act)
 
     # --- what is asked for ---
 

@@ -94,11 +94,16 @@ def claim(database: Database, name: str, now: datetime) -> bool:
     return True
 
 
-def hurry(database: Database, name: str, now: datetime) -> Schedule:
+def hurry(database: Database, name: str, act: Act) -> Schedule:
     """Have a schedule be due now, whenever it would have been. Raises `NotFound("unknown_schedule")`."""
-    with database.connection() as connection:
-        connection.execute("UPDATE schedule SET next_run = %s WHERE name = %s", [now, name])
-        return _get(connection, name)
+
+    def work(connection: Connection) -> tuple[Schedule, list[Entry]]:
+        statement = "UPDATE schedule SET next_run = %s, changed = %s, by = %s WHERE name = %s"
+        if not connection.execute(statement, [act.now, act.now, act.by, name]).rowcount:
+            raise _unknown(name)
+        return _get(connection, name), [_entry(connection, "schedule.run", name, act.now)]
+
+    return commit(database, work)
 
 
 def ran(database: Database, name: str, now: datetime, *, job: str = "", error: str = "") -> None:
