@@ -38,6 +38,7 @@ _SLOTS: Final = 4  # of a machine, as many as it gets by default
 _SPOOLING: Final = 64  # and where it is to keep many results
 _WITHIN_S: Final = 300.0
 _LOOK_S: Final = 0.02
+_ASK_S: Final = 0.2  # while all are at work, who asks takes of it
 
 
 class Result(msgspec.Struct, kw_only=True):
@@ -323,15 +324,15 @@ def _wait_done(client: httpx.Client, job: str) -> None:
         record = _job(client, job)
         return record.counts.done == record.total
 
-    _until(done, f"{job} does not end")
+    _until(done, f"{job} does not end", every_s=_ASK_S)
 
 
-def _until(check: Callable[[], bool], otherwise: str) -> None:
+def _until(check: Callable[[], bool], otherwise: str, *, every_s: float = _LOOK_S) -> None:
     deadline, pause = time.monotonic() + _WITHIN_S, threading.Event()
     while not check():
         if time.monotonic() > deadline:
             raise SpectraError(f"After {_WITHIN_S:.0f} s {otherwise}.", reason="bench")
-        pause.wait(_LOOK_S)
+        pause.wait(every_s)
 
 
 def _silent(_: str) -> None:
