@@ -200,6 +200,11 @@ class Crew:
         return self._slots * len(self._processes)
 
     @property
+    def held(self) -> int:
+        """Orders that have arrived and do not end."""
+        return sum(len(list(folder.path.glob("held-*"))) for folder in self._folders.values())
+
+    @property
     def spooled(self) -> int:
         """Results that wait on their disks."""
         return sum(len(list((folder.path / "spool").glob("*.bundle"))) for folder in self._folders.values())
@@ -279,7 +284,7 @@ def _occupy(client: httpx.Client, crew: Crew, count: int) -> int:
     """Have every slot taken; how many those are."""
     crew.hold()
     job = _ask(client, count)
-    _until(lambda: _job(client, job).counts.leased == count, "not every slot is taken")
+    _until(lambda: _job(client, job).counts.leased == count and crew.held == count, "not every slot is taken")
     return count
 
 
