@@ -156,6 +156,8 @@ class Crew:
     def begin(self, name: str) -> None:
         """Start the process of a machine."""
         folder = self._folders[name].path
+        for mark in folder.glob("held-*"):  # of one that was killed
+            mark.unlink()
         command = [sys.executable, "-P", "-m", "spectra.bench.idler", str(folder), str(self._slots)]
         with (folder / "idler.log").open("ab") as log:
             self._processes[name] = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
