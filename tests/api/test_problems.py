@@ -30,6 +30,12 @@ GATE = {
     Reason.ROLE_FORBIDDEN: 403,
     Reason.ACCOUNT_DISABLED: 403,
     Reason.RATE_LIMITED: 429,
+    Reason.MALFORMED_BUNDLE: 400,
+    Reason.IMPOSTOR: 403,
+    Reason.OTHER_OBSERVATIONS: 400,
+    Reason.OTHER_FILES: 400,
+    Reason.OTHER_LEASE: 400,
+    Reason.OUT_OF_SCOPE: 403,
 }
 
 

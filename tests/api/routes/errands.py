@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from datetime import timedelta
 from typing import Any
 
 import httpx
 
+from spectra.model.nodes import CertificateRecord
 from spectra.model.results import ArtefactClaim, ArtefactKind
 from spectra.model.work import Constraints, JobRecord
-from spectra.store import artefacts, leases
+from spectra.store import artefacts, leases, nodes
 from spectra.store.artefacts import NewArtefact
 from spectra.store.jobs import NewTarget
 from spectra.store.leases import Asker, Leased
@@ -38,8 +40,9 @@ def made(node: Node, *targets: str, **fields: Any) -> dict[str, Any]:
 
 def machine(node: Node) -> str:
     """A machine that is a member and nobody else's."""
-    name = f"w-{secrets.token_hex(4)}"
-    toil.workers(node.services.database, name)
+    name, now = f"w-{secrets.token_hex(4)}", node.services.clock()
+    held = CertificateRecord(str(secrets.randbits(64)), secrets.token_hex(32), now, now + timedelta(days=1))
+    nodes.establish(node.services.database, name, f"spiffe://routes/node/{name}", certificate=held, now=now)
     return name
 
 
@@ -69,8 +72,11 @@ def failed(node: Node, lease: Leased) -> None:
 
 
 def brought(node: Node, lease: Leased, *observations: str) -> None:
-    """End an attempt well, with these observations."""
-    toil.submit(node.services.database, lease, at=node.services.clock(), observations=observations)
+    """End an attempt well, with these observations and the files that were kept of it."""
+    database = node.services.database
+    files, _ = artefacts.page(database, target=lease.target)
+    claims = tuple(ArtefactClaim(f.kind, f.name, f.media_type, f.sha256, f.size) for f in reversed(files))
+    toil.submit(database, lease, at=node.services.clock(), observations=observations, artefacts=claims)
 
 
 def kept(node: Node, lease: Leased, data: bytes, name: str = "log.txt", **more: Any) -> int:

@@ -31,9 +31,9 @@ def test_files_are_found_by_what_they_belong_to(node: Node) -> None:
     job, (first, second) = toiled(node, 2, scan_id="weekly-18")
     host = samples.address()
     observation = node.submitted(samples.scan_of(host, 80))["observation_id"]
-    brought(node, first, observation)
     log = kept(node, first, b"began\nended\n")
     raw = kept(node, first, NMAP, "nmap.xml", kind="raw", media_type="application/xml", observation=observation)
+    brought(node, first, observation)
     other = kept(node, second, b"nothing\n")
     assert ids(node, job=job.job) == [other, raw, log]
     assert ids(node, target=first.target) == [raw, log]

@@ -138,8 +138,8 @@ def test_files_of_scans_that_saw_it(node: Node, changing: str) -> None:
     _, leases = toiled(node, 2)
     files: list[int] = []
     for lease, observation in zip(leases, reversed(observations), strict=True):
-        brought(node, lease, observation)
         files.append(kept(node, lease, observation.encode()))
+        brought(node, lease, observation)
     told = node.get(f"/v0/host/{changing}", "user").json()["artefacts"]
     assert [one["id"] for one in told] == files[::-1]
     assert told[0]["scan_id"] == "scan-1"
