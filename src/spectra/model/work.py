@@ -12,7 +12,6 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta
 
-from spectra.model.nodes import NodeName
 from spectra.model.presets import Preset, ScanTool
 
 JOB_ID: Final = r"^job-[0-9a-f]{20}\Z"
@@ -189,7 +188,7 @@ class TargetCounts(msgspec.Struct, frozen=True, omit_defaults=True):
 class Constraints(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """Which machines may take a job's targets; empty: any that can."""
 
-    node: NodeName | Literal[""] = ""
+    node: Annotated[str, Meta(pattern=r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)?\Z")] = ""
     region: Annotated[str, Meta(max_length=100)] = ""
     relay: bool = False
 

@@ -215,3 +215,9 @@ def test_a_node_that_hands_nothing_out(node: Node) -> None:
         is_problem(idle.ask("POST", f"/v0/jobs/{job}/cancel", json={}), 409, "work_off")
         assert idle.get(f"/v0/jobs/{job}").json()["job"] == job
         assert idle.get("/v0/jobs").status_code == 200
+
+
+def test_a_machine_that_is_not_named_is_any(node: Node) -> None:
+    """An empty name is none, and one that can be no node's is refused by its field."""
+    assert made(node, constraints={"node": "", "region": ""}).get("constraints", {}) == {}
+    is_problem(asked(node, constraints={"node": "-no"}), 400, "bad_request")
