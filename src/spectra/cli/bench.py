@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import msgspec
 import typer
 
 from spectra.cli.help import JsonOption, examples
 from spectra.errors import BadRequest
 
-Measure = Callable[[Callable[[str], None] | None], msgspec.Struct]
+if TYPE_CHECKING:
+    import msgspec
+
+    Measure = Callable[[Callable[[str], None] | None], msgspec.Struct]
 
 
 def bench(
