@@ -6,6 +6,7 @@ import hashlib
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+NOW = datetime.now(UTC)
 JOB = "job-1f2e3d4c5b6a79880011"
 OTHER = "job-1f2eaaaaaaaaaaaaaaaa"
 LEASE = "0123456789abcdef0123456789abcdef"
@@ -13,7 +14,7 @@ LEASE = "0123456789abcdef0123456789abcdef"
 
 def when(**ago: float) -> str:
     """A moment so long ago."""
-    return (datetime.now(UTC) - timedelta(**ago)).isoformat()
+    return (NOW - timedelta(**ago)).isoformat()
 
 
 def job(**fields: Any) -> dict[str, Any]:
@@ -131,7 +132,7 @@ def schedule(**fields: Any) -> dict[str, Any]:
         "created": when(days=3),
         "last_run": when(hours=2),
         "last_job": JOB,
-        "next_run": (datetime.now(UTC) + timedelta(hours=4)).isoformat(),
+        "next_run": (NOW + timedelta(hours=4)).isoformat(),
     } | fields
 
 
