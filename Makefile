@@ -13,8 +13,8 @@ UV := .tools/bin/uv
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 CODE := src tests scripts
-# Many tests wait for servers and processes, so one more than there are processors; each has a PostgreSQL of its own.
-JOBS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1); [ "$$n" -lt 8 ] && echo $$((n + 1)) || echo 8)
+# Many tests wait for servers and processes, so two more than there are processors; each has a PostgreSQL of its own.
+JOBS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1); [ "$$n" -lt 8 ] && echo $$((n + 2)) || echo 8)
 
 # uv neither downloads a Python nor reads an environment that belongs to another project.
 export UV_PYTHON_DOWNLOADS := never

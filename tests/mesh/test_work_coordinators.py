@@ -51,12 +51,12 @@ def test_one_of_three_is_killed(ground: Yard) -> None:
         second, third = _further(ground, "second"), _further(ground, "third")
         for one in (second, third):
             stack.callback(one.clean_up)
-        job = ground.ask("127.9.6.1-120")
-        ground.until(job, 40)
+        job = ground.ask("127.9.6.1-75")
+        ground.until(job, 25)
         shares = {running: running.logged.count("/v0/mesh/results") for running in (ground.running, second, third)}
         assert all(shares.values()), shares
         assert second.end(signal.SIGKILL) == -signal.SIGKILL
-        ground.until(job, 120, within_s=200)
+        ground.until(job, 75, within_s=200)
         ends = ground.ended_once(job)
-        assert ends["done"] == 120
+        assert ends["done"] == 75
         assert third.end() == 0

@@ -101,30 +101,30 @@ def test_a_worker_is_cut_off_and_comes_back(fields: Fields) -> None:
     """What it was at goes to others; what it found meanwhile waits on its disk, is taken when the wire is back, and
     ends nothing twice.
     """
-    job = fields.ask("127.9.1.1-60")
+    job = fields.ask("127.9.1.1-40")
     fields.until(job, 5)
     fields.net.cut("n1")
     eventually(lambda: _spooled(fields.workers["n1"]) > 0)
-    fields.until(job, 60)
+    fields.until(job, 40)
     fields.net.heal("n1")
     eventually(lambda: _spooled(fields.workers["n1"]) == 0)
     ends = fields.ended_once(job)
-    assert ends["done"] == 60
+    assert ends["done"] == 40
     assert ends["late"] >= 1, ends
 
 
 def test_the_coordinator_loses_half_of_its_workers(fields: Fields) -> None:
     """The other half does all of it; those who come back are given work again."""
-    job = fields.ask("127.9.2.1-60")
+    job = fields.ask("127.9.2.1-40")
     fields.until(job, 5)
     fields.net.cut("n1", "n2")
-    fields.until(job, 60)
+    fields.until(job, 40)
     fields.net.heal()
     for name in WORKERS:
         fields.wait(name, presence="alive")
     fields.ended_once(job)
-    again = fields.ask("127.9.3.1-40")
-    fields.until(again, 40)
+    again = fields.ask("127.9.3.1-20")
+    fields.until(again, 20)
     workers = {one["node"] for target in fields.targets(again) for one in fields.history(target["target"])}
     assert workers == set(WORKERS)
 

@@ -204,7 +204,7 @@ def test_every_arrival_leaves_the_graph_that_the_log_tells(
     endpoints and their versions are the fold of the whole log.
     """
     with database.transaction() as connection:
-        connection.execute("TRUNCATE host, endpoint, endpoint_version, sighting, observation")
+        connection.execute("TRUNCATE host, endpoint, endpoint_version, sighting, observation CASCADE")
     for records in submissions:
         write([Swept("tcp", ((1, 79),)), *records])
         assert audit.altered_host(database) == ""

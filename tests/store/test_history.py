@@ -102,7 +102,7 @@ def test_any_order_of_arrival_tells_the_same_story(
 ) -> None:
     """Late, out-of-order and swept observations land where a naive sort and fold would have put them."""
     with database.transaction() as connection:
-        connection.execute("TRUNCATE host, endpoint, endpoint_version, sighting, observation")
+        connection.execute("TRUNCATE host, endpoint, endpoint_version, sighting, observation CASCADE")
     sweep = Swept("tcp", ((1, 1024),))
     if together:
         write([sweep, *(scan.record() for scan in scans)])
@@ -160,7 +160,7 @@ def test_trust_is_weighed_the_same_in_any_order_of_arrival(
 ) -> None:
     """Whoever is trusted how far: the stored versions, doubts and marks are those of the fold over the sorted log."""
     with database.transaction() as connection:
-        connection.execute("TRUNCATE host, endpoint, endpoint_version, sighting, observation")
+        connection.execute("TRUNCATE host, endpoint, endpoint_version, sighting, observation CASCADE")
     sweep = Swept("tcp", ((1, 1024),))
     for scan, (name, trust) in zip(scans, who, strict=False):
         write([sweep, scan._replace(minute=scan.minute * spread).record()], contributor=name, trust=trust)

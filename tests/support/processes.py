@@ -8,15 +8,47 @@ from __future__ import annotations
 import importlib
 import itertools
 import pkgutil
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 import spectra
 
-UNTRACED = ("e2e", "mesh", "test_openapi_fuzz.py")
+UNTRACED = ("e2e", "mesh", "bench", "test_openapi_fuzz.py")
 """Rooms whose tests watch other processes, which are not traced in any case, and what asks for the same ever again."""
+
+LONG = frozenset(
+    {
+        "test_a_cve_of_ten_thousand_products_has_a_rule_for_each",
+        "test_a_real_routing_table",
+        "test_a_week_of_scans",
+        "test_all_of_the_nvd_is_read",
+        "test_all_of_vulnrichment_is_read",
+        "test_every_expected_network_is_where_its_makers_say",
+        "test_every_range_of_a_real_file_is_found",
+        "test_names_of_numbers",
+        "test_nothing_is_lost_and_nothing_is_otherwise",
+        "test_real_names_come_back_as_they_were",
+        "test_real_scores_are_read",
+        "test_what_is_alike_has_the_same_findings",
+        "test_whatever_regex_passes_the_database_takes",
+    }
+)
+"""Tests that pass the same lines for each of very many real records."""
+
+ON_BOTH = frozenset(
+    f"test_{name}.py"
+    for name in (
+        *("accounts", "audit", "blobs", "database", "diff", "facets", "feeds", "findings", "graph", "history", "jobs"),
+        *("keys", "leases", "limits", "nodes", "observations", "plans", "presence", "provenance", "results", "search"),
+        *("sessions", "tallies", "vectors", "vulnsearch", "vulnwrite", "meshfabric", "baseline"),
+    )
+)
+"""What the second PostgreSQL repeats: every kind of statement, lock and type once. It is the same version reached in
+another way (TCP, a password, a role of its own), so that the rest would say the same twice.
+"""
 
 
 @pytest.hookimpl(wrapper=True)
@@ -37,17 +69,29 @@ def pytest_collection(session: pytest.Session) -> Generator[None, object, object
     return (yield)
 
 
+def leave_out(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what the second PostgreSQL need not repeat, where whole rooms are run."""
+    if any(Path(str(argument).partition("::")[0]).suffix == ".py" for argument in config.args):
+        return
+    once = [one for one in items if not _is_repeated(one) or one.path.name in ON_BOTH]
+    if len(once) < len(items):
+        kept = set(once)
+        config.hook.pytest_deselected(items=[one for one in items if one not in kept])
+        items[:] = once
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """Tests of `UNTRACED` rooms, and those that the second PostgreSQL repeats, run at full speed."""
-    repeated = isinstance(item, pytest.Function) and "server" in _values(item)
-    _trace(item.config, not repeated and not {item.path.name, item.path.parent.name} & {*UNTRACED})
+    """Tests of `UNTRACED` rooms, long ones, and those that the second PostgreSQL repeats, run at full speed."""
+    places = {item.path.name, item.path.parent.name, item.name.partition("[")[0]}
+    _trace(item.config, not _is_repeated(item) and not places & {*UNTRACED, *LONG})
     return (yield)
 
 
-def _values(item: pytest.Function) -> Sequence[object]:
-    """Of the parameters of the fixtures it uses."""
-    return list(item.callspec.params.values()) if hasattr(item, "callspec") else []
+def _is_repeated(item: Any) -> bool:
+    """Whether a test runs on the second PostgreSQL."""
+    values: Mapping[str, object] = item.callspec.params if hasattr(item, "callspec") else {}
+    return "server" in (values.get("store_server"), values.get("database_url"))
 
 
 def _trace(config: pytest.Config, wanted: bool) -> None:

@@ -38,6 +38,7 @@ _SLOTS: Final = 4  # of a machine, as many as it gets by default
 _SPOOLING: Final = 64  # and where it is to keep many results
 _WITHIN_S: Final = 300.0
 _LOOK_S: Final = 0.02
+_SETTLED_S: Final = 2.0
 _ASK_S: Final = 0.2  # while all are at work, who asks takes of it
 
 
@@ -109,9 +110,9 @@ def run(
             start_s = server.start_s
             tell("results are spooled while it is away")
             crew.restart(spooling)
-            count = _occupy(client, crew, spooling * machines)
+            _occupy(client, crew, spooling * machines)
         crew.release()
-        _until(lambda: crew.spooled == count, "the results are not spooled")
+        count = _spooled(crew)
         with serving(data_dir, settings):
             tell("they are brought")
             drained = drain_per_s(crew, count)
@@ -282,11 +283,26 @@ def _resumed(client: httpx.Client, killed: _Killed) -> float:
     return (leased[0] - killed.at).total_seconds()
 
 
-def _occupy(client: httpx.Client, crew: Crew, count: int) -> int:
-    """Have every slot taken; how many those are."""
+def _occupy(client: httpx.Client, crew: Crew, count: int) -> None:
+    """Have every slot taken."""
     crew.hold()
     job = _ask(client, count)
     _until(lambda: _job(client, job).counts.leased == count and crew.held == count, "not every slot is taken")
+
+
+def _spooled(crew: Crew) -> int:
+    """How many results wait, once every scan has ended and no more of them come: what the coordinator took back before
+    it went is in none.
+    """
+    count, since = -1, time.monotonic()
+
+    def settled() -> bool:
+        nonlocal count, since
+        if (found := crew.spooled) != count:
+            count, since = found, time.monotonic()
+        return crew.held == 0 and count > 0 and time.monotonic() - since > _SETTLED_S
+
+    _until(settled, "the results are not spooled")
     return count
 
 
