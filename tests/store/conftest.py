@@ -1,7 +1,7 @@
 """The store's fixtures: a migrated database of each test's own, and a scribe that writes records into it.
 
 Every test runs on the embedded PostgreSQL, and on the server that `SPECTRA_TEST_DATABASE_URL` names where it is set:
-of whole rooms, those of `tests.support.processes.ON_BOTH`.
+where everything is run, those of `tests.support.processes.ON_BOTH`.
 """
 
 from __future__ import annotations
