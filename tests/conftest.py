@@ -18,7 +18,7 @@ __all__ = ["pytest_collection", "pytest_runtest_protocol"]
 
 # Deadlines measure the machine, not the code: bounds on work are asserted where they matter.
 hypothesis_settings.register_profile(
-    "spectra", deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow]
+    "spectra", deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow]
 )
 hypothesis_settings.load_profile("spectra")
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
@@ -50,8 +48,12 @@ DOCUMENTED = PROMISED | {
 
 @pytest.mark.engine
 @pytest.mark.slow
-def test_a_run_measures_everything_and_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A small run through a real server gives every promised key a value, says where it is, and removes its folder."""
+def test_a_run_measures_everything_and_leaves_nothing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A small run through a real server gives every promised key a value, says where it is, and removes its folder. It
+    prints exactly the documented keys in one object; `-o` keeps the same.
+    """
     folder = reachable_folder()
     folder.chmod(0o755)  # the database's own account passes through
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
@@ -66,21 +68,13 @@ def test_a_run_measures_everything_and_leaves_nothing(monkeypatch: pytest.Monkey
     assert any("3/3 envelopes" in text for text in told)
     folder.rmdir()  # which only an empty folder lets happen
 
-
-@pytest.mark.engine
-@pytest.mark.slow
-def test_the_command_prints_one_object(tmp_path: Path) -> None:
-    """`spectra bench --json` prints exactly the documented keys and nothing else; `-o` keeps the same object."""
     kept = tmp_path / "result.json"
-    command = [sys.executable, "-m", "spectra", "bench", "--hosts", "200", "--batch", "80", "--json", "-o", str(kept)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
-    assert done.returncode == 0, done.stderr
-    (line,) = done.stdout.splitlines()
-    printed = msgspec.json.decode(line, type=dict[str, float])
-    assert set(printed) == DOCUMENTED
-    assert (printed["hosts"], printed["hosts_per_envelope"]) == (200, 80)
+    assert main.printed(lambda say: result, as_json=True, output=kept) == 0
+    out, err = capsys.readouterr()
+    (line,) = out.splitlines()
+    assert set(msgspec.json.decode(line, type=dict[str, float])) == DOCUMENTED
     assert kept.read_text() == line + "\n"
-    assert done.stderr == "", "no progress where nobody looks"
+    assert err == "", "no progress where nobody looks"
 
 
 class _Measured(msgspec.Struct):

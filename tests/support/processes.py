@@ -43,8 +43,8 @@ EVERYTHING = 5000
 ON_BOTH = frozenset(
     f"test_{name}.py"
     for name in (
-        *("blobs", "database", "findings", "graph", "jobs", "keys", "leases", "limits", "nodes", "observations"),
-        *("plans", "provenance", "results", "search", "tallies", "vectors", "meshfabric", "baseline"),
+        *("blobs", "database", "jobs", "keys", "leases", "limits", "nodes", "observations", "provenance", "results"),
+        *("search", "vectors", "meshfabric", "baseline"),
     )
 )
 """What the second PostgreSQL repeats: every kind of statement, lock and type once. It is the same version reached in
