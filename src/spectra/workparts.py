@@ -6,11 +6,10 @@ import hashlib
 import socket
 from collections.abc import Callable
 from datetime import datetime
-from pathlib import Path
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from spectra.collect import presets
-from spectra.collect.rules import Rule, load_rules, parse_rule
+from spectra.collect.rules import denied
 from spectra.flow.correlation import Correlation
 from spectra.flow.jobs import Job
 from spectra.flow.law import Law, Systems
@@ -25,13 +24,11 @@ from spectra.flow.work import Bounds, Work
 from spectra.flow.workflows import Workflows
 from spectra.meshparts import MeshParts
 from spectra.model.lifetimes import Lifetimes
-from spectra.settings import Settings, config_dir
+from spectra.settings import Settings, config_dir, deny_files
 from spectra.store.coordinators import Coordinator
 from spectra.store.database import Database
 from spectra.store.leases import Terms
 from spectra.store.plans import Keeping
-
-SYSTEM_DENY: Final = Path("/etc/spectra/do-not-scan.txt")
 
 
 def work_of(settings: Settings, database: Database, systems: Systems, *, clock: Callable[[], datetime]) -> Work | None:
@@ -43,7 +40,13 @@ def work_of(settings: Settings, database: Database, systems: Systems, *, clock: 
     wanted = settings.work
     if not wanted.enabled:
         return None
-    law = Law(database, systems, do_not_scan=_denied(settings), allow=settings.scan.allow, clock=clock)
+    law = Law(
+        database,
+        systems,
+        do_not_scan=denied(deny_files(), settings.scan.do_not_scan),
+        allow=settings.scan.allow,
+        clock=clock,
+    )
     terms = Terms(
         lease_s=wanted.lease_s,
         attempts=wanted.attempts,
@@ -87,9 +90,3 @@ def coordinator_of(settings: Settings, mesh: MeshParts | None) -> Coordinator:
         return Coordinator(mesh.own.name, mesh.members.places.api_url)
     place = f"{socket.gethostname()}:{settings.data_dir.resolve()}"
     return Coordinator(f"coordinator-{hashlib.sha256(place.encode()).hexdigest()[:16]}", "")
-
-
-def _denied(settings: Settings) -> list[Rule]:
-    """Every entry that this machine has: the system's file, the user's file, the settings."""
-    files = [path for path in (SYSTEM_DENY, config_dir() / "do-not-scan.txt") if path.exists()]
-    return [*load_rules(files), *(parse_rule(text, where="scan.do_not_scan") for text in settings.scan.do_not_scan)]

@@ -24,7 +24,7 @@ from spectra.fabric.nodefolder import NodeFolder
 from spectra.identity.names import new_mesh, new_name
 from spectra.model.nodes import Capabilities
 from tests.cli.conftest import Run
-from tests.support.coordinator import MESH, Coordinator, coordinator, serving
+from tests.support.coordinator import MESH, Coordinator, coordinator, joined, serving
 from tests.support.waiting import eventually
 
 ABLE = Capabilities(cores=4, memory_mb=2000, arch="aarch64", os="Debian", software="0.1.0")
@@ -40,9 +40,7 @@ def mesh(tmp_path: Path) -> Iterator[Coordinator]:
 @pytest.fixture
 def folder(mesh: Coordinator, data_dir: Path) -> NodeFolder:
     """This machine's node, which joined."""
-    made = NodeFolder(data_dir / "node")
-    Joining(made, now=lambda: mesh.now, pause=lambda _: None).join(mesh.token(), Wishes(tpm="off"), lambda: ABLE, None)
-    return made
+    return joined(mesh, data_dir / "node", Wishes(tpm="off"))
 
 
 def old(mesh: Coordinator, folder: NodeFolder, ago: timedelta) -> None:

@@ -17,7 +17,6 @@ import pytest
 from spectra.cli.agentmain import REVOKED, Launch, able, alone, call
 from spectra.collect import agentstate
 from spectra.collect.agent import Options
-from spectra.collect.joining import Joining, Wishes
 from spectra.collect.processes import family
 from spectra.collect.taskmessages import Lending
 from spectra.engines.lifecycle import running_state
@@ -34,7 +33,7 @@ from spectra.fabric.workmessages import Assign, Ready, encode, from_node
 from spectra.identity.names import node_uri
 from spectra.model.nodes import Capabilities, FabricPlace, Heartbeat, Standing, Transport
 from tests.collect.test_task import order
-from tests.support.coordinator import MESH, Coordinator, coordinator, serving
+from tests.support.coordinator import MESH, Coordinator, coordinator, joined, serving
 from tests.support.fabrics import Heard
 from tests.support.waiting import eventually
 
@@ -67,9 +66,7 @@ def mesh(tmp_path: Path) -> Iterator[Coordinator]:
 @pytest.fixture
 def folder(mesh: Coordinator, tmp_path: Path) -> NodeFolder:
     """A node that joined."""
-    made = NodeFolder(tmp_path / "node")
-    Joining(made, now=lambda: mesh.now, pause=lambda _: None).join(mesh.token(), Wishes(), lambda: ABLE, None)
-    return made
+    return joined(mesh, tmp_path / "node")
 
 
 @contextmanager

@@ -16,7 +16,6 @@ from pathlib import Path
 import pytest
 
 from spectra.cli.found import Found, found
-from spectra.cli.scan import new_scan_id
 from spectra.cli.scopes import consent_file
 from spectra.collect.consent import load
 from spectra.identity.tokens import LocalCredential
@@ -247,12 +246,6 @@ def test_ctrl_c_submits_what_was_found(server: StandIn, greeter: Greeter) -> Non
     assert "stopped on request" in err
     assert "submitted" in out
     assert str(greeter.port).encode() in server.outputs[0]
-
-
-def test_ids_of_scans_sort_and_differ() -> None:
-    """Two scans of one second have two ids."""
-    assert len({new_scan_id() for _ in range(50)}) > 40
-    assert new_scan_id().startswith(f"scan-{datetime.now(UTC):%Y}")
 
 
 NMAP = b"""<?xml version="1.0"?><!DOCTYPE nmaprun [<!ENTITY x "boom"><!ENTITY e SYSTEM "file:///etc/passwd">]>

@@ -18,7 +18,6 @@ import pytest
 from spectra.collect import agentstate
 from spectra.collect.agent import Agent, Ending, Hooks, Options, place_of, speaks
 from spectra.collect.inventory import Inventory
-from spectra.collect.joining import Joining, Wishes
 from spectra.collect.keeper import Clock, Proved
 from spectra.collect.taskmessages import Execute, Executed, Lending
 from spectra.collect.taskmessages import Hooks as WorkHooks
@@ -31,7 +30,7 @@ from spectra.fabric.workmessages import Assign
 from spectra.model.nodes import Capabilities, FabricPlace, Heartbeat, Transport
 from spectra.model.work import Order
 from tests.collect.test_task import order
-from tests.support.coordinator import Coordinator, coordinator, serving
+from tests.support.coordinator import Coordinator, coordinator, joined, serving
 from tests.support.waiting import eventually
 
 PLACE = FabricPlace(mqtt="mqtts://127.0.0.1:8883")
@@ -149,9 +148,7 @@ def mesh(tmp_path: Path) -> Iterator[Coordinator]:
 @pytest.fixture
 def folder(mesh: Coordinator, tmp_path: Path) -> NodeFolder:
     """A node that joined."""
-    made = NodeFolder(tmp_path / "node")
-    Joining(made, now=lambda: mesh.now, pause=lambda _: None).join(mesh.token(), Wishes(), lambda: ABLE, None)
-    return made
+    return joined(mesh, tmp_path / "node")
 
 
 class Jumping:

@@ -11,7 +11,6 @@ import pytest
 
 from spectra.collect import coordinators as module
 from spectra.collect.coordinators import Coordinators, is_final
-from spectra.collect.joining import Joining, Wishes
 from spectra.errors import SpectraError
 from spectra.fabric.calls import Refused
 from spectra.fabric.errors import MeshError, Unreachable
@@ -20,7 +19,7 @@ from spectra.identity import results
 from spectra.model.lawbook import LawBook
 from spectra.model.nodes import Capabilities
 from tests.collect.test_task import order
-from tests.support.coordinator import Coordinator, coordinator, serving
+from tests.support.coordinator import Coordinator, coordinator, joined, serving
 
 LEASE = "0" * 32
 ABLE = Capabilities(cores=4, memory_mb=2000, arch="aarch64", os="Debian", software="0.1.0")
@@ -36,9 +35,7 @@ def mesh(tmp_path: Path) -> Iterator[Coordinator]:
 @pytest.fixture
 def folder(mesh: Coordinator, tmp_path: Path) -> NodeFolder:
     """A node that joined."""
-    made = NodeFolder(tmp_path / "node")
-    Joining(made, now=lambda: mesh.now, pause=lambda _: None).join(mesh.token(), Wishes(), lambda: ABLE, None)
-    return made
+    return joined(mesh, tmp_path / "node")
 
 
 @pytest.fixture

@@ -40,7 +40,7 @@ def test_a_file_that_cannot_be_read_is_an_error(tmp_path: Path, monkeypatch: pyt
             load_rules([path])
     large = tmp_path / "large"
     large.write_text("#" * 100)
-    monkeypatch.setattr("spectra.collect.rules.MAX_FILE", 50)
+    monkeypatch.setattr("spectra.collect.listing.MAX_FILE", 50)
     with pytest.raises(SetupError, match="larger than 50 bytes"):
         load_rules([large])
 

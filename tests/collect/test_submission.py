@@ -9,7 +9,7 @@ import pytest
 import zstandard
 
 from spectra.collect.scanners.base import RawOutput
-from spectra.collect.submission import seal, seal_file
+from spectra.collect.submission import new_scan_id, seal, seal_file
 from spectra.errors import BadRequest
 from spectra.identity import dsse, payload
 from spectra.identity.keys import SigningKey
@@ -57,3 +57,9 @@ def test_nothing_is_not_submitted(key: SigningKey) -> None:
         seal(empty, key, contributor="alice", now=NOW)
     with pytest.raises(BadRequest, match=r"scan\.xml is empty"):
         seal_file(b" ", key, contributor="alice", now=NOW, source="scan.xml")
+
+
+def test_ids_of_scans_sort_and_differ() -> None:
+    """Two scans of one second have two ids."""
+    assert len({new_scan_id(NOW) for _ in range(50)}) > 40
+    assert new_scan_id(NOW).startswith(f"scan-{NOW:%Y}")

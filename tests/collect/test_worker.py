@@ -16,7 +16,6 @@ from typing import Any
 import msgspec
 import pytest
 
-from spectra.collect.joining import Joining, Wishes
 from spectra.collect.sandbox import Sandbox
 from spectra.collect.spool import Spool
 from spectra.collect.taskmessages import Execute, Executed, Hooks, Lending, Moved, OutputFile
@@ -30,7 +29,7 @@ from spectra.model.lawbook import LawBook
 from spectra.model.nodes import Capabilities
 from spectra.model.presets import Preset
 from spectra.model.work import Order, Permission
-from tests.support.coordinator import Coordinator, coordinator, serving
+from tests.support.coordinator import Coordinator, coordinator, joined, serving
 from tests.support.waiting import eventually
 
 ABLE = Capabilities(cores=4, memory_mb=2000, arch="aarch64", os="Debian", software="0.1.0")
@@ -139,9 +138,7 @@ def mesh(tmp_path: Path) -> Iterator[Coordinator]:
 @pytest.fixture
 def folder(mesh: Coordinator, tmp_path: Path) -> NodeFolder:
     """A node that joined."""
-    made = NodeFolder(tmp_path / "node")
-    Joining(made, now=lambda: mesh.now, pause=lambda _: None).join(mesh.token(), Wishes(), lambda: ABLE, None)
-    return made
+    return joined(mesh, tmp_path / "node")
 
 
 @contextmanager

@@ -95,3 +95,10 @@ def test_who_is_no_member_may_nothing(standing: Standing) -> None:
 def test_the_coordinator_may_everything() -> None:
     """Streams and buckets of the account included."""
     assert permissions("coordinator", "c", "active") == Permissions(publish=(">",), subscribe=(">",))
+
+
+def test_who_speaks_is_told_whatever_the_subject() -> None:
+    """The node where there is one; what is none's stands for itself, cut."""
+    assert subjects.speaker(subjects.work("w1")) == "w1"
+    assert subjects.speaker("spectra.presence.*") == "spectra.presence.*"
+    assert subjects.speaker("x" * 500) == "x" * 100

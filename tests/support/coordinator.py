@@ -22,7 +22,9 @@ from typing import Any, cast
 import msgspec
 from cryptography import x509 as cx
 
+from spectra.collect.joining import Joining, Wishes
 from spectra.fabric.link import TlsFiles
+from spectra.fabric.nodefolder import NodeFolder
 from spectra.identity import x509
 from spectra.identity.ca import Authority
 from spectra.identity.errors import IdentityError
@@ -38,6 +40,7 @@ from spectra.model.registration import Registration, Welcome
 from spectra.model.results import Bundle, Result, ResultReceipt
 
 MESH = "mesh-test"
+ABLE = Capabilities(cores=4, memory_mb=2000, arch="aarch64", os="Debian", software="0.1.0")
 
 
 @dataclass
@@ -380,4 +383,11 @@ def coordinator(folder: Path, **wishes: Any) -> Coordinator:
     authority = Authority.create(folder / "ca", MESH, a_month_ago)
     made = Coordinator(folder, authority, **wishes)
     made.server_files()
+    return made
+
+
+def joined(mesh: Coordinator, folder: Path, wishes: Wishes | None = None) -> NodeFolder:
+    """The folder of a node that joined `mesh`."""
+    made = NodeFolder(folder)
+    Joining(made, now=lambda: mesh.now, pause=lambda _: None).join(mesh.token(), wishes or Wishes(), lambda: ABLE, None)
     return made

@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from spectra.bench.load import Spread, spread
+from spectra.bench.saying import Say
 from spectra.flow.correlation import Correlation
 from spectra.flow.evaluation import Evaluation, ruleset
 from spectra.flow.vulnsync import knowledge
@@ -25,8 +26,6 @@ from spectra.store import affected, software, vulns
 from spectra.store.affected import Differences, Stored
 from spectra.store.database import Database, one
 from spectra.store.vulnwrite import Writer
-
-Say = Callable[[str], None]
 
 ROUNDS: Final = 20
 CHANGED: Final = 100

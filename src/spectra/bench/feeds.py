@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final
@@ -16,11 +16,10 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from spectra.bench.load import checked, client_of
+from spectra.bench.saying import Say
 from spectra.bench.server import BenchServer
 from spectra.errors import BadRequest, SpectraError
 from spectra.store.database import Database, migrate, one
-
-Say = Callable[[str], None]
 
 VARIABLE: Final = "SPECTRA_TEST_DATA"
 FEEDS: Final = {

@@ -18,6 +18,7 @@ from psycopg.conninfo import make_conninfo
 
 from spectra.bench import baseline, hosts, load, networks, questions
 from spectra.bench.lookups import enrich_lookups_per_s
+from spectra.bench.saying import Say, silent
 from spectra.bench.server import BenchServer, running
 from spectra.engines.postgres import PostgresServer
 from spectra.errors import BadRequest
@@ -28,8 +29,6 @@ from spectra.ingest.parsers import Context, parse
 from spectra.model.envelope import Privacy
 from spectra.model.records import KeyRecord
 from spectra.store.database import Database, migrate
-
-Say = Callable[[str], None]
 
 _CLIENTS = 4
 _VISIBLE_SAMPLES = 40
@@ -70,7 +69,7 @@ class Result(msgspec.Struct, kw_only=True):
 
 def run(n_hosts: int = 10_000, *, batch: int = 1000, say: Say | None = None) -> Result:
     """Measure everything with `n_hosts` made-up hosts of three services, in a scratch database."""
-    tell = say or _silent
+    tell = say or silent
     tell("gate and parser")
     verify_rate, parse_rate = gate_verify_per_s(), parse_hosts_per_s()
     tell("look-ups")
@@ -149,10 +148,6 @@ def parse_hosts_per_s(count: int = 5000) -> float:
     kept = sum(1 for _ in records)
     assert kept >= count
     return count / (time.perf_counter() - began)
-
-
-def _silent(_: str) -> None:
-    """Say nothing."""
 
 
 class _OneKey:

@@ -23,14 +23,13 @@ import msgspec
 
 from spectra.bench.load import checked, client_of
 from spectra.bench.presence import simulated
+from spectra.bench.saying import Say, silent
 from spectra.bench.server import running
 from spectra.errors import SpectraError
 from spectra.fabric import enrol
 from spectra.fabric.errors import MeshError
 from spectra.fabric.natslink import NatsLink
 from spectra.fabric.nodefolder import NodeFolder
-
-Say = Callable[[str], None]
 
 MACHINES: Final = 4
 _RENEWALS: Final = 200
@@ -77,7 +76,7 @@ def run(
     count: int = 1000, *, seconds: float = 60.0, machines: int = MACHINES, renewals: int = _RENEWALS, say: Say | None
 ) -> Result:
     """Measure everything with a scratch server, some real machines and `count` simulated nodes."""
-    tell = say or _silent
+    tell = say or silent
     tell("starting the server")
     with running() as server, client_of(server) as client:
         tell("machines join")
@@ -200,7 +199,3 @@ def _end_of(path: Path) -> str:
 
 def _ignored(_: MeshError) -> None:
     """A revoked machine is told so again and again."""
-
-
-def _silent(_: str) -> None:
-    """Say nothing."""

@@ -21,6 +21,7 @@ import msgspec
 
 from spectra.bench.crowd import Plan
 from spectra.bench.load import spread
+from spectra.bench.saying import Say
 from spectra.bench.server import BenchServer
 from spectra.engines.postgres import PostgresServer
 from spectra.errors import SpectraError
@@ -32,8 +33,6 @@ from spectra.store import jointokens, nodes, presence
 from spectra.store.accounts import Act
 from spectra.store.database import Database
 from spectra.store.jointokens import NewToken
-
-Say = Callable[[str], None]
 
 CONNECTIONS: Final = 4
 EVERY_S: Final = 5.0

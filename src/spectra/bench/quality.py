@@ -10,7 +10,7 @@ import io
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import UTC, datetime
@@ -20,13 +20,13 @@ import msgspec
 
 from spectra.bench.lab import Lab, Packets, lab
 from spectra.bench.labscan import Task, Told
+from spectra.bench.saying import Say, silent
 from spectra.collect.scanners.nmap import INSTALL, NmapScanner
 from spectra.errors import SetupError, SpectraError
 from spectra.ingest.parsers import Context, parse
 from spectra.model.envelope import Privacy
 from spectra.model.observation import HostSeen, Service
 
-Say = Callable[[str], None]
 Place = tuple[str, int]
 
 _WITHIN_S: Final = 1800
@@ -81,7 +81,7 @@ def run(*, say: Say | None = None, at_once: bool = False) -> Result:
     """
     if not NmapScanner().available():
         raise SetupError("nmap is what is compared with.", hint=INSTALL)
-    tell = say or _silent
+    tell = say or silent
     with ExitStack() as stack:
         tell("fifty hosts are made")
         first = stack.enter_context(lab())
@@ -183,7 +183,3 @@ def _share(truth: set[Place], scan: Run) -> float:
 def missed(truth: set[Place], scan: Run) -> Sequence[Place]:
     """What a scan did not find."""
     return sorted(truth - scan.found.keys())
-
-
-def _silent(_: str) -> None:
-    """Say nothing."""

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from spectra.bench.load import spread
 from spectra.bench.questions import Question
+from spectra.bench.saying import Say
 from spectra.errors import SpectraError
 from spectra.flow.vectorflow import Vectors
 from spectra.store import vectors
 from spectra.store.database import Database
 from spectra.store.embedders import Embedder
 from spectra.store.vectors import Near, Text
-
-Say = Callable[[str], None]
 
 K: Final = 20
 NEAREST: Final = 200

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +17,7 @@ from spectra.bench import correlating, feeds, vulnquestions, wares
 from spectra.bench.feeds import await_workflow
 from spectra.bench.load import checked, client_of
 from spectra.bench.questions import asked
+from spectra.bench.saying import Say, silent
 from spectra.bench.server import BenchServer, scratch, serving
 from spectra.engines.postgres import PostgresServer
 from spectra.errors import SpectraError
@@ -25,8 +26,6 @@ from spectra.model.observation import Service
 from spectra.store import software
 from spectra.store.blobs import BlobStore
 from spectra.store.database import Database
-
-Say = Callable[[str], None]
 
 # Vectors are made when that is measured, and by what needs no service, whatever this user's settings are.
 _SETTINGS: Final = {"SPECTRA_EMBEDDINGS__URL": "", "SPECTRA_EMBEDDINGS__LOOK_EVERY_S": "0"}
@@ -72,7 +71,7 @@ def run(n_services: int = 100_000, *, folder: Path | None = None, rounds: int = 
 
     Raises `BadRequest` where there are no feeds.
     """
-    tell, files = say or _silent, feeds.feeds(folder)
+    tell, files = say or silent, feeds.feeds(folder)
     with scratch() as data_dir:
         tell("starting the server")
         with serving(data_dir, _SETTINGS) as server:
@@ -184,7 +183,3 @@ def _database_bytes(url: str) -> int:
     with psycopg.connect(url, autocommit=True) as connection:
         row = connection.execute("SELECT pg_database_size(current_database())").fetchone()
     return row[0] if row else 0
-
-
-def _silent(_: str) -> None:
-    """Say nothing."""

@@ -24,12 +24,11 @@ from spectra.bench.idler import HOLD
 from spectra.bench.leasing import lease_ms
 from spectra.bench.load import checked, client_of
 from spectra.bench.mesh import Machine, join
+from spectra.bench.saying import Say, silent
 from spectra.bench.server import BenchServer, scratch, serving
 from spectra.errors import SpectraError
 from spectra.fabric.nodefolder import NodeFolder
 from spectra.model.work import JobRecord, TargetRecord
-
-Say = Callable[[str], None]
 
 MACHINES: Final = 4
 _TASKS: Final = 1000
@@ -89,7 +88,7 @@ def run(
     say: Say | None,
 ) -> Result:
     """Measure everything with a scratch server and `machines` that do `tasks` no-op scans."""
-    tell = say or _silent
+    tell = say or silent
     settings = {"SPECTRA_WORK__LEASE_S": str(lease_s), "SPECTRA_WORK__PER_NODE": "64"}
     with scratch() as data_dir, ExitStack() as stack:
         tell("starting the server")
@@ -356,7 +355,3 @@ def _until(check: Callable[[], bool], otherwise: str, *, every_s: float = _LOOK_
         if time.monotonic() > deadline:
             raise SpectraError(f"After {_WITHIN_S:.0f} s {otherwise}.", reason="bench")
         pause.wait(every_s)
-
-
-def _silent(_: str) -> None:
-    """Say nothing."""

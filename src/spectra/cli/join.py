@@ -147,9 +147,9 @@ def launch_of(settings: Settings, state: NodeState) -> Launch:
 
 def lending_of(settings: Settings) -> Lending:
     """What this machine lends to scans. Raises `BadRequest` for a wrong relay, or more entries than an agent takes."""
-    from spectra.cli.scopes import SYSTEM_DENY, deny_file
     from spectra.collect.relays import Relays
     from spectra.collect.taskmessages import Lending
+    from spectra.settings import deny_files
 
     own, scan = settings.worker, settings.scan
     Relays.parse(own.relays)
@@ -157,7 +157,7 @@ def lending_of(settings: Settings) -> Lending:
         raise BadRequest(
             "scan.do_not_scan is too long for an agent",
             field="scan.do_not_scan",
-            hint=f"Write its entries into {deny_file()}, one a line.",
+            hint=f"Write its entries into {deny_files()[1]}, one a line.",
         )
     return Lending(
         slots=own.slots,
@@ -171,7 +171,7 @@ def lending_of(settings: Settings) -> Lending:
         concurrency=scan.concurrency,
         timeout_s=scan.timeout_s,
         never=tuple(scan.do_not_scan),
-        never_files=(str(SYSTEM_DENY), str(deny_file())),
+        never_files=tuple(map(str, deny_files())),
     )
 
 

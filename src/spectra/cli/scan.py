@@ -248,7 +248,9 @@ def _require_place(out: Path | None) -> None:
 
 def _scan_id(name: str) -> str:
     """`name`, or one made up if that is empty."""
-    return _checked(name) or new_scan_id()
+    from spectra.collect.submission import new_scan_id
+
+    return _checked(name) or new_scan_id(datetime.now(UTC))
 
 
 def _checked(name: str) -> str:
@@ -256,11 +258,6 @@ def _checked(name: str) -> str:
     if len(name) > MAX_NAME or not name.isprintable():
         raise BadRequest(f"a scan's id has at most {MAX_NAME} printable characters", field="name")
     return name
-
-
-def new_scan_id() -> str:
-    """`scan-20251101-123000-ab12`: sorts by time, and tells two of one second apart."""
-    return f"scan-{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
 
 
 def _targets(words: Sequence[str], file: Path | None) -> tuple[ScanTarget, ...]:

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from spectra.collect.scope import Scope
     from spectra.settings import Settings
 
-SYSTEM_DENY = Path("/etc/spectra/do-not-scan.txt")
 Row = dict[str, str]
 
 scope = typer.Typer(cls=Group, help="Say what this machine may scan, and what never.")
@@ -38,9 +37,9 @@ RemoveOption = Annotated[bool, typer.Option("--remove", help="Take it off the li
 
 def deny_file() -> Path:
     """The user's do-not-scan list."""
-    from spectra.settings import config_dir
+    from spectra.settings import deny_files
 
-    return config_dir() / "do-not-scan.txt"
+    return deny_files()[1]
 
 
 def consent_file() -> Path:
@@ -52,10 +51,10 @@ def consent_file() -> Path:
 
 def denied(settings: Settings) -> list[Rule]:
     """Every do-not-scan entry: the system's file, the user's file, the settings."""
-    from spectra.collect.rules import load_rules, parse_rule
+    from spectra.collect import rules
+    from spectra.settings import deny_files
 
-    files = [path for path in (SYSTEM_DENY, deny_file()) if path.exists()]
-    return [*load_rules(files), *(parse_rule(text, where="scan.do_not_scan") for text in settings.scan.do_not_scan)]
+    return rules.denied(deny_files(), settings.scan.do_not_scan)
 
 
 def law(

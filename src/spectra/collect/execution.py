@@ -11,6 +11,7 @@ from typing import Final
 
 import msgspec
 
+from spectra.collect import listing
 from spectra.collect.lawbook import Lawbook, LawUnknown
 from spectra.collect.relaymemory import RelayKeeper
 from spectra.collect.sandbox import Bounds, Ended, Sandbox, take
@@ -31,7 +32,6 @@ from spectra.errors import SetupError
 from spectra.model.work import Order
 
 COMMAND: Final = (sys.executable, "-I", "-m", "spectra.cli.taskmain")
-MAX_LIST_BYTES: Final = 16 * 1024 * 1024
 SPARE_S: Final = 30.0
 """What a task may take besides the scan: to begin, to look names up, to write down what it found."""
 
@@ -156,15 +156,12 @@ def own_law(lending: Lending) -> list[tuple[str, str]]:
     entries = [(text, "scan.do_not_scan") for text in lending.never]
     for name in lending.never_files:
         try:
-            with Path(name).open("rb") as file:
-                data = file.read(MAX_LIST_BYTES + 1)
-            lines = data.decode("utf-8").splitlines()
+            text = listing.read(Path(name))
         except FileNotFoundError:
             continue
+        except listing.TooLarge as error:
+            raise LawUnknown(f"the do-not-scan list {error}.") from error
         except (OSError, UnicodeDecodeError) as error:
             raise LawUnknown(f"the do-not-scan list {name} cannot be read: {error}") from error
-        if len(data) > MAX_LIST_BYTES:
-            raise LawUnknown(f"the do-not-scan list {name} is larger than {MAX_LIST_BYTES} bytes.")
-        words = ((number, line.partition("#")[0].strip()) for number, line in enumerate(lines, 1))
-        entries += [(word, f"{Path(name).name}:{number}") for number, word in words if word]
+        entries += [(word, f"{Path(name).name}:{number}") for number, word in listing.entries(text)]
     return entries

@@ -6,11 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from spectra.collect import listing
 from spectra.collect.netset import EMPTY, NetSet
 from spectra.collect.targets import BadTarget, parse_hostname, parse_target
 from spectra.errors import SetupError
-
-MAX_FILE = 16 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +36,7 @@ def parse_rule(text: str, *, where: str = "") -> Rule:
 
 def parse_rules(text: str, name: str) -> tuple[Rule, ...]:
     """The entries of a do-not-scan file: one a line, `#` starts a comment. Raises `BadTarget` with file and line."""
-    rules: list[Rule] = []
-    for number, line in enumerate(text.splitlines(), 1):
-        word = line.partition("#")[0].strip()
-        if word:
-            rules.append(parse_rule(word, where=f"{name}:{number}"))
-    return tuple(rules)
+    return tuple(parse_rule(word, where=f"{name}:{number}") for number, word in listing.entries(text))
 
 
 def load_rules(paths: Iterable[Path]) -> tuple[Rule, ...]:
@@ -50,15 +44,19 @@ def load_rules(paths: Iterable[Path]) -> tuple[Rule, ...]:
     rules: list[Rule] = []
     for path in paths:
         try:
-            with path.open("rb") as stream:
-                data = stream.read(MAX_FILE + 1)
-            text = data.decode("utf-8")
+            text = listing.read(path)
+        except listing.TooLarge as error:
+            raise SetupError(f"the do-not-scan list {error}", reason="do_not_scan_file") from error
         except (OSError, UnicodeDecodeError) as error:
             raise SetupError(f"cannot read the do-not-scan list {path}: {error}", reason="do_not_scan_file") from error
-        if len(data) > MAX_FILE:
-            raise SetupError(f"the do-not-scan list {path} is larger than {MAX_FILE} bytes", reason="do_not_scan_file")
         rules += parse_rules(text, str(path))
     return tuple(rules)
+
+
+def denied(files: Iterable[Path], own: Iterable[str]) -> list[Rule]:
+    """Every entry of a machine: of the lists (`settings.deny_files`) that are there, and of `scan.do_not_scan`."""
+    there = [path for path in files if path.exists()]
+    return [*load_rules(there), *(parse_rule(text, where="scan.do_not_scan") for text in own)]
 
 
 def matches(pattern: str, name: str, *, apex: bool) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from datetime import datetime
 
 from spectra.collect.scanners.base import RawOutput
@@ -9,6 +10,11 @@ from spectra.errors import BadRequest
 from spectra.identity import dsse, payload
 from spectra.identity.keys import SigningKey
 from spectra.model.envelope import Privacy
+
+
+def new_scan_id(now: datetime) -> str:
+    """`scan-20251101-123000-ab12`: sorts by time, and tells two of one second apart."""
+    return f"scan-{now:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
 
 
 def seal(

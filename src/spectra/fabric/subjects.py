@@ -76,6 +76,14 @@ def node_of(subject: str) -> str:
     return parts[2]
 
 
+def speaker(subject: str) -> str:
+    """The node that a subject belongs to, or the subject where it is none's."""
+    try:
+        return node_of(subject)
+    except MeshError:
+        return subject[:100]
+
+
 def topic(subject: str) -> str:
     """The MQTT topic (or filter) that a NATS server takes for this subject."""
     return subject.translate(_TO_TOPIC)

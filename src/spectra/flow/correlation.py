@@ -134,11 +134,6 @@ class Correlation:
         takes a tenth of the time at most, however often an ingest brings products that nobody knew.
         """
         due = self.due()
-        if due.matcher < self._matching.version:
-            self.begin()
-            return Counts()
-        if due.matcher > self._matching.version:  # a coordinator of a later release is at it
-            return None
         settled = hurry or not due.syncing
         steps: tuple[tuple[bool, Callable[[], Counts]], ...] = (
             (due.unnamed, self.name),
@@ -148,21 +143,23 @@ class Correlation:
             (due.walk is not None, self.walk),
             (due.again, self.match),
         )
-        return next((done for wanted, work in steps if wanted and (done := work())), None)
+        return self._first(due, steps)
 
     def fresh(self) -> Counts | None:
         """Do what is next of what was never looked at, which somebody waits for; None where there is nothing. What
         many wait for is done once: a turn takes all that there is.
         """
         due = self.due()
+        return self._first(due, ((due.unnamed, self.name), (due.fresh, partial(self.match, fresh=True))))
+
+    def _first(self, due: Due, steps: Sequence[tuple[bool, Callable[[], Counts]]]) -> Counts | None:
+        """Do the first of `steps` that is wanted and does anything; None where none does."""
         if due.matcher < self._matching.version:
             self.begin()
             return Counts()
         if due.matcher > self._matching.version:  # a coordinator of a later release is at it
             return None
-        if due.unnamed and (named := self.name()):
-            return named
-        return (self.match(fresh=True) or None) if due.fresh else None
+        return next((done for wanted, work in steps if wanted and (done := work())), None)
 
     def evaluate_news(self) -> Counts:
         """Take all news off the list, and do what follows from them; returns what was done."""

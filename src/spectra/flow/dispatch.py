@@ -187,7 +187,9 @@ class Dispatcher(Waking):
         self._settling.looked(now, connected=connected)
         arrived, dropped = self._inbox.take()
         for subject, count in dropped.items():
-            self._refusals.note("flood", _speaker(subject), f"said more than can be looked at on {subject}", count)
+            self._refusals.note(
+                "flood", subjects.speaker(subject), f"said more than can be looked at on {subject}", count
+            )
         try:
             heard = self._sorted(arrived)
             self._take(heard, now)
@@ -251,7 +253,7 @@ class Dispatcher(Waking):
         """Who says it, may they, and what is it."""
         heard = _Heard({}, defaultdict(dict), [])
         for one in arrived:
-            name = _speaker(one.subject)
+            name = subjects.speaker(one.subject)
             asker = self._askers.of(name)
             if asker is None:
                 continue
@@ -431,11 +433,3 @@ class Dispatcher(Waking):
 def _asked(ready: Ready) -> Asked:
     spooled = max(ready.spooled_count, len(ready.spooled))
     return Asked(ready.node, ready.slots, ready.free, spooled, ready.spooled_bytes, ready.spool_full)
-
-
-def _speaker(subject: str) -> str:
-    """The node that a subject belongs to, or the subject where it is none's."""
-    try:
-        return subjects.node_of(subject)
-    except MeshError:
-        return subject[:100]

@@ -208,7 +208,9 @@ class Ear:
         arrived, dropped = self._inbox.take()
         for subject, count in dropped.items():
             self._dropped += count
-            self._refusals.note("flood", _speaker(subject), f"said more than can be looked at on {subject}", count)
+            self._refusals.note(
+                "flood", subjects.speaker(subject), f"said more than can be looked at on {subject}", count
+            )
         strangers, self._strangers = self._strangers, {}
         for one in (*strangers.values(), *arrived):
             self._judge(one, roll)
@@ -219,7 +221,7 @@ class Ear:
 
     def _judge(self, arrived: Arrived, roll: Roll) -> None:
         """One message: who says it, may they, and what is it."""
-        name = _speaker(arrived.subject)
+        name = subjects.speaker(arrived.subject)
         known = roll.known.get(name)
         if known is None:
             if roll.read <= arrived.at.steady and len(self._strangers) < _STRANGERS:
@@ -353,11 +355,3 @@ class _Voice:
             self._link.publish(subjects.presence(self.name), messages.encode(beat))
         except MeshError as error:
             _log.debug("no heartbeat of our own: %s", error.message)
-
-
-def _speaker(subject: str) -> str:
-    """The node that a subject belongs to, or the subject where it is none's."""
-    try:
-        return subjects.node_of(subject)
-    except MeshError:
-        return subject[:100]

@@ -11,13 +11,13 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple, Protocol
 
-from dbos import DBOS, SetWorkflowID
-from dbos import error as engine_errors
+from dbos import DBOS
 
 from spectra.errors import NotFound, SpectraError
 from spectra.flow import runs
 from spectra.flow.jobs import VERSION, noted, retryable
 from spectra.flow.planning import question
+from spectra.flow.recovery import begin_once
 from spectra.flow.runner import Runner
 from spectra.flow.runs import Run
 from spectra.model.lifetimes import Lifetimes
@@ -201,8 +201,4 @@ def job_of(workflow: str) -> str:
 def _begin(key: tuple[str, str]) -> None:
     """Run the workflow on this thread, unless some process began it."""
     workflow, schedule = key
-    try:
-        with SetWorkflowID(workflow, workflow_id_reuse_policy="reject"):
-            plan_scan(schedule)
-    except engine_errors.DBOSWorkflowIDInUseError:
-        return
+    begin_once(workflow, lambda: plan_scan(schedule))

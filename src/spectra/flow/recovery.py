@@ -14,7 +14,8 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
-from dbos import DBOS, PortableWorkflowError, WorkflowStatus
+from dbos import DBOS, PortableWorkflowError, SetWorkflowID, WorkflowStatus
+from dbos import error as engine_errors
 
 from spectra.errors import SpectraError, Unavailable
 from spectra.flow import runs
@@ -133,7 +134,7 @@ class Recovery:
             return False
         if not observations.count_attempt(self._ingest.database, pending):  # another coordinator's sweep
             return False
-        tries = _PASSING_TRIES if _is_passing(status.error) else _WORKFLOW_TRIES
+        tries = _PASSING_TRIES if is_passing(status.error) else _WORKFLOW_TRIES
         if pending.attempts >= tries:
             reason = Unavailable(f"its workflow ended {tries} times without result: {status.error}")
             self._ingest.settle_failed(pending.observation_id, reason)
@@ -169,11 +170,20 @@ class Recovery:
         return self._ingest.clock() - runs.time_of(workflow.updated_at) > than
 
 
+def begin_once(workflow_id: str, work: Callable[[], object]) -> None:
+    """Run the workflow `work` on this thread under this id, unless some process began it."""
+    with (
+        contextlib.suppress(engine_errors.DBOSWorkflowIDInUseError),
+        SetWorkflowID(workflow_id, workflow_id_reuse_policy="reject"),
+    ):
+        work()
+
+
 def pause(attempts: int) -> timedelta:
     """How long to wait before running a workflow again that was run `attempts` times before."""
     return min(_FIRST_PAUSE * 2 ** min(attempts, 30), _LONGEST_PAUSE)
 
 
-def _is_passing(error: object) -> bool:
+def is_passing(error: object) -> bool:
     """Whether a workflow ended because a step went on failing in a way that passes: no other step runs again."""
     return isinstance(error, PortableWorkflowError) and error.name == "DBOSMaxStepRetriesExceeded"

@@ -14,12 +14,12 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 import msgspec
-from dbos import DBOS, PortableWorkflowError, SetWorkflowID, WorkflowStatus
-from dbos import error as engine_errors
+from dbos import DBOS, WorkflowStatus
 
 from spectra.errors import NotFound
 from spectra.flow import runs
 from spectra.flow.jobs import VERSION, noted, retryable
+from spectra.flow.recovery import begin_once, is_passing
 from spectra.flow.runner import Runner
 from spectra.flow.runs import Run
 from spectra.flow.targets import Read, Targets
@@ -139,7 +139,7 @@ class TargetJob:
         """One that ended although its target did not. Others are looked after by `flow.recovery`."""
         if run.status not in runs.ENDED_BADLY or now - runs.time_of(run.updated_at) < _AGAIN:
             return False
-        if not _is_passing(run.error) and now - runs.time_of(run.created_at) > _GIVEN_UP:
+        if not is_passing(run.error) and now - runs.time_of(run.created_at) > _GIVEN_UP:
             target, lease = _named(run.workflow_id)
             self._targets.settle(target, lease, Read(0, f"its workflow ended without result: {run.error}"), 0)
             return False
@@ -150,18 +150,10 @@ class TargetJob:
 def _begin(key: tuple[int, str]) -> None:
     """Run the workflow on this thread, unless some process began it."""
     target, lease = key
-    try:
-        with SetWorkflowID(workflow_id(target, lease), workflow_id_reuse_policy="reject"):
-            settle_target(target, lease)
-    except engine_errors.DBOSWorkflowIDInUseError:
-        return
+    begin_once(workflow_id(target, lease), lambda: settle_target(target, lease))
 
 
 def _named(name: str) -> tuple[int, str]:
     """The target and the lease that a workflow is of."""
     found = _ID.fullmatch(name)
     return (int(found[1]), found[2]) if found else (0, "")
-
-
-def _is_passing(error: object) -> bool:
-    return isinstance(error, PortableWorkflowError) and error.name == "DBOSMaxStepRetriesExceeded"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import secrets
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from ipaddress import ip_address
@@ -17,6 +16,7 @@ from spectra.collect import presets
 from spectra.collect.netset import NetSet
 from spectra.collect.ports import parse_ports
 from spectra.collect.scope import OutOfScope
+from spectra.collect.submission import new_scan_id
 from spectra.collect.targets import MAX_ADDRESSES, TargetSet, parse_target, parse_targets, too_many
 from spectra.errors import BadRequest, NotFound, Unavailable
 from spectra.flow import chunks, planning, waits
@@ -118,7 +118,7 @@ class Work:
             what=_what(wanted),
             preset=preset,
             ports=_AS_PLANNED if wanted.plan else wanted.ports or preset.ports,
-            scan_id=wanted.scan_id or _scan_id(act.now),
+            scan_id=wanted.scan_id or new_scan_id(act.now),
             permission=cut.permission,
             priority=wanted.priority,
             rate=wanted.rate,
@@ -356,11 +356,6 @@ def _what(wanted: JobRequest) -> str:
         return f"plan {wanted.plan}"
     text = " ".join(wanted.targets[:20])
     return text if len(text) <= _WHAT and len(wanted.targets) <= 20 else f"{text[: _WHAT - 4]} ..."
-
-
-def _scan_id(now: datetime) -> str:
-    """`scan-20251101-123000-ab12`: sorts by time, and tells two of one second apart."""
-    return f"scan-{now:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
 
 
 def _unlawful(fault: OutOfScope) -> BadRequest:

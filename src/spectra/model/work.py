@@ -276,10 +276,9 @@ class WorkStatus(msgspec.Struct, frozen=True, omit_defaults=True):
     workers: tuple[WorkerRecord, ...] = ()
 
 
-class Schedule(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """Stale endpoints of a selection, turned into a job again and again (`wf.plan_scan`). Times in seconds."""
+class Scheduled(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """What a schedule has scanned, how often and by which word. Times in seconds."""
 
-    name: Annotated[str, Meta(pattern=r"^[a-z0-9]([a-z0-9-]{0,39}[a-z0-9])?\Z")]
     query: Annotated[str, Meta(max_length=4096)]
     every_s: Annotated[float, Meta(ge=60, le=366 * 86400)]
     consent: Annotated[str, Meta(min_length=1, max_length=2000)]
@@ -291,6 +290,15 @@ class Schedule(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     constraints: Constraints = Constraints()
     windows: Annotated[tuple[Annotated[str, Meta(max_length=200)], ...], Meta(max_length=20)] = ()
     paused: bool = False
+
+
+class Schedule(Scheduled, frozen=True, omit_defaults=True, kw_only=True):
+    """Stale endpoints of a selection, turned into a job again and again (`wf.plan_scan`), and how that goes.
+
+    Times in seconds.
+    """
+
+    name: Annotated[str, Meta(pattern=r"^[a-z0-9]([a-z0-9-]{0,39}[a-z0-9])?\Z")]
     account: str = ""
     created: datetime | None = None
     last_run: datetime | None = None

@@ -11,10 +11,9 @@ from spectra.model.nodes import NodeRecord
 from spectra.model.presets import Preset
 from spectra.model.work import (
     ArtefactRecord,
-    Constraints,
     JobRecord,
-    Network,
     Schedule,
+    Scheduled,
     TargetRecord,
     WorkerRecord,
 )
@@ -53,20 +52,8 @@ class ScheduleList(msgspec.Struct, frozen=True):
     schedules: list[Schedule]
 
 
-class ScheduleRequest(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, forbid_unknown_fields=True):
-    """A schedule as somebody puts it: `Schedule` without its name, which is in the path, and without how it went."""
-
-    query: Annotated[str, Meta(max_length=4096)]
-    every_s: Annotated[float, Meta(ge=60, le=366 * 86400)]
-    consent: Annotated[str, Meta(min_length=1, max_length=2000)]
-    preset: Annotated[str, Meta(max_length=41)] = "services"
-    min_age_s: Annotated[int, Meta(ge=0, le=10 * 365 * 86400)] = 0
-    max_endpoints: Annotated[int, Meta(ge=1, le=1_000_000)] = 10_000
-    priority: Annotated[int, Meta(ge=-100, le=100)] = -10
-    allow: Annotated[tuple[Network, ...], Meta(max_length=1000)] = ()
-    constraints: Constraints = Constraints()
-    windows: Annotated[tuple[Annotated[str, Meta(max_length=200)], ...], Meta(max_length=20)] = ()
-    paused: bool = False
+class ScheduleRequest(Scheduled, frozen=True, omit_defaults=True, kw_only=True, forbid_unknown_fields=True):
+    """A schedule as somebody puts it: its name is in the path, and how it went is nobody's to say."""
 
 
 class PresetList(msgspec.Struct, frozen=True):

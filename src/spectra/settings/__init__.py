@@ -42,6 +42,7 @@ __all__ = [
     "WorkerSettings",
     "config_dir",
     "default_data_dir",
+    "deny_files",
     "load",
 ]
 
@@ -51,6 +52,11 @@ MIB = 1024 * 1024
 def config_dir() -> Path:
     """`$XDG_CONFIG_HOME/spectra`, by default `~/.config/spectra`."""
     return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "spectra"
+
+
+def deny_files() -> tuple[Path, Path]:
+    """The do-not-scan lists of this machine: the system's and the user's. Neither need be there."""
+    return Path("/etc/spectra/do-not-scan.txt"), config_dir() / "do-not-scan.txt"
 
 
 def default_data_dir() -> Path:

@@ -31,7 +31,7 @@ from spectra.collect.scanners.base import (
     admit,
     utc_now,
 )
-from spectra.collect.scanners.process import printed, run_tool
+from spectra.collect.scanners.process import printed, read_output, run_tool, write_private, written
 from spectra.errors import BadRequest
 from spectra.model.envelope import Privacy
 
@@ -82,7 +82,7 @@ class BbotScanner:
             raise NotInstalled("BBOT is not installed on this machine.", hint=INSTALL)
         with tempfile.TemporaryDirectory(prefix="spectra-bbot-") as name:
             folder = Path(name)
-            _write_private(folder / "orders.yml", msgspec.json.encode(orders))  # JSON is YAML
+            write_private(folder / "orders.yml", msgspec.json.encode(orders))  # JSON is YAML
             events = folder / "events.json"
             ended = await run_tool(
                 [str(python), "-I", "-c", _START, "-p", "./orders.yml", "-y", "--no-color"],
@@ -90,9 +90,9 @@ class BbotScanner:
                 stdin=b"",
                 deadline_s=request.deadline_s,
                 hear=heard.hear,
-                stop_if=lambda: "stopped: the output is full" if _size(events) > MAX_OUTPUT else "",
+                stop_if=lambda: "stopped: the output is full" if written(events) > MAX_OUTPUT else "",
             )
-            data = _read(events)
+            data = read_output(events)
         if not ended.stopped and (ended.code != 0 or not data):
             said = "\n".join(line for line in ended.said.splitlines() if line.startswith(("[ERRR]", "[WARN]")))
             raise ScanFailed(f"BBOT ended with code {ended.code}: {(said or ended.said)[-2000:] or 'it said nothing'}")
@@ -227,19 +227,3 @@ class _Heard:
         *lines, self._rest = (self._rest + data)[-256 * 1024 :].split(b"\n")
         self._found += sum(line.startswith(_FOUND) for line in lines)
         self._progress(Progress(0.0, self._found))
-
-
-def _write_private(path: Path, data: bytes) -> None:
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
-        stream.write(data)
-
-
-def _size(path: Path) -> int:
-    return path.stat().st_size if path.exists() else 0
-
-
-def _read(path: Path) -> bytes:
-    if not path.exists():
-        return b""
-    with path.open("rb") as stream:
-        return stream.read(MAX_OUTPUT)

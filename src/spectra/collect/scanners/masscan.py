@@ -7,7 +7,6 @@ What its way of sending cannot reach (loopback, tunnels) is refused and not scan
 from __future__ import annotations
 
 import asyncio
-import os
 import re
 import signal
 import tempfile
@@ -29,7 +28,7 @@ from spectra.collect.scanners.base import (
 )
 from spectra.collect.scanners.nexthop import NextHop, next_hops
 from spectra.collect.scanners.nmap import raw_sockets
-from spectra.collect.scanners.process import Ended, find, run_tool, tool_version
+from spectra.collect.scanners.process import Ended, find, read_output, run_tool, tool_version, write_private, written
 from spectra.collect.targets import TargetSet
 
 INSTALL = "Install it (Debian, Ubuntu: apt install masscan) or use --scanner connect."
@@ -103,7 +102,7 @@ def arguments(request: ScanRequest, way: NextHop) -> list[str]:
 async def _run(path: str, request: ScanRequest, way: NextHop, share: _Share, held: int) -> tuple[Ended, bytes]:
     with tempfile.TemporaryDirectory(prefix="spectra-masscan-") as name:
         folder = Path(name)
-        _write_private(folder / "targets.txt", _targets(request.targets.addresses))
+        write_private(folder / "targets.txt", _targets(request.targets.addresses))
         out = folder / "out.json"
         ended = await run_tool(
             [path, *arguments(request, way)],
@@ -113,7 +112,7 @@ async def _run(path: str, request: ScanRequest, way: NextHop, share: _Share, hel
             hear=lambda _: None,
             complain=share.hear,
             politely=signal.SIGINT,  # it then waits for answers on their way, and writes what it knows
-            stop_if=lambda: "stopped: the output is full" if held + _size(out) > MAX_OUTPUT else "",
+            stop_if=lambda: "stopped: the output is full" if held + written(out) > MAX_OUTPUT else "",
         )
         return ended, _read(out, MAX_OUTPUT - held)
 
@@ -133,23 +132,11 @@ class _Share:
                 self._progress(Progress(fraction, int(done[2])))
 
 
-def _targets(addresses: NetSet) -> str:
-    return "".join(f"{line}\n" for line in TargetSet(addresses).lines())
-
-
-def _write_private(path: Path, text: str) -> None:
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as stream:
-        stream.write(text)
-
-
-def _size(path: Path) -> int:
-    return path.stat().st_size if path.exists() else 0
+def _targets(addresses: NetSet) -> bytes:
+    return "".join(f"{line}\n" for line in TargetSet(addresses).lines()).encode("ascii")
 
 
 def _read(path: Path, limit: int) -> bytes:
     """What masscan wrote, whole lines of it."""
-    if not path.exists() or limit <= 0:
-        return b""
-    with path.open("rb") as stream:
-        data = stream.read(limit)
+    data = read_output(path, max(limit, 0))
     return data[: data.rfind(b"\n") + 1]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import tempfile
 from collections.abc import Mapping
@@ -24,7 +23,7 @@ from spectra.collect.scanners.base import (
     utc_now,
 )
 from spectra.collect.scanners.nmap import raw_sockets
-from spectra.collect.scanners.process import find, run_tool, tool_version
+from spectra.collect.scanners.process import find, run_tool, tool_version, write_private
 
 INSTALL = (
     "Install it (go install github.com/projectdiscovery/naabu/v2/cmd/naabu@latest, needs libpcap) "
@@ -55,7 +54,8 @@ class NaabuScanner:
         admit(request, started)
         path, raw, heard = find("naabu", INSTALL), raw_sockets(), _Heard(progress)
         with tempfile.TemporaryDirectory(prefix="spectra-naabu-") as name:
-            _write_private(Path(name) / "targets.txt", "".join(f"{line}\n" for line in request.targets.lines()))
+            targets = "".join(f"{line}\n" for line in request.targets.lines())
+            write_private(Path(name) / "targets.txt", targets.encode("ascii"))
             ended = await run_tool(
                 [path, *arguments(request, raw=raw)],
                 Path(name),
@@ -121,8 +121,3 @@ class _Heard:
             self.data += piece
             # naabu does not say how far it is, only what it found.
             self._progress(Progress(0.0, self.data.count(b"\n")))
-
-
-def _write_private(path: Path, text: str) -> None:
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as stream:
-        stream.write(text)

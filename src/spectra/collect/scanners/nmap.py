@@ -24,7 +24,7 @@ from spectra.collect.scanners.base import (
     admit,
     utc_now,
 )
-from spectra.collect.scanners.process import Ended, find, run_tool, tool_version
+from spectra.collect.scanners.process import Ended, find, read_output, run_tool, tool_version, written
 from spectra.errors import BadRequest
 from spectra.model.envelope import Privacy
 from spectra.model.presets import NmapOptions
@@ -80,9 +80,9 @@ class NmapScanner:
                 stdin=stdin,
                 deadline_s=request.deadline_s,
                 hear=_Hearing(progress).hear,
-                stop_if=lambda: "stopped: the output is full" if _size(xml) > MAX_OUTPUT else "",
+                stop_if=lambda: "stopped: the output is full" if written(xml) > MAX_OUTPUT else "",
             )
-            data = _read(xml)
+            data = read_output(xml)
         kind = _scan_type(request, raw=raw)
         return self._output(request, data, ended, started, kind, blind=request.nmap.system and not raw)
 
@@ -197,14 +197,3 @@ class _Hearing:
 def _scan_type(request: ScanRequest, *, raw: bool) -> str:
     kinds = ["tcp-syn" if raw else "tcp-connect"] if request.ports.tcp else []
     return ",".join([*kinds, *(["udp"] if request.ports.udp else []), *(["service"] if request.nmap.versions else [])])
-
-
-def _size(path: Path) -> int:
-    return path.stat().st_size if path.exists() else 0
-
-
-def _read(path: Path) -> bytes:
-    if not path.exists():
-        return b""
-    with path.open("rb") as stream:
-        return stream.read(MAX_OUTPUT)

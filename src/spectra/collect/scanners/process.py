@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from spectra.collect.scanners.base import NotInstalled
+from spectra.collect.scanners.base import MAX_OUTPUT, NotInstalled
 
 GRACE_S = 5.0  # from SIGTERM to SIGKILL
 WATCH_S = 0.5
@@ -97,6 +97,25 @@ def find(name: str, hint: str) -> str:
     if path is None:
         raise NotInstalled(f"{name} is not installed on this machine.", hint=hint)
     return path
+
+
+def write_private(path: Path, data: bytes) -> None:
+    """A new file for the tool to read, for its owner alone."""
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
+        stream.write(data)
+
+
+def written(path: Path) -> int:
+    """How many bytes the tool has written there; 0 where there is nothing."""
+    return path.stat().st_size if path.exists() else 0
+
+
+def read_output(path: Path, limit: int = MAX_OUTPUT) -> bytes:
+    """What the tool wrote there, at most `limit` bytes; nothing where there is nothing."""
+    if not path.exists():
+        return b""
+    with path.open("rb") as stream:
+        return stream.read(limit)
 
 
 async def _start(command: Sequence[str], folder: Path) -> asyncio.subprocess.Process:
