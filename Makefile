@@ -75,7 +75,7 @@ clean: ## Remove what was installed and measured; the data of nodes stays
 
 # --- installation: a pinned uv in a small environment of its own, then everything else from the lock file ---
 $(INSTALLED): pyproject.toml uv.lock $(UV)
-	@$(UV) sync --locked --quiet --python .tools/bin/python
+	@$(UV) sync --locked --all-extras --quiet --python .tools/bin/python
 	@touch $@
 
 $(UV): requirements-tools.txt

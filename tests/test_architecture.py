@@ -31,8 +31,9 @@ MAY_IMPORT = {
     "mesh": {"model", "identity", "fabric"},
     "collect": {"model", "identity", "fabric"},
     "intel": {"model"},
-    "flow": {"model", "identity", "store", "ingest", "intel", "fabric", "mesh", "collect"},
-    "api": {"flow", "store", "identity", "model", "ingest", "intel", "fabric", "mesh"},
+    "ai": {"model", "store"},
+    "flow": {"model", "identity", "store", "ingest", "intel", "fabric", "mesh", "collect", "ai"},
+    "api": {"flow", "store", "identity", "model", "ingest", "intel", "fabric", "mesh", "ai"},
     "cli": {"model", "identity", "collect", "engines", "fabric"},
     "engines": set[str](),
 }

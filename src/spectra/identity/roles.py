@@ -19,12 +19,14 @@ SELF: Final = frozenset({"self:read", "self:write"})
 
 _READ = SELF | frozenset(
     {"coverage:read", "hosts:read", "observations:read", "plan:read", "search:read", "status:read", "workflows:read"}
-    | {"feeds:read", "findings:read", "jobs:read", "vulns:read"}
+    | {"ai:read", "feeds:read", "findings:read", "jobs:read", "vulns:read"}
 )
-_USER = _READ | {"findings:write", "keys:read", "nodes:read", "provenance:read"}
+_USER = _READ | {"ai:ask", "findings:write", "keys:read", "nodes:read", "provenance:read"}
 _CONTRIBUTOR = _USER | {"observations:write", "keys:rotate"}
 _MODULE = SELF | frozenset({"keys:rotate", "observations:read", "observations:write", "status:read", "workflows:read"})
-_STEERING = frozenset({"feeds:write", "findings:write", "jobs:write", "workflows:write"})
+_STEERING = frozenset(
+    {"ai:ask", "ai:read", "ai:write", "feeds:write", "findings:write", "jobs:write", "workflows:write"}
+)
 _AUTOMATION = (
     _MODULE
     | _STEERING

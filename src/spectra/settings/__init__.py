@@ -18,12 +18,14 @@ from pydantic_settings import (
     YamlConfigSettingsSource,
 )
 
+from spectra.settings.ai import AiSettings
 from spectra.settings.mesh import MESH_PORTS, NO_PORTS, AttestationSettings, MeshPorts, MeshSettings, NodeSettings
 from spectra.settings.section import Section
 from spectra.settings.work import WorkerSettings, WorkSettings
 
 __all__ = [
     "MESH_PORTS",
+    "AiSettings",
     "ApiSettings",
     "AttestationSettings",
     "AuthSettings",
@@ -334,6 +336,7 @@ class Settings(BaseSettings):
     node: NodeSettings = NodeSettings()
     work: WorkSettings = WorkSettings()
     worker: WorkerSettings = WorkerSettings()
+    ai: AiSettings = AiSettings()
     log: LogSettings = LogSettings()
 
     @property

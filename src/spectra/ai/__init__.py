@@ -1,0 +1,1 @@
+"""Language models: the gateway to them, what they explain and report, and the agents that work without them, too."""

@@ -1,0 +1,1 @@
+"""The one way to language models: what may leave is decided and made ready here."""
