@@ -43,22 +43,42 @@ def table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
 
 def settings() -> str:
     """Every setting with its environment variable, default and meaning."""
-    rows = [(f"`{name}`", f"`{variable}`", default, what) for name, variable, default, what in _settings(Settings)]
+    rows = [(f"`{name}`", f"`{variable}`", default, what) for name, variable, default, what in _settings(Settings, {})]
     return table(("in config.yaml", "environment", "default", "what it does"), rows)
 
 
-def _settings(model: type[BaseModel], above: tuple[str, ...] = ()) -> Iterator[tuple[str, str, str, str]]:
+def _settings(
+    model: type[BaseModel],
+    told: dict[type[BaseModel], tuple[str, Any]],
+    above: tuple[str, ...] = (),
+    given: BaseModel | None = None,
+) -> Iterator[tuple[str, str, str, str]]:
+    """`given`: the section as it is by default; of sections of one kind (`told`), all but the first are one row."""
     for name, field in model.model_fields.items():
         path = (*above, name)
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            yield from _settings(field.annotation, path)
+            section = getattr(given, name, None) if given else field.get_default(call_default_factory=True)
+            if field.annotation in told:
+                yield _same(path, told[field.annotation], section)
+                continue
+            if above:
+                told[field.annotation] = (".".join(path), section)
+            yield from _settings(field.annotation, told, path, section)
         else:
-            variable = f"SPECTRA_{'__'.join(path).upper()}"
-            yield ".".join(path), variable, COMPUTED.get(name) or _default(field), field.description or ""
+            value = getattr(given, name) if given else field.get_default(call_default_factory=True)
+            yield ".".join(path), _variable(path), COMPUTED.get(name) or _default(value), field.description or ""
 
 
-def _default(field: Any) -> str:
-    value = field.get_default(call_default_factory=True)
+def _variable(path: tuple[str, ...]) -> str:
+    return f"SPECTRA_{'__'.join(path).upper()}"
+
+
+def _same(path: tuple[str, ...], first: tuple[str, Any], section: BaseModel) -> tuple[str, str, str, str]:
+    differs = [f"{key} `{value}`" for key, value in section if value != getattr(first[1], key)]
+    return f"{'.'.join(path)}.*", f"{_variable(path)}__*", ", ".join(differs), f"The same as `{first[0]}.*`."
+
+
+def _default(value: Any) -> str:
     if value is PydanticUndefined:
         return "needed"
     if value in (None, "", []):
