@@ -73,7 +73,7 @@ def _variable(path: tuple[str, ...]) -> str:
     return f"SPECTRA_{'__'.join(path).upper()}"
 
 
-def _same(path: tuple[str, ...], first: tuple[str, Any], section: BaseModel) -> tuple[str, str, str, str]:
+def _same(path: tuple[str, ...], first: tuple[str, Any], section: Any) -> tuple[str, str, str, str]:
     differs = [f"{key} `{value}`" for key, value in section if value != getattr(first[1], key)]
     return f"{'.'.join(path)}.*", f"{_variable(path)}__*", ", ".join(differs), f"The same as `{first[0]}.*`."
 
