@@ -1,0 +1,76 @@
+"""What a model is shown of a target: facts by priority within a bound of bytes, each with a reference to cite it by."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Final, Protocol
+
+import msgspec
+
+from spectra.model.ai import Fragment
+from spectra.model.records import HostRecord
+from spectra.model.similar import SimilarPage
+from spectra.model.summaries import Target
+
+BUDGET: Final = 8192
+"""Bytes of context, rendered, that a model is shown by default."""
+
+
+class Nearest(Protocol):
+    """Finds CVEs that are like a text, by words and by vectors."""
+
+    @property
+    def leaves(self) -> bool:
+        """Whether a text leaves this machine for that: then it is given public words alone."""
+        ...
+
+    def to_text(self, text: str, k: int) -> SimilarPage:
+        """The `k` that are most alike, the best first."""
+        ...
+
+
+class Item(msgspec.Struct, frozen=True):
+    """One fact of a context.
+
+    `ref` is what a model cites it by (`F1`), `record` the id of the record that it stands for, `title` what a person
+    knows that by (private), `fragment` the labelled text of one line without its reference, `score` (0..100) its
+    priority.
+    """
+
+    ref: str
+    record: str
+    title: str
+    fragment: Fragment
+    score: float
+
+
+class Context(msgspec.Struct, frozen=True, dict=True):
+    """Facts of a target, the most important first. `left_out` had no room. `hosts` are those it tells of, whole."""
+
+    target: Target
+    items: tuple[Item, ...]
+    hosts: tuple[HostRecord, ...] = ()
+    left_out: int = 0
+    note: str = ""
+    """What could not be looked up, in words; empty where all was."""
+
+    @cached_property
+    def refs(self) -> Mapping[str, Item]:
+        """The items by reference."""
+        return {item.ref: item for item in self.items}
+
+    @cached_property
+    def records(self) -> Mapping[str, Item]:
+        """The items by the id of their record."""
+        return {item.record: item for item in self.items}
+
+    @property
+    def facts(self) -> tuple[str, ...]:
+        """A key for each fact, which changes with it: for `Prompt.facts`."""
+        raise NotImplementedError
+
+    @property
+    def fragments(self) -> tuple[Fragment, ...]:
+        """What a model reads: each item on a line of its own, `[F1] ...`, in order."""
+        raise NotImplementedError
