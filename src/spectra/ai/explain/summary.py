@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Final, Literal, NamedTuple, Protocol
+from typing import Final, Literal, Protocol
 
-from spectra.ai.retrieval.context import Nearest
+from spectra.ai.retrieval.context import Sources
 from spectra.model.ai import Answer, Prompt
 from spectra.model.explanations import Explanation
-from spectra.model.lifetimes import Lifetimes
 from spectra.model.records import HostRecord
 from spectra.model.summaries import AiSummary, Target
-from spectra.store.database import Database
 
 DEADLINE_S: Final = 3.5
 """Longest a summary takes, retrieval included; what follows is the rules, which take some milliseconds."""
@@ -29,16 +27,6 @@ class Asking(Protocol):
         ...
 
 
-class Sources(NamedTuple):
-    """What summaries are made of, besides models."""
-
-    database: Database
-    nearest: Nearest | None
-    rules: Rules
-    lifetimes: Lifetimes
-    clock: Callable[[], datetime]
-
-
 class Explainer:
     """Summaries of one database's targets. Thread-safe. `gateway` None: there are no models."""
 
@@ -46,6 +34,8 @@ class Explainer:
         self,
         gateway: Asking | None,
         sources: Sources,
+        rules: Rules,
+        clock: Callable[[], datetime],
         *,
         deadline_s: float = DEADLINE_S,
         cache_hours: float = 24.0,

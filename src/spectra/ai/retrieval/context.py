@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 import msgspec
 
 from spectra.model.ai import Fragment
+from spectra.model.lifetimes import Lifetimes
 from spectra.model.records import HostRecord
 from spectra.model.similar import SimilarPage
 from spectra.model.summaries import Target
+from spectra.store.database import Database
+from spectra.store.findings import Judge
 
 BUDGET: Final = 8192
 """Bytes of context, rendered, that a model is shown by default."""
@@ -28,6 +31,15 @@ class Nearest(Protocol):
     def to_text(self, text: str, k: int) -> SimilarPage:
         """The `k` that are most alike, the best first."""
         ...
+
+
+class Sources(NamedTuple):
+    """Where facts come from. `judge` says how urgent findings are; None: none are told."""
+
+    database: Database
+    nearest: Nearest | None = None
+    judge: Judge | None = None
+    lifetimes: Lifetimes = Lifetimes()
 
 
 class Item(msgspec.Struct, frozen=True):
