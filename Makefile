@@ -87,7 +87,7 @@ $(UV): requirements-tools.txt
 	fi
 	@"$(PYTHON)" -c '$(USABLE)' || \
 		{ echo '$(PYTHON) is older than 3.11 or has no venv (Debian: apt install python3-venv).' >&2; exit 1; }
-	@echo 'Installing into .tools and .venv: once, some 200 MB from the network, 700 MB on disk ...'
+	@echo 'Installing into .tools and .venv: once, some 350 MB from the network, 1.3 GB on disk ...'
 	@"$(PYTHON)" -m venv --clear .tools
 	@.tools/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-tools.txt
 	@touch $@
