@@ -28,6 +28,7 @@ from spectra.store import (
     blocks,
     do_not_scan,
     feeds,
+    insights,
     jobs,
     jointokens,
     keys,
@@ -69,9 +70,11 @@ _RECORDED: Final = (
     "schedule.",
     "worker.",
     "work.",
+    "insights.",
+    "insight.",
 )
 """Kinds of entry whose newest says what the row of its subject is."""
-_UNRECORDED: Final = ("session.",)
+_UNRECORDED: Final = ("session.", "ai-egress")
 """Kinds of entry that tell of an act which leaves no row of its own."""
 _ALTERED: Final = (
     audit.altered_log,
@@ -100,6 +103,7 @@ _ROOMS: Final = (
     schedules,
     workers,
     workstate,
+    insights,
 )
 """What holds those rows: each has `details`."""
 

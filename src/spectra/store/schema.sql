@@ -409,6 +409,43 @@ CREATE TABLE plan (
 );
 CREATE INDEX plan_account ON plan (account, created DESC, id DESC);
 
+-- Insights -----------------------------------------------------------------------------------------------------------
+
+-- What a coordinator signed after a run of an agent: `payload` is the canonical JSON, `sha256` its hash in hex.
+CREATE TABLE insight_statement (
+    sha256    text COLLATE "C" PRIMARY KEY,
+    agent     text NOT NULL,
+    keyid     text NOT NULL REFERENCES key,
+    signature text NOT NULL,
+    payload   text NOT NULL,
+    issued    timestamptz NOT NULL,
+    received  timestamptz NOT NULL
+);
+
+-- Each insight once, in the words (`body`, canonical JSON) of the newest statement that has it; columns repeat what is
+-- looked for. `severity` 0 is critical, 4 info. `decided`: when somebody resolved it, or it opened again by itself.
+CREATE TABLE insight (
+    id          text COLLATE "C" PRIMARY KEY,
+    statement   text COLLATE "C" NOT NULL REFERENCES insight_statement,
+    agent       text NOT NULL,
+    kind        text NOT NULL,
+    severity    int2 NOT NULL CHECK (severity BETWEEN 0 AND 4),
+    subjects    text[] NOT NULL,
+    body        text NOT NULL,
+    first_seen  timestamptz NOT NULL,
+    last_seen   timestamptz NOT NULL,
+    times       int4 NOT NULL,
+    state       text NOT NULL CHECK (state IN ('open', 'resolved')),
+    resolution  text CHECK (resolution IN ('fixed', 'false_positive', 'accepted')),
+    decided     timestamptz,
+    decided_by  text NOT NULL DEFAULT '',
+    comment     text NOT NULL DEFAULT '',
+    CHECK ((state = 'resolved') = (resolution IS NOT NULL))
+) WITH (fillfactor = 80);
+CREATE INDEX insight_order ON insight (severity, last_seen DESC, id);
+CREATE INDEX insight_subjects ON insight USING gin (subjects);
+CREATE INDEX insight_statement_of ON insight (statement);
+
 -- Work ---------------------------------------------------------------------------------------------------------------
 
 -- What somebody asked to have scanned. `decision` is what people decided (on record; `by` did so last); a job without open
@@ -1120,6 +1157,49 @@ CREATE TABLE vuln_vector (
     embedding halfvec STORAGE EXTERNAL NOT NULL,
     PRIMARY KEY (num, embedder)
 );
+
+-- Language models ---------------------------------------------------------------------------------------------------
+
+-- What was asked of models: one row a request, also of those that none answered (`provider` is empty then). No content.
+-- `label` is the class it was asked under (model/ai.py Label), `cost` in the currency of the configured prices, `away`
+-- whether it left this machine.
+CREATE TABLE ai_call (
+    num      int8 GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    at       timestamptz NOT NULL,
+    account  text COLLATE "C" NOT NULL,
+    purpose  text COLLATE "C" NOT NULL,
+    provider text COLLATE "C" NOT NULL,
+    model    text COLLATE "C" NOT NULL,
+    label    int2 NOT NULL CHECK (label BETWEEN 0 AND 2),
+    outcome  text COLLATE "C" NOT NULL,
+    input    int8 NOT NULL,
+    output   int8 NOT NULL,
+    cost     float8 NOT NULL,
+    ms       int4 NOT NULL,
+    away     boolean NOT NULL
+);
+CREATE INDEX ai_call_at ON ai_call (at);
+CREATE INDEX ai_call_account ON ai_call (account, at);
+
+-- What was used up of the budgets of a day (UTC), with what is held back for requests that are under way.
+CREATE TABLE ai_spent (
+    day    date NOT NULL,
+    kind   text COLLATE "C" NOT NULL CHECK (kind IN ('account', 'provider')),
+    name   text COLLATE "C" NOT NULL,
+    tokens int8 NOT NULL,
+    cost   float8 NOT NULL,
+    PRIMARY KEY (day, kind, name)
+) WITH (fillfactor = 50);
+
+-- Answers that are kept for as long as the facts are the same that they were drawn from: those are in the key.
+CREATE TABLE ai_answer (
+    key   bytea PRIMARY KEY,
+    value bytea NOT NULL,
+    made  timestamptz NOT NULL,
+    until timestamptz NOT NULL
+);
+CREATE INDEX ai_answer_made ON ai_answer (made);
+CREATE INDEX ai_answer_until ON ai_answer (until);
 
 -- Tallies: how many open endpoints and hosts there are, kept with the data (store/tallies.py) -------------------------
 
