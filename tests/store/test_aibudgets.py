@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from spectra.model.ai import Label, Usage
-from spectra.store.aibudgets import Hold, Limit, Spent, release, reserve, spent
+from spectra.store.aibudgets import HELD, Hold, Limit, Spent, expire, release, reserve, spent
 from spectra.store.aicalls import Call, record
 from spectra.store.database import Database
 
@@ -67,8 +67,21 @@ def test_a_failed_request_gives_back_what_was_held_for_it(database: Database) ->
     assert isinstance(kept, Hold)
     release(database, kept)
     assert used(database) == (Spent(), Spent())
-    release(database, Hold(NOW.date(), "nobody", "nothing"))  # nothing was held
+    release(database, kept)  # a second time there is nothing to give back
+    release(database, Hold(NOW.date(), "nobody", "nothing"))
     assert isinstance(hold(database, 1000, account=Limit(1000)), Hold)
+
+
+def test_what_is_held_for_requests_that_are_never_heard_of_again_is_given_back(database: Database) -> None:
+    """A coordinator that dies takes nothing with it for longer than a while; a request that is late counts as it is."""
+    late = hold(database, 500, cost=1.0, account=Limit(1000))
+    assert isinstance(late, Hold)
+    assert isinstance(hold(database, 300, account=Limit(1000), now=NOW + HELD), Hold)
+    assert expire(database, NOW + HELD) == 0
+    assert expire(database, NOW + HELD + timedelta(seconds=1)) == 1
+    assert used(database) == (Spent(300), Spent(300))
+    took(database, Usage(20, 10), late)
+    assert used(database) == (Spent(330), Spent(330))
 
 
 def test_whose_budget_is_used_up_is_told_and_nothing_is_held(database: Database) -> None:

@@ -2,17 +2,24 @@
 
 What a request may take at most is held back before it is sent, so that many at once cannot take more together than is
 left. What it did take is told by `aicalls.record`, in the place of that; where a coordinator dies in between, what was
-held back counts as used.
+held back is given back after a while.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Final, Literal, NamedTuple
+from uuid import UUID, uuid4
 
 from spectra.store.database import Connection, Database
 
+HELD: Final = timedelta(minutes=15)
+"""How long something is held back at most: longer than any request may take."""
+
+_KEEP: Final = """
+INSERT INTO ai_hold (id, day, account, provider, tokens, cost, made)
+VALUES (%(id)s, %(day)s, %(account)s, %(provider)s, %(tokens)s, %(cost)s, %(now)s)"""
 _HOLD: Final = """
 INSERT INTO ai_spent AS s (day, kind, name, tokens, cost)
 SELECT %(day)s, %(kind)s, %(name)s, %(tokens)s, %(cost)s
@@ -22,10 +29,16 @@ ON CONFLICT (day, kind, name) DO UPDATE SET tokens = s.tokens + excluded.tokens,
 WHERE (%(most_tokens)s::int8 = 0 OR s.tokens + excluded.tokens <= %(most_tokens)s::int8)
   AND (%(most_cost)s::float8 = 0 OR s.cost + excluded.cost <= %(most_cost)s::float8)"""
 _RELEASE: Final = """
-UPDATE ai_spent SET tokens = greatest(tokens - %(tokens)s::int8, 0), cost = greatest(cost - %(cost)s::float8, 0)
-WHERE (day, kind, name) IN (
-  SELECT day, kind, name FROM ai_spent WHERE day = %(day)s::date
-    AND (kind, name) IN (('account', %(account)s::text), ('provider', %(provider)s::text)) ORDER BY kind FOR UPDATE)"""
+WITH held AS (DELETE FROM ai_hold WHERE id = ANY(%(ids)s::uuid[]) RETURNING day, account, provider, tokens, cost),
+back AS (
+  SELECT h.day, r.kind, r.name, sum(h.tokens) AS tokens, sum(h.cost) AS cost
+  FROM held h CROSS JOIN LATERAL (VALUES ('account', h.account), ('provider', h.provider)) AS r (kind, name)
+  GROUP BY h.day, r.kind, r.name),
+those AS MATERIALIZED (
+  SELECT s.day, s.kind, s.name FROM ai_spent s JOIN back USING (day, kind, name)
+  ORDER BY s.day, s.kind, s.name FOR UPDATE OF s)
+UPDATE ai_spent s SET tokens = greatest(s.tokens - b.tokens, 0), cost = greatest(s.cost - b.cost, 0)
+FROM back b JOIN those USING (day, kind, name) WHERE (s.day, s.kind, s.name) = (b.day, b.kind, b.name)"""
 
 
 class Limit(NamedTuple):
@@ -48,13 +61,14 @@ class Spent(NamedTuple):
 
 
 class Hold(NamedTuple):
-    """What is held back for one request, on one day."""
+    """What is held back for one request, on one day; nothing where it has no `id`."""
 
     day: date
     account: str
     provider: str
     tokens: int = 0
     cost: float = 0.0
+    id: UUID | None = None
 
 
 def reserve(
@@ -74,13 +88,14 @@ def reserve(
     """
     if not (of_account.bounded or of_provider.bounded):
         return Hold(now.date(), account, provider)
-    hold = Hold(now.date(), account, provider, tokens, cost)
+    hold = Hold(now.date(), account, provider, tokens, cost, uuid4())
     try:
         with database.connection() as connection, connection.transaction():
             connection.execute("SET LOCAL synchronous_commit = off")
             # In the order in which `aicalls.record` and `release` take them, so that no two wait for each other.
             _hold(connection, "account", hold, of_account)
             _hold(connection, "provider", hold, of_provider)
+            connection.execute(_KEEP, hold._asdict() | {"now": now})
     except _Full as full:
         return full.whose
     return hold
@@ -88,9 +103,18 @@ def reserve(
 
 def release(database: Database, hold: Hold) -> None:
     """Give back what was held for a request that took nothing: one that failed, or was not sent."""
-    if hold.tokens or hold.cost:
+    if hold.id is not None:
         with database.aside() as connection:
-            connection.execute(_RELEASE, hold._asdict())
+            connection.execute(_RELEASE, {"ids": [hold.id]})
+
+
+def expire(database: Database, now: datetime) -> int:
+    """Give back what was held for requests of which nothing was heard any more; returns how many those were."""
+    with database.aside() as connection:
+        rows = connection.execute("SELECT id FROM ai_hold WHERE made < %s LIMIT 1000", [now - HELD]).fetchall()
+        if rows:
+            connection.execute(_RELEASE, {"ids": [row[0] for row in rows]})
+    return len(rows)
 
 
 def spent(

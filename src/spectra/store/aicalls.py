@@ -26,11 +26,14 @@ _RECORD: Final = """
 WITH call AS (
   INSERT INTO ai_call (at, account, purpose, provider, model, label, outcome, input, output, cost, ms, away)
   VALUES (%(at)s, %(account)s, %(purpose)s, %(provider)s, %(model)s, %(label)s, %(outcome)s, %(input)s, %(output)s,
-    %(cost)s, %(ms)s, %(away)s))
+    %(cost)s, %(ms)s, %(away)s)),
+held AS (DELETE FROM ai_hold WHERE id = %(hold)s::uuid RETURNING tokens, cost)
 INSERT INTO ai_spent AS s (day, kind, name, tokens, cost)
-SELECT %(day)s::date, r.kind, r.name, %(tokens)s::int8, %(more)s::float8
-FROM (VALUES ('account', %(account)s::text), ('provider', %(provider)s::text)) AS r (kind, name)
-WHERE r.name <> '' AND (%(tokens)s::int8 <> 0 OR %(more)s::float8 <> 0) ORDER BY r.kind
+SELECT %(day)s::date, r.kind, r.name, m.tokens, m.cost
+FROM (VALUES ('account', %(account)s::text), ('provider', %(provider)s::text)) AS r (kind, name), (
+  SELECT %(input)s::int8 + %(output)s::int8 - coalesce(sum(tokens)::int8, 0) AS tokens,
+    %(cost)s::float8 - coalesce(sum(cost), 0) AS cost FROM held) AS m
+WHERE r.name <> '' AND (m.tokens <> 0 OR m.cost <> 0) ORDER BY r.kind
 ON CONFLICT (day, kind, name) DO UPDATE SET tokens = greatest(s.tokens + excluded.tokens, 0),
   cost = greatest(s.cost + excluded.cost, 0)"""
 _GROUPS: Final[dict[str, LiteralString]] = {
@@ -71,7 +74,6 @@ def record(database: Database, call: Call, hold: Hold | None = None) -> None:
 
     Waits for no disk: a power cut forgets the last moment at most.
     """
-    held = hold or Hold(call.at.date(), call.account, call.provider)
     words = {
         "at": call.at,
         "account": call.account[:MAX_WORD],
@@ -85,9 +87,8 @@ def record(database: Database, call: Call, hold: Hold | None = None) -> None:
         "cost": call.cost,
         "ms": min(call.ms, 2**31 - 1),
         "away": call.away,
-        "day": held.day,
-        "tokens": call.usage.input + call.usage.output - held.tokens,
-        "more": call.cost - held.cost,
+        "day": hold.day if hold else call.at.date(),
+        "hold": hold.id if hold else None,
     }
     with database.aside() as connection:
         connection.execute(_RECORD, words)

@@ -1191,6 +1191,18 @@ CREATE TABLE ai_spent (
     PRIMARY KEY (day, kind, name)
 ) WITH (fillfactor = 50);
 
+-- What is held back for requests that are under way, and counted in `ai_spent`.
+CREATE TABLE ai_hold (
+    id       uuid PRIMARY KEY,
+    day      date NOT NULL,
+    account  text COLLATE "C" NOT NULL,
+    provider text COLLATE "C" NOT NULL,
+    tokens   int8 NOT NULL,
+    cost     float8 NOT NULL,
+    made     timestamptz NOT NULL
+);
+CREATE INDEX ai_hold_made ON ai_hold (made);
+
 -- Answers that are kept for as long as the facts are the same that they were drawn from: those are in the key.
 CREATE TABLE ai_answer (
     key   bytea PRIMARY KEY,

@@ -27,6 +27,17 @@ CREATE TABLE ai_spent (
     PRIMARY KEY (day, kind, name)
 ) WITH (fillfactor = 50);
 
+CREATE TABLE ai_hold (
+    id       uuid PRIMARY KEY,
+    day      date NOT NULL,
+    account  text COLLATE "C" NOT NULL,
+    provider text COLLATE "C" NOT NULL,
+    tokens   int8 NOT NULL,
+    cost     float8 NOT NULL,
+    made     timestamptz NOT NULL
+);
+CREATE INDEX ai_hold_made ON ai_hold (made);
+
 CREATE TABLE ai_answer (
     key   bytea PRIMARY KEY,
     value bytea NOT NULL,
