@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
+from spectra.ai.gateway.gateway import Gateway
 from spectra.api.issuing import Issuer
 from spectra.api.metrics import Metrics
 from spectra.api.networks import Networks, NoNetworks
@@ -194,3 +195,5 @@ class Services:
     """None where this coordinator hands out no scans."""
     results: Results | None = None
     """Where machines' results go; None as `work`."""
+    ai: Gateway | None = None
+    """The gateway to language models; None in tests that have none."""

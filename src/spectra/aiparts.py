@@ -1,0 +1,85 @@
+"""What works with language models in one coordinator, put together from its settings.
+
+Each service has a function here that makes it, a line in `_made`, and a field in `api/services.py`. Without any model
+all of them work: they say what the graph alone tells.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from datetime import datetime
+from typing import Any, NamedTuple, Protocol
+
+from spectra.ai.gateway.gateway import Gateway
+from spectra.flow.jobs import Job
+from spectra.flow.similar import Similar
+from spectra.model.lifetimes import Lifetimes
+from spectra.settings import Settings
+from spectra.store.aisweep import Sweeper
+from spectra.store.blobs import BlobStore
+from spectra.store.database import Database
+
+
+class Parts(NamedTuple):
+    """What those services are made of."""
+
+    settings: Settings
+    database: Database
+    blobs: BlobStore
+    similar: Similar
+    lifetimes: Lifetimes
+    clock: Callable[[], datetime]
+
+
+class _Background(Protocol):
+    """What works on threads of its own."""
+
+    def start(self) -> None: ...
+    def stop(self) -> None: ...
+
+
+class Ai:
+    """The gateway and all that asks it; `jobs` are its durable workflows, `background` what runs with the node."""
+
+    def __init__(
+        self, gateway: Gateway, made: dict[str, Any], jobs: Sequence[Job], background: Sequence[_Background]
+    ) -> None:
+        self.gateway = gateway
+        self.jobs = tuple(jobs)
+        self._made = made
+        self._background = background
+        self._running = ExitStack()
+
+    def services(self) -> dict[str, Any]:
+        """Fields of `api.services.Services`."""
+        return {"ai": self.gateway, **self._made}
+
+    def start(self) -> None:
+        """Begin what runs in the background."""
+        for one in self._background:
+            one.start()
+            self._running.callback(one.stop)
+
+    def stop(self) -> None:
+        """End it, and every request to a model that is under way."""
+        try:
+            self.gateway.close()
+        finally:
+            self._running.close()
+
+
+def ai_of(parts: Parts) -> Ai:
+    """All of it. Quick: nothing is connected to before the first request."""
+    gateway = Gateway.from_settings(parts.settings, parts.database, parts.clock)
+    return Ai(gateway, _made(parts, gateway), _jobs(parts, gateway), [Sweeper(parts.database, parts.clock)])
+
+
+def _made(parts: Parts, gateway: Gateway) -> dict[str, Any]:
+    """Every service by its field in `api.services.Services`."""
+    return {}
+
+
+def _jobs(parts: Parts, gateway: Gateway) -> Sequence[Job]:
+    """The durable workflows."""
+    return ()
