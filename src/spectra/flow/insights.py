@@ -6,13 +6,29 @@ only a statement that the gate let through is kept.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import Final
 
+from spectra.errors import BadRequest
+from spectra.identity import insights as statements
 from spectra.identity.keys import SigningKey
-from spectra.model.insights import Agent, Insight, Kept
-from spectra.store.database import Database
+from spectra.ingest import insights as gate
+from spectra.ingest.gate import revoked
+from spectra.ingest.insights import VerifiedInsights
+from spectra.model.insights import CONTRIBUTOR, MAX_INSIGHTS, Agent, Insight, Kept
+from spectra.model.records import KeyRecord
+from spectra.store import insights, keys
+from spectra.store.database import Connection, Database
+from spectra.store.insights import NewStatement
+from spectra.store.provenance import commit
+
+_log = logging.getLogger("spectra.insights")
+
+_KEY: Final = "keys/agents.pem"  # below the data folder
+_ROLE: Final = "module"
 
 
 class Insights:
@@ -25,8 +41,32 @@ class Insights:
 
     @classmethod
     def open(cls, database: Database, data_dir: Path, *, clock: Callable[[], datetime]) -> Insights:
-        """With the key of this data folder, which is made (mode 0600) and registered where it is not there yet."""
-        raise NotImplementedError
+        """With the key of this data folder, which is made (mode 0600) and registered where it is not there yet.
+
+        One that was revoked is put aside, and another made.
+        """
+        path = data_dir / _KEY
+        key = _load(path)
+        known = keys.find(database, key.public.keyid)
+        if known is not None and known.status != "active":
+            path.replace(path.with_name(f"agents-{key.public.keyid[:16]}.pem"))
+            _log.warning("the key of the agents is not usable any more; there is a new one")
+            key, known = _load(path), None
+        if known is None:
+            keys.register(
+                database,
+                contributor=CONTRIBUTOR,
+                role=_ROLE,
+                public_key=key.public.raw,
+                keyid=key.public.keyid,
+                now=clock(),
+                comment="signs what agents conclude",
+            )
+        return cls(database, key, clock=clock)
+
+    def key(self, keyid: str) -> KeyRecord | None:
+        """A registered key, for the gate."""
+        return keys.find(self._database, keyid)
 
     def keep(self, agent: Agent, insights: Sequence[Insight], *, read: str = "") -> Kept:
         """Sign a statement of these insights, let the gate verify it, and keep it with its entry in the chain.
@@ -34,8 +74,45 @@ class Insights:
         `read` is the SHA-256 (hex) of what the agent was given. The same insight (by id) is kept once, its newest
         words count. At most `MAX_INSIGHTS` at once. Nothing is written where there are none.
         """
-        raise NotImplementedError
+        if not insights:
+            return Kept(statement="", insights=())
+        if len(insights) > MAX_INSIGHTS:
+            raise BadRequest(f"A statement has at most {MAX_INSIGHTS} insights.", reason="too_many", field="insights")
+        statement = statements.build(agent=agent, insights=insights, now=self._clock(), read=read)
+        return self.take(statements.sign(self._key, statement))
 
     def take(self, raw: bytes) -> Kept:
-        """Keep a statement (a DSSE envelope) that a coordinator signed; raises `Rejected` for what the gate refuses."""
-        raise NotImplementedError
+        """Keep a statement (a DSSE envelope) that a coordinator signed; raises `Rejected` for what the gate refuses.
+
+        The very same one again is answered with what there is, and changes nothing.
+        """
+        verified = gate.verify(raw, now=self._clock(), keys=self)
+        return insights.existing(self._database, verified.sha256) or self._insert(verified)
+
+    def _insert(self, verified: VerifiedInsights) -> Kept:
+        new = NewStatement(
+            verified.sha256,
+            verified.statement.agent,
+            verified.key.keyid,
+            verified.signature,
+            verified.payload,
+            verified.statement.issued,
+            verified.received,
+            verified.statement.insights,
+        )
+
+        def check(connection: Connection) -> None:
+            if keys.is_revoked(connection, verified.key.keyid):
+                raise revoked()
+
+        return commit(self._database, lambda connection: insights.insert(connection, new, CONTRIBUTOR), check=check)
+
+
+def _load(path: Path) -> SigningKey:
+    """The key of a file, made where there is none."""
+    if path.exists():
+        return SigningKey.load(path)
+    key = SigningKey.generate()
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    key.save(path)
+    return key

@@ -18,6 +18,8 @@ from spectra.model.envelope import Sha256Hex, Word, canonical, sha256_hex
 
 INSIGHTS_TYPE: Final = "application/vnd.spectra.insights+json"
 """The DSSE payload type of a statement of insights."""
+CONTRIBUTOR: Final = "spectra-agents"
+"""Whom the keys belong to by which coordinators sign statements."""
 
 Agent = Literal["threat-analyst", "dns-guard", "cve-triage", "network-anomaly", "config-advisor", "enrichment"]
 AGENTS: Final[tuple[Agent, ...]] = get_args(Agent)
@@ -41,14 +43,8 @@ MAX_WHAT: Final = 2000
 MAX_SAYS: Final = 400
 MAX_NOTE: Final = 2000
 
-RecordId = Annotated[
-    str,
-    Meta(
-        max_length=300,
-        pattern=r"^(host|endpoint|finding|cve|certificate|page|name|network|control|account|node|feed|chain|input)"
-        r":\S.*\Z",
-    ),
-]
+_RECORD: Final = r"(host|endpoint|finding|cve|certificate|page|name|network|control|account|node|feed|chain|input):\S.*"
+RecordId = Annotated[str, Meta(max_length=300, pattern=rf"^{_RECORD}\Z")]
 """What a claim points at: `host:192.0.2.1`, `endpoint:192.0.2.1/tcp/443`, `finding:<id>`, `cve:CVE-2024-6387`,
 `certificate:<sha256>`, `page:<sha256>`, `name:www.example.org`, `network:192.0.2.0/24`, `control:anssi/24`,
 `input:<sha256>` (what the agent was given).
@@ -59,7 +55,7 @@ class Evidence(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One thing that an insight rests on: a record, or line `line` (from 1; 0: none) of what the agent was given."""
 
     says: Annotated[str, Meta(max_length=MAX_SAYS)]
-    record: RecordId | Literal[""] = ""
+    record: Annotated[str, Meta(max_length=300, pattern=rf"^({_RECORD})?\Z")] = ""
     line: Annotated[int, Meta(ge=0, le=2**40)] = 0
 
 
@@ -120,7 +116,7 @@ class Statement(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     version: Literal[1]
     agent: Agent
     issued: datetime
-    read: Sha256Hex | Literal[""]
+    read: Annotated[str, Meta(pattern=r"^([0-9a-f]{64})?\Z")]
     insights: Annotated[tuple[Insight, ...], Meta(max_length=MAX_INSIGHTS)]
 
 
