@@ -103,7 +103,7 @@ def without_version(found: Sequence[Affected]) -> list[Affected]:
     return [msgspec.structs.replace(a, cpe="") for a in found]
 
 
-@settings(max_examples=200)
+@settings(max_examples=80)
 @given(rules=families, software=softwares)
 def test_nothing_is_lost_and_nothing_is_otherwise(rules: list[Rule], software: Software) -> None:
     """The same CVEs for the same reasons, in the same order."""
@@ -113,7 +113,7 @@ def test_nothing_is_lost_and_nothing_is_otherwise(rules: list[Rule], software: S
     assert match(software, [cut.rules for cut in cuts]) == whole
 
 
-@settings(max_examples=120)
+@settings(max_examples=50)
 @given(rules=families, of=st.lists(softwares, min_size=6, max_size=24))
 def test_what_is_alike_has_the_same_findings(rules: list[Rule], of: list[Software]) -> None:
     """Software that `alike` takes for equal differs in the findings only by its own name."""

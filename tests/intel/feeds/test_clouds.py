@@ -1,4 +1,4 @@
-"""Range files of providers: every range of every real file, and the rules between overlapping ones."""
+"""Range files of providers: ranges of every real file, and the rules between overlapping ones."""
 
 from __future__ import annotations
 
@@ -65,10 +65,13 @@ REAL = [
 
 
 @pytest.mark.parametrize(("name", "provider", "networks", "version", "rows"), REAL)
-def test_every_range_of_a_real_file_is_found(
+def test_ranges_of_a_real_file_are_found(
     shared_data: Path, tmp_path: Path, name: str, provider: str, networks: int, version: str, rows: Any
 ) -> None:
-    """Its first address is of the provider, in a region and of a service that some range around it names."""
+    """The first address is of the provider, in a region and of a service that some range around it names.
+
+    Every range is asked for, of a long file every second or more, so that some 5000 are.
+    """
     path = shared_data / "cloud" / name
     table = read(path)
     assert (table.kind, table.provider, table.networks, table.version) == ("cloud", provider, networks, version)
@@ -80,12 +83,14 @@ def test_every_range_of_a_real_file_is_found(
         net = ipaddress.ip_network(text)
         around.setdefault((net.version, net.prefixlen, int(net.network_address)), set()).add((region, service))
     texts = sorted({text for text, _, _ in listed})
+    texts = texts[:: 1 + len(texts) // 5000]
+    lengths = {(version, length) for version, length, _ in around}
     found = locator.locate([text.partition("/")[0] for text in texts])
     for text, at in zip(texts, found, strict=True):
         net = ipaddress.ip_network(text)
         told: set[tuple[str, str]] = set()
-        for length in range(net.max_prefixlen + 1):
-            bits = net.max_prefixlen - length
+        for length in (length for version, length in lengths if version == net.version):
+            bits = max(net.max_prefixlen - length, 0)
             told |= around.get((net.version, length, int(net.network_address) >> bits << bits), set())
         assert at.cloud == provider
         assert rows is flat_rows or at.cloud_service in {service for _, service in told}, text

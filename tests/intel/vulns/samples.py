@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import json
-from io import BytesIO
+from io import BufferedReader, BytesIO
+from itertools import islice
+from pathlib import Path
 from typing import Any
+
+import zstandard
 
 from spectra.intel.vulns import Feed, open_feed
 from spectra.model.envelope import Problem
 from spectra.model.vulns import Criterion, Node, VulnRecord
 
 NGINX = "cpe:2.3:a:f5:nginx:*:*:*:*:*:*:*:*"
+
+
+def every(step: int, path: Path) -> list[bytes]:
+    """Each `step`th line, with its end, of a packed file of records: the whole takes `step` times as long to read."""
+    with path.open("rb") as file, BufferedReader(zstandard.ZstdDecompressor().stream_reader(file), 1 << 20) as lines:
+        return list(islice(lines, 0, None, step))
 
 
 def match(cpe: str = NGINX, **fields: Any) -> dict[str, Any]:

@@ -12,10 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spectra.intel.vulns import open_feed
 from spectra.model.envelope import Problem
 from spectra.model.vulns import Criterion, Metric, Reference, Ssvc, VulnRecord
-from tests.intel.vulns.samples import NGINX, affected, criteria, cve_record, feed, packed, record
+from tests.intel.vulns.samples import NGINX, affected, criteria, cve_record, every, feed, packed, record
 
 
 def vulnrichment(*metrics: dict[str, Any], **fields: Any) -> dict[str, Any]:
@@ -117,15 +116,16 @@ def test_any_value_anywhere_is_a_record_or_a_problem(cna: dict[str, Any], metric
 
 
 @pytest.mark.slow
-def test_all_of_vulnrichment_is_read(shared_data: Path) -> None:
-    """Every record; as many decisions and rejections as a search of the text finds; most say what is affected."""
-    counts: Counter[str] = Counter()
-    with open_feed(shared_data / "big" / "cisa_vulnrichment.jsonl.zst") as read:
-        for item in read:
-            assert isinstance(item, VulnRecord)
-            counts["records"] += 1
-            counts[item.status] += 1
-            counts["decided"] += item.ssvc is not None
-            counts["configured"] += bool(item.configurations)
-    assert (counts["records"], counts["rejected"], counts["decided"]) == (44_130, 104, 44_026)
-    assert counts["configured"] > 38_000
+def test_vulnrichment_is_read(shared_data: Path) -> None:
+    """Every fifth record: decided and rejected where a search of its text says so; most say what is affected."""
+    lines = every(5, shared_data / "big" / "cisa_vulnrichment.jsonl.zst")
+    items = list(feed(b"".join(lines)))
+    assert len(items) == len(lines) == 8826
+    for line, item in zip(lines, items, strict=True):
+        assert isinstance(item, VulnRecord)
+        assert f'"cveId":"{item.cve}"'.encode() in line
+        assert (item.status == "rejected") == (b'"state":"REJECTED"' in line), item.cve
+        assert (item.ssvc is not None) == (b'"type":"ssvc"' in line), item.cve
+    counts = Counter(item.status for item in items if isinstance(item, VulnRecord))
+    assert counts["rejected"] > 10
+    assert sum(isinstance(item, VulnRecord) and bool(item.configurations) for item in items) > 7600

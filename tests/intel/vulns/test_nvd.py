@@ -17,6 +17,7 @@ from tests.intel.vulns.samples import (
     NGINX,
     affected,
     criteria,
+    every,
     feed,
     match,
     nvd_cve,
@@ -245,15 +246,18 @@ def test_real_feeds_are_read_without_a_problem(shared_data: Path) -> None:
 
 
 @pytest.mark.slow
-def test_all_of_the_nvd_is_read(shared_data: Path) -> None:
-    """As many records, rejected ones, configurations and criteria as its makers counted."""
-    records = with_configurations = rejected = matches = 0
-    with open_feed(shared_data / "big" / "nvd_cves.jsonl.zst") as read:
-        for item in read:
-            assert isinstance(item, VulnRecord)
-            records += 1
-            rejected += item.status == "rejected"
-            if item.status not in ("awaiting", "deferred"):
-                with_configurations += bool(item.configurations)
-                matches += len(criteria(*item.configurations))
-    assert (records, rejected, with_configurations, matches) == (222_541, 11_146, 193_199, 2_048_196)
+def test_the_nvd_is_read(shared_data: Path) -> None:
+    """Every eighth record of all years, rejected where its text says so and with as many criteria as that has."""
+    lines = every(8, shared_data / "big" / "nvd_cves.jsonl.zst")
+    items = list(feed(b"".join(lines)))
+    assert len(items) == len(lines) == 27_818
+    matches = 0
+    for line, item in zip(lines, items, strict=True):
+        assert isinstance(item, VulnRecord)
+        assert line.startswith(f'{{"id":"{item.cve}"'.encode())
+        assert (item.status == "rejected") == (b'"vulnStatus":"Rejected"' in line), item.cve
+        if item.status not in ("awaiting", "deferred"):
+            assert bool(item.configurations) == (b'"configurations":[{' in line), item.cve
+            matches += (found := len(criteria(*item.configurations)))
+            assert found == line.count(b'"criteria":'), item.cve
+    assert matches > 200_000
