@@ -105,6 +105,17 @@ def test_a_text_that_says_nothing_finds_what_it_finds(vectors: Vectors, text: st
     assert all(one.text_rank is None for one in page.similar)
 
 
+def test_whether_texts_leave_is_told(vectors: Vectors, database: Database, blobs: BlobStore, clock: Clock) -> None:
+    """Where vectors are made here they do not, nor where nothing makes any; a service at loopback is this machine."""
+    assert not Similar(vectors).leaves
+    with serving(FakeEmbedder()) as fake:
+        served = Vectors(database, blobs, clock=clock, service=Service(Place(fake.url, "fake-model")))
+        served.vectorize()
+        assert not Similar(served).leaves
+    urls = ("http://localhost:1", "http://[::1]:1", "http://10.0.0.5:1", "https://embeddings.example.org/v1")
+    assert [Place(url, "m").on_this_machine for url in urls] == [True, True, False, False]
+
+
 def test_a_service_that_is_away_leaves_words(
     vectors: Vectors, database: Database, blobs: BlobStore, clock: Clock
 ) -> None:

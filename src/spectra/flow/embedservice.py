@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from http import HTTPStatus
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import httpx
@@ -51,6 +52,15 @@ class Place(NamedTuple):
     def host(self) -> str:
         """The host and port, by which vectors of one service are told from those of another."""
         return httpx.URL(self.url).netloc.decode("ascii")
+
+    @property
+    def on_this_machine(self) -> bool:
+        """Whether it is at a loopback address, written as one or as `localhost`."""
+        host = httpx.URL(self.url).host
+        try:
+            return ip_address(host).is_loopback
+        except ValueError:
+            return host == "localhost"
 
     @property
     def endpoint(self) -> str:

@@ -44,6 +44,13 @@ class Similar:
         self._vectors = made
         self._database: Database = made.database
 
+    @property
+    def leaves(self) -> bool:
+        """Whether a text that is looked for is sent to a service on another machine."""
+        ready, _ = self._vectors.current()
+        maker = self._vectors.maker(ready) if ready else None
+        return isinstance(maker, Service) and not maker.place.on_this_machine
+
     def to_text(self, text: str, k: int, only: Filter = Filter()) -> SimilarPage:  # noqa: B008 - immutable
         """The `k` weaknesses that are most like `text`. It goes nowhere but to the configured embedder."""
         return self._fused(text, text, k, only)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from functools import cached_property
 from typing import Final, NamedTuple, Protocol
@@ -9,6 +10,7 @@ from typing import Final, NamedTuple, Protocol
 import msgspec
 
 from spectra.model.ai import Fragment
+from spectra.model.findingrecords import FindingRecord
 from spectra.model.lifetimes import Lifetimes
 from spectra.model.records import HostRecord
 from spectra.model.similar import SimilarPage
@@ -57,12 +59,15 @@ class Item(msgspec.Struct, frozen=True):
     score: float
 
 
-class Context(msgspec.Struct, frozen=True, dict=True):
-    """Facts of a target, the most important first. `left_out` had no room. `hosts` are those it tells of, whole."""
+class Context(msgspec.Struct, frozen=True, dict=True, kw_only=True):
+    """Facts of a target, the most important first. `left_out` had no room. `hosts` are those it tells of, whole, and
+    `findings` their open ones, the most urgent first.
+    """
 
     target: Target
     items: tuple[Item, ...]
     hosts: tuple[HostRecord, ...] = ()
+    findings: tuple[FindingRecord, ...] = ()
     left_out: int = 0
     note: str = ""
     """What could not be looked up, in words; empty where all was."""
@@ -80,9 +85,20 @@ class Context(msgspec.Struct, frozen=True, dict=True):
     @property
     def facts(self) -> tuple[str, ...]:
         """A key for each fact, which changes with it: for `Prompt.facts`."""
-        raise NotImplementedError
+        return tuple(f"{item.record}={_digest(item.fragment)}" for item in self.items)
 
     @property
     def fragments(self) -> tuple[Fragment, ...]:
         """What a model reads: each item on a line of its own, `[F1] ...`, in order."""
-        raise NotImplementedError
+        return tuple(
+            item.fragment._replace(parts=(f"[{item.ref}] ", *item.fragment.parts, "\n")) for item in self.items
+        )
+
+    @property
+    def size(self) -> int:
+        """Bytes (UTF-8) of all that a model reads, as it stands."""
+        return sum(len(fragment.text.encode()) for fragment in self.fragments)
+
+
+def _digest(fragment: Fragment) -> str:
+    return hashlib.sha256(msgspec.json.encode((fragment.label, fragment.parts))).hexdigest()[:32]
