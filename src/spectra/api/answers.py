@@ -28,6 +28,8 @@ class ProblemDetails(msgspec.Struct, omit_defaults=True):
     line: int = 0
     retry_after: float = 0.0
     observation_id: str = ""
+    tried: list[str] = []
+    """Providers of language models that were asked or passed over, and why, in their order."""
 
 
 def answer(value: object, status: int = 200) -> Response:

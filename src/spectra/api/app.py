@@ -6,7 +6,7 @@ import logging
 import re
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from fastapi import FastAPI, Request
@@ -16,12 +16,16 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from spectra import __version__
-from spectra.api import document
+from spectra.api import document, mcp
+from spectra.api.compat import openai
+from spectra.api.compat.chatanswers import failure
+from spectra.api.compat.eventstream import Streams
 from spectra.api.guard import Guard, Refusals
 from spectra.api.metrics import Metrics
 from spectra.api.problems import problem
 from spectra.api.routes import (
     accounts,
+    ai,
     artefacts,
     audit,
     blocks,
@@ -101,6 +105,9 @@ ROUTERS: Final = (
     audit.router,
     blocks.router,
     do_not_scan.router,
+    mcp.router,
+    ai.router,
+    openai.router,
     health.router,
 )
 
@@ -110,6 +117,7 @@ def create_app(services: Services) -> FastAPI:
     app = routed_app()
     app.state.services = services
     app.state.admission = ingest.Admission(services.max_concurrent_ingests, 4 * services.max_envelope_bytes)
+    app.state.streams = Streams()
     app.add_exception_handler(SpectraError, _spectra_error)
     app.add_exception_handler(RequestValidationError, _framework_error)
     app.add_exception_handler(HTTPException, _framework_error)
@@ -139,15 +147,22 @@ def routed_app() -> FastAPI:
 def _spectra_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, SpectraError):
         raise error
-    extra = {"observation_id": o} if (o := getattr(error, "observation_id", "")) else {}
-    return problem(error, _id_of(request), **extra)
+    extra: dict[str, object] = {"observation_id": o} if (o := getattr(error, "observation_id", "")) else {}
+    if tried := getattr(error, "tried", ()):
+        extra["tried"] = [f"{name}: {why}" for name, why in tried]
+    return _told(request)(error, _id_of(request), **extra)
 
 
 def _framework_error(request: Request, error: Exception) -> Response:
     ours, headers = translated(error)
-    answer = problem(ours, _id_of(request))
+    answer = _told(request)(ours, _id_of(request))
     answer.headers.update(headers)
     return answer
+
+
+def _told(request: Request) -> Callable[..., Response]:
+    """How errors of a path are told."""
+    return failure if request.url.path.startswith(openai.PREFIX) else problem
 
 
 class _Refused(SpectraError):

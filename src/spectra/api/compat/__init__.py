@@ -1,0 +1,1 @@
+"""Other tools' protocols, spoken by this node."""
