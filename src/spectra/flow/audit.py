@@ -34,6 +34,7 @@ from spectra.store import (
     keys,
     ledger,
     noderows,
+    reports,
     results,
     schedules,
     tiers,
@@ -72,6 +73,7 @@ _RECORDED: Final = (
     "work.",
     "insights.",
     "insight.",
+    "report.",
 )
 """Kinds of entry whose newest says what the row of its subject is."""
 _UNRECORDED: Final = ("session.", "ai-egress")
@@ -104,6 +106,7 @@ _ROOMS: Final = (
     workers,
     workstate,
     insights,
+    reports,
 )
 """What holds those rows: each has `details`."""
 
