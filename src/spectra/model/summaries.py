@@ -69,9 +69,10 @@ class AiSummary(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """A target in three parts: summary, risks (the worst first), next steps.
 
     `by` says what drew the conclusions: a `model`, whose every claim cites records that it was shown, or `rules` over
-    the graph; then `why` says why no model did. `records` are those that claims cite. `label` is the class under which
-    the facts went to `provider`. `attempts` is how often models were asked; `cached`: none was, the facts being the
-    same as when it was made (`at`). `left_out` facts had no room in what a model is shown.
+    the graph; then `why` says why no model did, and `reason` in a word. `records` are those that claims cite. `label`
+    is the class under which the facts went to `provider`, `attempts` how many answers were looked at. `cached`: no
+    model was asked, the facts being the same as when it was made (`at`). Of what is known, `facts` were told and
+    `left_out` had no room; `note` says what could not be looked up.
     """
 
     kind: TargetKind
@@ -92,3 +93,4 @@ class AiSummary(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     cached: bool = False
     facts: int = 0
     left_out: int = 0
+    note: str = ""
