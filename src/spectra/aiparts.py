@@ -11,9 +11,13 @@ from contextlib import ExitStack
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 
+from spectra.ai.explain.summary import Explainer
 from spectra.ai.gateway.gateway import Gateway
+from spectra.ai.retrieval.context import Sources
 from spectra.flow.jobs import Job
+from spectra.flow.judging import JUDGE
 from spectra.flow.similar import Similar
+from spectra.intel.explain import explain
 from spectra.model.lifetimes import Lifetimes
 from spectra.settings import Settings
 from spectra.store.aisweep import Sweeper
@@ -77,7 +81,26 @@ def ai_of(parts: Parts) -> Ai:
 
 def _made(parts: Parts, gateway: Gateway) -> dict[str, Any]:
     """Every service by its field in `api.services.Services`."""
-    return {}
+    return {
+        "explainer": _explainer(parts, gateway),
+    }
+
+
+def _explainer(parts: Parts, gateway: Gateway) -> Explainer:
+    """Summaries; those that are kept are of the models that are configured now."""
+    ai = parts.settings.ai
+    models = [(name, one.url, one.model) for name in ai.order if (one := ai.provider(name)).opt_in]
+    sources = Sources(parts.database, parts.similar, JUDGE, parts.lifetimes)
+    return Explainer(
+        gateway,
+        sources,
+        explain,
+        parts.clock,
+        deadline_s=ai.summary_deadline_s,
+        cache_hours=ai.cache_hours,
+        free_text=ai.free_text,
+        models=repr(models),
+    )
 
 
 def _jobs(parts: Parts, gateway: Gateway) -> Sequence[Job]:

@@ -53,6 +53,7 @@ from spectra.api.routes import (
     schedules,
     search,
     similar,
+    summaries,
     tiers,
     triage,
     vex,
@@ -107,6 +108,7 @@ ROUTERS: Final = (
     do_not_scan.router,
     mcp.router,
     ai.router,
+    summaries.router,
     openai.router,
     health.router,
 )

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
+from spectra.ai.explain.summary import Explainer
 from spectra.ai.gateway.gateway import Gateway
 from spectra.api.issuing import Issuer
 from spectra.api.metrics import Metrics
@@ -197,3 +198,5 @@ class Services:
     """Where machines' results go; None as `work`."""
     ai: Gateway | None = None
     """The gateway to language models; None in tests that have none."""
+    explainer: Explainer | None = None
+    """Makes summaries; None in tests that have none."""
