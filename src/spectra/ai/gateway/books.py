@@ -1,77 +1,127 @@
-"""What the gateway has to write down before, while and after a model is asked."""
+"""What the gateway writes down before, while and after a model is asked."""
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import NamedTuple, Protocol
+from datetime import datetime, timedelta
+from typing import Literal, Protocol
 
-from spectra.model.ai import Answer, Label, Usage
-
-
-class Bounds(NamedTuple):
-    """Most of a day (UTC); 0: no bound."""
-
-    account_tokens: int = 0
-    provider_tokens: int = 0
-    provider_cost: float = 0.0
-
-
-class Spent(NamedTuple):
-    """What a provider used up today (UTC), reservations of running requests counted."""
-
-    tokens: int = 0
-    cost: float = 0.0
-
-
-class Asked(NamedTuple):
-    """Who asks whom, and for what."""
-
-    account: str
-    provider: str
-    model: str
-    purpose: str
-    label: Label
-
-
-class Leaving(NamedTuple):
-    """A request that is about to leave this machine: no content of it."""
-
-    asked: Asked
-    sha256: str
-    """Of the body as it goes onto the wire, hexadecimal."""
-    size: int
-    to: str
-    """Host and port."""
-    at: datetime
+from spectra.store import aibudgets, aicache, aicalls, aiegress
+from spectra.store.aibudgets import Hold, Limit, Spent
+from spectra.store.aicalls import Call
+from spectra.store.aiegress import Leaving
+from spectra.store.database import Database
 
 
 class Books(Protocol):
-    """Kept in PostgreSQL (`StoreBooks`), or nowhere (`NoBooks`)."""
+    """Budgets, the ledger, kept answers and the audit."""
 
-    def reserve(self, asked: Asked, tokens: int, cost: float, bounds: Bounds, now: datetime) -> str:
-        """Set aside what a request may use; returns the reservation's id, or "account" or "provider" with a leading
-        "!" where the day's bound of that would be passed.
-        """
+    def reserve(
+        self, account: str, provider: str, *, tokens: int, cost: float, limits: tuple[Limit, Limit], now: datetime
+    ) -> Hold | Literal["account", "provider"]:
+        """Hold back what a request may take; or whose budget does not have it. `limits`: account's, provider's."""
         ...
 
-    def settle(
-        self, reservation: str, asked: Asked, usage: Usage, cost: float, outcome: str, ms: int, now: datetime
-    ) -> None:
-        """Replace the reservation by what was used, and put the call into the ledger."""
+    def release(self, hold: Hold) -> None:
+        """Give back what was held for a request that took nothing."""
         ...
 
-    def spent(self, provider: str, now: datetime) -> Spent:
-        """What a provider used up today."""
+    def record(self, call: Call, hold: Hold | None) -> None:
+        """Put a request that is over in the ledger."""
         ...
 
-    def leaving(self, leaving: Leaving) -> None:
-        """Put an entry into the provenance chain; returns once it is on the disk."""
+    def spent(self, providers: list[str], now: datetime) -> dict[str, Spent]:
+        """What each provider used up today."""
         ...
 
-    def cached(self, key: bytes, now: datetime) -> Answer | None:
-        """The answer that is kept under `key`, if it is not too old."""
+    def leaving(self, leaving: Leaving, now: datetime) -> None:
+        """Put a request in the provenance chain; returns once that is on the disk."""
         ...
 
-    def keep(self, key: bytes, answer: Answer, hours: float, now: datetime) -> None:
+    def get(self, key: bytes, now: datetime) -> bytes | None:
+        """The answer that is kept under a key."""
+        ...
+
+    def put(self, key: bytes, value: bytes, keep: timedelta, now: datetime) -> None:
         """Keep an answer."""
         ...
+
+
+class StoreBooks:
+    """Kept in PostgreSQL: one truth for every coordinator."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def reserve(
+        self, account: str, provider: str, *, tokens: int, cost: float, limits: tuple[Limit, Limit], now: datetime
+    ) -> Hold | Literal["account", "provider"]:
+        """Hold back what a request may take."""
+        of_account, of_provider = limits
+        return aibudgets.reserve(
+            self._database,
+            account,
+            provider,
+            tokens=tokens,
+            cost=cost,
+            of_account=of_account,
+            of_provider=of_provider,
+            now=now,
+        )
+
+    def release(self, hold: Hold) -> None:
+        """Give back what was held."""
+        aibudgets.release(self._database, hold)
+
+    def record(self, call: Call, hold: Hold | None) -> None:
+        """Put a request in the ledger."""
+        aicalls.record(self._database, call, hold)
+
+    def spent(self, providers: list[str], now: datetime) -> dict[str, Spent]:
+        """What each provider used up today."""
+        return aibudgets.spent(self._database, "provider", providers, now)
+
+    def leaving(self, leaving: Leaving, now: datetime) -> None:
+        """Put a request in the provenance chain."""
+        aiegress.leaving(self._database, leaving, now)
+
+    def get(self, key: bytes, now: datetime) -> bytes | None:
+        """The answer that is kept under a key."""
+        return aicache.get(self._database, key, now)
+
+    def put(self, key: bytes, value: bytes, keep: timedelta, now: datetime) -> None:
+        """Keep an answer."""
+        aicache.put(self._database, key, value, now=now, keep=keep)
+
+
+class NoBooks:
+    """Nothing is written down, and no budget holds: for measuring alone. Nothing leaves the machine with these."""
+
+    def reserve(
+        self, account: str, provider: str, *, tokens: int, cost: float, limits: tuple[Limit, Limit], now: datetime
+    ) -> Hold | Literal["account", "provider"]:
+        """Hold nothing back."""
+        del tokens, cost, limits
+        return Hold(now.date(), account, provider)
+
+    def release(self, hold: Hold) -> None:
+        """Nothing was held."""
+
+    def record(self, call: Call, hold: Hold | None) -> None:
+        """Forget it."""
+
+    def spent(self, providers: list[str], now: datetime) -> dict[str, Spent]:
+        """Nothing is known."""
+        del providers, now
+        return {}
+
+    def leaving(self, leaving: Leaving, now: datetime) -> None:
+        """Refuse: what leaves has to be on record."""
+        del now
+        raise ValueError(f"without books nothing goes to {leaving.provider}")
+
+    def get(self, key: bytes, now: datetime) -> bytes | None:
+        """Nothing is kept."""
+        del key, now
+
+    def put(self, key: bytes, value: bytes, keep: timedelta, now: datetime) -> None:
+        """Keep nothing."""
