@@ -32,13 +32,20 @@ from tests.support.waiting import eventually
 @contextlib.contextmanager
 def serving(services: Services, extend: Callable[[FastAPI], object] = lambda app: None) -> Generator[str]:
     """The URL of an app around `services`, on a free loopback port, until the block ends."""
-    served = create_app(services)
-    extend(served)
+    app = create_app(services)
+    extend(app)
+    with served(app) as url:
+        yield url
+
+
+@contextlib.contextmanager
+def served(app: FastAPI) -> Generator[str]:
+    """The URL of any app, likewise."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen(64)
         config = uvicorn.Config(
-            served,
+            app,
             http=BoundedHttp,
             lifespan="off",
             log_config=None,

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spectra.cli.safe import safe, safe_cell, safe_json
+from spectra.cli.safe import safe, safe_cell, safe_json, safe_lines
 
 HOSTILE = [
     ("\x1b[31mred\x1b[0m", r"\x1b[31mred\x1b[0m"),
@@ -66,3 +66,9 @@ def test_formulas_are_defused(cell: str) -> None:
 def test_plain_cells_stay_as_they_are() -> None:
     """Ordinary values are not touched."""
     assert safe_cell("nginx 1.25") == "nginx 1.25"
+
+
+def test_lines_are_kept_and_nothing_else_acts() -> None:
+    """Texts of several lines, as models write them."""
+    assert safe_lines("a\tb\r\nc\x1b[2J\n\rd\u202e\n") == "a\tb\nc\\x1b[2J\n\\x0dd\\u202e\n"
+    assert safe_lines("caf\u00e9") == "caf\u00e9"

@@ -139,7 +139,7 @@ def status_of(error: SpectraError) -> int:
     return next((status for kind, status in _BY_CLASS if isinstance(error, kind)), 500)
 
 
-def problem(error: SpectraError, request_id: str, **members: object) -> Response:
+def problem(error: SpectraError, request_id: str, /, **members: object) -> Response:
     """The answer to a request that failed with `error`; `members` are added as they are."""
     status = status_of(error)
     body: dict[str, Any] = {

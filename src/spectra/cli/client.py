@@ -205,9 +205,12 @@ class Client:
         with self.open("POST", path, content=envelope, repeat=True) as response:
             return self._decode(response, kind)
 
-    def lines(self, method: str, path: str, params: Params | None = None) -> Iterator[bytes]:
-        """The lines of an `application/x-ndjson` answer as they come, empty ones left out."""
-        with self.open(method, path, params=params) as response:
+    def lines(
+        self, method: str, path: str, params: Params | None = None, body: object = None, *, wait_s: float = READ_S
+    ) -> Iterator[bytes]:
+        """The lines of an answer that comes line by line, as they come, empty ones left out; `body` is sent as JSON."""
+        content = None if body is None else msgspec.json.encode(body)
+        with self.open(method, path, params=params, content=content, wait_s=wait_s) as response:
             rest = b""
             for chunk in response.iter_bytes():
                 *whole, rest = (rest + chunk).split(b"\n")

@@ -18,6 +18,7 @@ from spectra import __version__
 from spectra.cli import (
     accounts,
     agentcmds,
+    ai,
     auth,
     bench,
     blocks,
@@ -131,6 +132,7 @@ def _register() -> None:
         ("mesh", search.mesh, LOOK),
         ("plan", plan.plan, LOOK),
         ("explain", explain.explain, LOOK),
+        ("ai", ai.ai, LOOK),
         ("observations", observations.observations, LOOK),
         ("workflows", workflows.workflows, LOOK),
         ("feeds", feeds.feeds, COLLECT),

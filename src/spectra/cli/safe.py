@@ -45,6 +45,17 @@ def safe(text: object, limit: int = 0) -> str:
     return shown
 
 
+def safe_lines(text: str) -> str:
+    """`text` with its line breaks and tabs, and nothing else in it that acts on a terminal. A carriage return is none:
+    what comes after it would hide what stands before.
+    """
+    shown = text.replace("\r\n", "\n")
+    return "\n".join(
+        line if line.isascii() and line.isprintable() else "\t".join(map(_rewritten, line.split("\t")))
+        for line in shown.split("\n")
+    )
+
+
 def _rewritten(line: str) -> str:
     parts: list[str] = []
     marks = 0

@@ -70,7 +70,7 @@ class Streams:
     def take(self) -> None:
         """Count one more; raises `TooManyStreams`."""
         if self.open >= self._most:
-            raise TooManyStreams(f"{self._most} answers are on their way already.")
+            raise TooManyStreams("As many answers are on their way as this node has room for.")
         self.open += 1
 
     def give(self) -> None:
