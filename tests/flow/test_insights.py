@@ -28,7 +28,7 @@ pytestmark = pytest.mark.engine
 @pytest.fixture
 def kept(database: Database, tmp_path: Path, clock: Clock) -> Insights:
     """The door of one coordinator."""
-    return Insights.open(database, tmp_path, clock=clock)
+    return Insights(database, tmp_path, clock=clock)
 
 
 def test_what_agents_conclude_is_signed_and_kept(
@@ -51,12 +51,12 @@ def test_what_agents_conclude_is_signed_and_kept(
 
 def test_the_same_statement_is_kept_once(kept: Insights, database: Database, tmp_path: Path, clock: Clock) -> None:
     """Its bytes name it; another coordinator with a key of its own brings its own."""
-    key = SigningKey.load(tmp_path / "keys" / "agents.pem")
+    key = kept.signing_key
     raw = statements.sign(key, statements.build(agent="network-anomaly", insights=[sample()], now=clock()))
     first, again = kept.take(raw), kept.take(raw)
     assert (first.duplicate, again.duplicate, first.statement) == (False, True, again.statement)
     assert [one.times for one in again.insights] == [1]
-    other = Insights.open(database, tmp_path / "other", clock=clock)
+    other = Insights(database, tmp_path / "other", clock=clock)
     clock.advance(timedelta(seconds=1))
     assert other.keep("network-anomaly", [sample()]).again == (sample().id,)
     assert {key.contributor for key in keys.every(database)} == {CONTRIBUTOR}
@@ -68,14 +68,15 @@ def test_strangers_and_revoked_keys_bring_nothing(
     """A key that nobody registered; and after a revocation the next start makes another key."""
     stranger = SigningKey.generate()
     statement = statements.build(agent="network-anomaly", insights=[sample()], now=clock())
+    assert kept.signing_key is kept.signing_key
     with pytest.raises(Rejected, match="no signature is by a key"):
         kept.take(statements.sign(stranger, statement))
-    keyid = SigningKey.load(tmp_path / "keys" / "agents.pem").public.keyid
+    keyid = kept.signing_key.public.keyid
     keys.revoke(database, keyid, clock())
     with pytest.raises(Rejected, match="revoked"):
         kept.keep("network-anomaly", [sample()])
     assert insights.page(database, Wanted()).insights == ()
-    assert Insights.open(database, tmp_path, clock=clock).keep("network-anomaly", [sample()]).new
+    assert Insights(database, tmp_path, clock=clock).keep("network-anomaly", [sample()]).new
     assert (tmp_path / "keys" / "agents.pem").stat().st_mode & 0o777 == 0o600
 
 

@@ -7,6 +7,7 @@ only a statement that the gate let through is kept.
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -34,35 +35,43 @@ _ROLE: Final = "module"
 class Insights:
     """Signs, verifies and keeps what agents conclude. Thread-safe; blocks on the database."""
 
-    def __init__(self, database: Database, key: SigningKey, *, clock: Callable[[], datetime]) -> None:
+    def __init__(self, database: Database, data_dir: Path, *, clock: Callable[[], datetime]) -> None:
+        """Quick: the key of this data folder is looked for, made and registered with the first statement."""
         self._database = database
-        self._key = key
+        self._path = data_dir / _KEY
         self._clock = clock
+        self._lock = threading.Lock()
+        self._key: SigningKey | None = None
 
-    @classmethod
-    def open(cls, database: Database, data_dir: Path, *, clock: Callable[[], datetime]) -> Insights:
-        """With the key of this data folder, which is made (mode 0600) and registered where it is not there yet.
+    @property
+    def signing_key(self) -> SigningKey:
+        """The key of this data folder, made (mode 0600) and registered where it is not there yet.
 
-        One that was revoked is put aside, and another made.
+        One that was revoked before this node started is put aside, and another made.
         """
-        path = data_dir / _KEY
-        key = _load(path)
-        known = keys.find(database, key.public.keyid)
+        with self._lock:
+            if self._key is None:
+                self._key = self._usable()
+            return self._key
+
+    def _usable(self) -> SigningKey:
+        key = _load(self._path)
+        known = keys.find(self._database, key.public.keyid)
         if known is not None and known.status != "active":
-            path.replace(path.with_name(f"agents-{key.public.keyid[:16]}.pem"))
+            self._path.replace(self._path.with_name(f"agents-{key.public.keyid[:16]}.pem"))
             _log.warning("the key of the agents is not usable any more; there is a new one")
-            key, known = _load(path), None
+            key, known = _load(self._path), None
         if known is None:
             keys.register(
-                database,
+                self._database,
                 contributor=CONTRIBUTOR,
                 role=_ROLE,
                 public_key=key.public.raw,
                 keyid=key.public.keyid,
-                now=clock(),
+                now=self._clock(),
                 comment="signs what agents conclude",
             )
-        return cls(database, key, clock=clock)
+        return key
 
     def key(self, keyid: str) -> KeyRecord | None:
         """A registered key, for the gate."""
@@ -79,7 +88,7 @@ class Insights:
         if len(insights) > MAX_INSIGHTS:
             raise BadRequest(f"A statement has at most {MAX_INSIGHTS} insights.", reason="too_many", field="insights")
         statement = statements.build(agent=agent, insights=insights, now=self._clock(), read=read)
-        return self.take(statements.sign(self._key, statement))
+        return self.take(statements.sign(self.signing_key, statement))
 
     def take(self, raw: bytes) -> Kept:
         """Keep a statement (a DSSE envelope) that a coordinator signed; raises `Rejected` for what the gate refuses.
