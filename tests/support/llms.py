@@ -143,6 +143,9 @@ class _Server(ThreadingHTTPServer):
     request_queue_size = 64
     model: FaultyModel
 
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Clients go away in the middle: nothing is said of it."""
+
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
@@ -301,7 +304,7 @@ def llama(folder: Path, *, embeddings: bool = False) -> Generator[LlamaServer]:
 
 
 def tiny_gguf(path: Path, *, width: int = 32, seed: int = 7) -> None:
-    """Write a model of two layers with random weights that reads and writes bytes: 160 KB."""
+    """Write a model of two layers with random weights that reads bytes and writes those of ASCII: 160 KB."""
     import gguf
     import numpy as np
 
@@ -323,7 +326,15 @@ def tiny_gguf(path: Path, *, width: int = 32, seed: int = 7) -> None:
         shapes |= {f"{block}.ffn_{part}": (width * 2, width) for part in ("gate", "up")}
         shapes |= {f"{block}.ffn_down": (width, width * 2)}
     for name, shape in shapes.items():
-        writer.add_tensor(f"{name}.weight", (random.standard_normal(shape) * 0.2).astype(np.float32))
+        weights = (random.standard_normal(shape) * 0.2).astype(np.float32)
+        # The first number of every state is 1 throughout, so that a weight on it decides what is never said.
+        if name == "token_embd":
+            weights[:, 0] = 1
+        elif name == "output":
+            weights[:, 0] = [_SAYS if says else _NEVER for says in _SAID]
+        elif name.endswith(("attn_output", "ffn_down")):
+            weights[0] = 0
+        writer.add_tensor(f"{name}.weight", weights)
     for name in ("output_norm", "blk.0.attn_norm", "blk.1.attn_norm", "blk.0.ffn_norm", "blk.1.ffn_norm"):
         writer.add_tensor(f"{name}.weight", np.ones(width, np.float32))
     writer.write_header_to_file()
@@ -332,6 +343,10 @@ def tiny_gguf(path: Path, *, width: int = 32, seed: int = 7) -> None:
     writer.close()
 
 
+_SAYS: Final = 0.0
+_NEVER: Final = -50.0
+# Tokens: unknown, begin, end, the bytes, and a blank. It ends, and says letters and marks of ASCII.
+_SAID: Final = [False, False, True, *(32 <= byte < 127 or byte == 10 for byte in range(256)), False]
 _TEMPLATE: Final = (
     "{% for m in messages %}<{{ m['role'] }}>{{ m['content'] }}\n{% endfor %}{% if add_generation_prompt %}"
     "<assistant>{% endif %}"
