@@ -61,6 +61,7 @@ class Ai:
 
     def start(self) -> None:
         """Begin what runs in the background."""
+        self.gateway.warm()
         for one in self._background:
             one.start()
             self._running.callback(one.stop)

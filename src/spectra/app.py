@@ -17,6 +17,7 @@ from typing import Protocol
 import uvicorn
 
 from spectra import __version__, logs
+from spectra.aiparts import Parts, ai_of
 from spectra.api.app import create_app
 from spectra.api.issuing import Issuer
 from spectra.api.networks import FeedNetworks
@@ -199,16 +200,18 @@ def _services(
     vectors = VectorJob(_vectors(settings.embeddings, database, blobs))
     follower = Follower(vectors.vectors.is_due, vectors.start, settings.embeddings.look_every_s)
     networks = FeedNetworks(feeds.locator)
+    similar = Similar(vectors.vectors)
+    ai = ai_of(Parts(settings, database, blobs, similar, _lifetimes(settings), now))
     work = work_of(settings, database, networks, clock=now) if mesh else None
     settled = settling(settings, work, ingest, correlation, _lifetimes(settings))
     workflows = Workflows(
         ingest,
         Relocation(database, feeds, cpe23),
-        jobs=(correlations, vuln_job, vectors, *settled.jobs),
+        jobs=(correlations, vuln_job, vectors, *settled.jobs, *ai.jobs),
         own=coordinator_of(settings, mesh),
     )
     background = (workflows, vuln_feeds, Folder(database), correlator, follower) if with_workflows else ()
-    with _running(ingest, (feeds, *background)):
+    with _running(ingest, (feeds, *background, ai)):  # models are left first: workflows may be waiting for one
         yield Services(
             database=database,
             blobs=blobs,
@@ -218,7 +221,7 @@ def _services(
             vuln_feeds=vuln_feeds,
             correlations=correlations,
             vectors=vectors,
-            similar=Similar(vectors.vectors),
+            similar=similar,
             clock=now,
             started=now(),
             max_envelope_bytes=gate.max_envelope_bytes,
@@ -237,6 +240,7 @@ def _services(
             mesh=mesh.admin if mesh else None,
             work=work,
             results=settled.results(workflows),
+            **ai.services(),
         )
 
 
