@@ -1,0 +1,157 @@
+"""Addresses, networks and hardware addresses in a text, by their form."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from ipaddress import IPv4Address
+from typing import Final
+
+from spectra.ai.privacy.addresses import Address, read_address, read_network
+from spectra.ai.privacy.span import Span
+from spectra.model.ai import Kind
+
+_OCTET: Final = r"(?:0[xX][0-9A-Fa-f]{1,2}|\d{1,4})"
+_QUADS: Final = re.compile(rf"(?<![0-9])(?<!\d\.){_OCTET}(?:\.{_OCTET}){{3}}((?:\.\d++)*+)(?![0-9])", re.ASCII)
+_ODD_DOT: Final = r"(?:\.|\s?\[\.\]\s?|\s?\(\.\)\s?|\s?\{\.\}\s?|\s?\[dot\]\s?|\s?\(dot\)\s?|%2[eE]|\\\.)"
+_ODD: Final = re.compile(rf"(?<![0-9])\d{{1,3}}(?:{_ODD_DOT}\d{{1,3}}){{3}}(?![0-9])", re.ASCII | re.IGNORECASE)
+_ODD_SIGNS: Final = ("[.]", "(.)", "{.}", "[dot]", "(dot)", "%2e", "\\.")
+_QUOTED: Final = re.compile(r"(?:%3[0-9]|%2[eE]){7,15}")
+_DASHED: Final = re.compile(r"(?<![0-9-])\d{1,3}([-_])\d{1,3}\1\d{1,3}\1\d{1,3}(?![0-9-])", re.ASCII)
+_LENGTH: Final = re.compile(r"(?:/|%2[fF])(?:\d{1,2}(?![0-9.])|255(?:\.\d{1,3}){3}(?![0-9]))", re.ASCII)
+_LENGTH6: Final = re.compile(r"(?:/|%2[fF])\d{1,3}(?![0-9])", re.ASCII)
+_WILD: Final = re.compile(r"(?<![\w.])\d{1,3}(?:\.\d{1,3}){0,2}(?:\.[*xX]){1,3}(?![\w*])", re.ASCII)
+_WHOLE: Final = re.compile(
+    r"(?:\bhttps?://|\bftp://|(?<![\w])(?:host|address|addr|ip|target)\s?[:=]\s?)(\d{8,10}|0[xX][0-9A-Fa-f]{8})(?!\w)",
+    re.ASCII | re.IGNORECASE,
+)
+_COLONS: Final = re.compile(r"[0-9A-Fa-f:]{3,}+(?:%25?[A-Za-z][\w.-]*)?+", re.ASCII)
+_CODED: Final = re.compile(r"(?<![0-9A-Fa-f])[0-9A-Fa-f]{0,4}(?:%3[aA][0-9A-Fa-f]{0,4}){2,8}(?![0-9A-Fa-f])")
+_MAC: Final = re.compile(r"(?<![0-9A-Fa-f])(?:[0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}(?![0-9A-Fa-f])")
+_DASH_MAC: Final = re.compile(
+    r"(?<![0-9A-Fa-f-])[0-9A-Fa-f]{2}([-_])(?:[0-9A-Fa-f]{2}\1){4,6}[0-9A-Fa-f]{2}(?![0-9A-Fa-f-])"
+)
+_DOT_MAC: Final = re.compile(
+    r"(?<![0-9A-Fa-f.-])[0-9A-Fa-f]{4}([.-])[0-9A-Fa-f]{4}\1[0-9A-Fa-f]{4}(?![0-9A-Fa-f-]|\.\w)"
+)
+_BARE_MAC: Final = re.compile(
+    r"\b(?:mac|hw ?addr|ether|bssid|lladdr|chaddr|physical|hardware|station|wwn|eui)(?:[ _-]?addr(?:ess)?)?['\"]?"
+    r"\s{0,4}(?:[:=]|is)?\s{0,4}['\"]?((?:[0-9A-Fa-f]{12}|[0-9A-Fa-f]{16}|[0-9A-Fa-f]{2}(?: [0-9A-Fa-f]{2}){5}))(?![0-9A-Za-z])",
+    re.ASCII | re.IGNORECASE,
+)
+_VERSION: Final = re.compile(
+    r"(?:\b(?:versions?|ver\.?|v|before|through|thru|until|prior to|up to|below|earlier than|firmware|build|release|"
+    r"from|to|and|or|in)|[<>]=?|[A-Za-z_]|\b[A-Za-z][\w.]*/)[ \t]?$",
+    re.IGNORECASE,
+)
+_WORDY: Final = re.compile(r"(?:\b(?:from|to|and|or|in)[ \t]?|\\[nrt])$", re.IGNORECASE)
+_MASKS: Final = frozenset((0xFFFFFFFF << (32 - n)) & 0xFFFFFFFF for n in range(33))
+_PRINTS: Final = (16, 20, 28, 32)  # bytes of a fingerprint
+
+
+def found(text: str) -> Iterator[Span]:
+    """What is one by its form; in any order, maybe over each other."""
+    yield from _plain(text)
+    low = text.lower()
+    if any(sign in low for sign in _ODD_SIGNS):
+        yield from (_span(m, Kind.ADDRESS) for m in _ODD.finditer(text) if _counts(read_address(m[0])))
+        yield from (_span(m, Kind.ADDRESS) for m in _QUOTED.finditer(text) if _counts(read_address(m[0])))
+    for run in _COLONS.finditer(text):
+        if run[0].count(":") > 1:
+            yield from _colons(text, run.start(), run[0])
+    if "%3a" in low:
+        yield from (_span(m, Kind.ADDRESS) for m in _CODED.finditer(text) if _counts(read_address(m[0])))
+        yield from (_span(m, Kind.MAC) for m in re.finditer(r"(?:[0-9A-Fa-f]{2}%3[aA]){5}[0-9A-Fa-f]{2}", text))
+    yield from (_span(m, Kind.MAC) for m in _DASH_MAC.finditer(text))
+    for m in _DOT_MAC.finditer(text):
+        yield _span(m, Kind.MAC, sure=not m[0].replace(m[1], "").isdecimal())
+    yield from (Span(*m.span(1), Kind.ADDRESS, True) for m in _WHOLE.finditer(text) if _counts(read_address(m[1])))
+
+
+def guessed(text: str) -> Iterator[Span]:
+    """What may be one, in a text of a user."""
+    yield from (Span(*m.span(1), Kind.MAC, False) for m in _BARE_MAC.finditer(text))
+    yield from (_span(m, Kind.NETWORK, sure=False) for m in _WILD.finditer(text) if read_network(m[0]))
+    yield from (_span(m, Kind.ADDRESS, sure=False) for m in _DASHED.finditer(text) if _counts(read_address(m[0])))
+
+
+def _plain(text: str) -> Iterator[Span]:
+    for quad in _QUADS.finditer(text):
+        start, end = quad.start(), quad.start(1)
+        more = quad[1].count(".")
+        address = read_address(text[start:end])
+        if not _counts(address) or more > 1:  # more numbers: an object identifier
+            continue
+        kind = Kind.ADDRESS
+        if not more and (length := _LENGTH.match(text, end)):
+            kind, end = Kind.NETWORK, length.end()
+        yield Span(start, end, kind, not more and (kind is Kind.NETWORK or not _is_version(text, start)))
+
+
+def _is_version(text: str, start: int) -> bool:
+    """Whether the words before tell of versions, so that four numbers need not be an address."""
+    before = text[max(0, start - 24) : start]
+    if not _VERSION.search(before):
+        return False
+    return not _WORDY.search(before) or _VERSION_NEAR.search(text[max(0, start - 60) : start]) is not None
+
+
+_VERSION_NEAR: Final = re.compile(r"\b(?:versions?|firmware|releases?|builds?|affect\w*)\b", re.IGNORECASE)
+
+
+def _counts(address: Address | None) -> bool:
+    """Whether an address is somebody's: not a loopback, a mask, or nobody's."""
+    if address is None:
+        return False
+    number = address.number
+    if address.version == 6:
+        return number > 1
+    return number not in _MASKS and number >> 24 not in (0, 127) and not IPv4Address(number).is_multicast
+
+
+def _colons(text: str, start: int, run: str) -> Iterator[Span]:
+    head, percent, zone = run.partition("%")
+    groups = head.split(":")
+    if start and text[start - 1].isalpha() and groups[0] and text[max(0, start - 2) : start - 1] != "\\":
+        start += len(groups[0]) + 1  # the end of a word, such as `addr:`
+        groups = groups[1:]
+    end = start + sum(map(len, groups)) + len(groups) - 1
+    if not percent and text[end : end + 1].isalpha() and groups[-1]:
+        end -= len(groups[-1])  # the beginning of a word
+        groups[-1] = ""
+    head = text[start:end]
+    if all(len(group) == 2 for group in groups) and len(groups) in (8, *_PRINTS):
+        yield Span(start, end, Kind.MAC if len(groups) == 8 else Kind.ID, True)
+    elif mac := _MAC.search(head):
+        yield Span(start + mac.start(), start + mac.end(), Kind.MAC, True)
+    elif len(groups) == 6 and all(1 <= len(group) <= 2 for group in groups):
+        yield Span(start, end, Kind.MAC, not head.replace(":", "").isdecimal())
+    else:
+        yield from _v6(text, start, head, percent + zone)
+
+
+def _v6(text: str, start: int, head: str, zone: str) -> Iterator[Span]:
+    quad = _TAIL.match(text, start + head.rfind(":") + 1) if not zone and text[start + len(head) :][:1] == "." else None
+    if quad:
+        head = text[start : quad.end()]
+    tries = [head, head.rstrip(":"), head.lstrip(":"), head.strip(":"), head.rpartition(":")[0]]
+    for tried in dict.fromkeys(tries):
+        if (address := read_address(tried)) is None or tried.count(":") < 2:
+            continue
+        groups = [group for group in tried.split(":") if group]
+        digits = any(c.isdecimal() for c in tried)
+        if not _counts(address) or not (digits or len(groups) > 2 or min(map(len, groups), default=0) > 2):
+            return
+        begin = start + head.find(tried)
+        end = begin + len(tried) + (len(zone) if tried == head else 0)
+        length = _LENGTH6.match(text, end)
+        kind = Kind.NETWORK if length else Kind.ADDRESS
+        yield Span(begin, length.end() if length else end, kind, digits)
+        return
+
+
+_TAIL: Final = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}(?![0-9])", re.ASCII)
+
+
+def _span(found: re.Match[str], kind: Kind, *, sure: bool = True) -> Span:
+    return Span(found.start(), found.end(), kind, sure)
