@@ -153,7 +153,7 @@ def _of_one(one: _Said, shown: Mapping[str, Item], known: str) -> Iterator[str]:
             yield f"cites {found[1].upper()}, which is none of the facts"
     if any(not _has(known, cve) for cve in _CVE.findall(one.says)):
         yield "names a CVE that is in none of the facts"
-    if any(s.kind in _PLACES and not _has(known, one.says[s.start : s.end]) for s in find(one.says) if s.certain):
+    if any(s.kind in _PLACES and not _has(known, one.says[s.start : s.end]) for s in find(one.says)):
         yield "names an address that is in none of the facts"
 
 
