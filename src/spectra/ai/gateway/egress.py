@@ -8,6 +8,7 @@ tunnel (docs/ai.md).
 from __future__ import annotations
 
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -68,14 +69,18 @@ class Egress:
         with self._lock:
             self._known = (0.0, "")
 
-    def client(self, timeout_s: float, allowed: Allowed | None = None) -> httpx.Client:
+    def client(
+        self, timeout_s: float, allowed: Allowed | None = None, verify: ssl.SSLContext | None = None
+    ) -> httpx.Client:
         """A client of this way. It connects to addresses that are `allowed` alone; a name that the proxy resolves
-        cannot be held against it.
+        cannot be held against it. `verify` says whose certificates it takes; None: those of httpx.
         """
         import httpx
 
         transport: httpx.BaseTransport = httpx.HTTPTransport(
-            trust_env=False, proxy=httpx.Proxy(self.proxy) if self.proxy else None
+            verify=True if verify is None else verify,
+            trust_env=False,
+            proxy=httpx.Proxy(self.proxy) if self.proxy else None,
         )
         _bind_sync(transport, self.interface, allowed, proxied=bool(self.proxy))
         return httpx.Client(

@@ -31,6 +31,8 @@ from spectra.settings import AiSettings, Settings
 from spectra.store.aicalls import ANSWERED, CACHED
 
 if TYPE_CHECKING:
+    import ssl
+
     import httpx
 
     from spectra.ai.gateway.models import Line
@@ -147,7 +149,13 @@ class Gateway:
         spent = self._books.spent([provider.name for provider in self._providers], self._clock())
         return tuple(self._states({name: (used.tokens, used.cost) for name, used in spent.items()}))
 
-    def client(self, purpose: Literal["fetch"], timeout_s: float, allowed: Allowed | None = None) -> httpx.Client:
+    def client(
+        self,
+        purpose: Literal["fetch"],
+        timeout_s: float,
+        allowed: Allowed | None = None,
+        verify: ssl.SSLContext | None = None,
+    ) -> httpx.Client:
         """A client by the configured way out, for what is not a model; to be closed. It follows no redirect, uses no
         proxy of the environment, and connects to addresses that are `allowed` alone (what a name resolves to is held
         against that, and that very address is connected to; a SOCKS proxy resolves names itself).
@@ -161,7 +169,7 @@ class Gateway:
                 tried=(Tried(purpose, why),),
                 hint="Nothing left.",
             )
-        return self.egress.client(timeout_s, allowed)
+        return self.egress.client(timeout_s, allowed, verify)
 
     def counts(self) -> dict[tuple[str, str], int]:
         """Requests so far by provider ("" for none) and outcome (`answered`, `cached`, `passing`, `leak`, ...)."""
