@@ -202,18 +202,18 @@ class _Handler(BaseHTTPRequestHandler):
         if not shape.streams(self.path, seen.json):
             self._json(200, shape.whole(reply))
             return
-        self._stream(model, shape, reply)
+        self._stream(model, shape, seen, reply)
 
-    def _stream(self, model: FaultyModel, shape: Shape, reply: Reply) -> None:
+    def _stream(self, model: FaultyModel, shape: Shape, seen: Seen, reply: Reply) -> None:
         self.send_response(200)
         self.send_header("content-type", "text/event-stream")
         self.send_header("transfer-encoding", "chunked")
         self.end_headers()
         faulty = model.mode in ("half_stream", "stalled_stream")
-        events = shape.events(reply, model.piece)
+        events = shape.events(seen.json, reply, model.piece)
         try:
             if model.mode == "endless":
-                self._endless(shape)
+                self._endless(shape, seen)
                 return
             for number, event in enumerate(events):
                 if faulty and number >= shape.opening + model.whole_pieces:
@@ -228,8 +228,8 @@ class _Handler(BaseHTTPRequestHandler):
         except (ConnectionError, TimeoutError):
             model.gone.set()
 
-    def _endless(self, shape: Shape) -> None:
-        events = list(shape.events(Reply("word " * 4), 5))
+    def _endless(self, shape: Shape, seen: Seen) -> None:
+        events = list(shape.events(seen.json, Reply("word " * 4), 5))
         for event in events[: shape.opening]:
             self._chunk(event)
         while not self.server.model.freed.wait(0.005):

@@ -35,7 +35,7 @@ class Shape(Protocol):
     def tools(self, asked: Any) -> list[str]: ...
     def whole(self, reply: Reply) -> object: ...
     def vectors(self, asked: Any) -> object: ...
-    def events(self, reply: Reply, piece: int) -> Iterator[bytes]: ...
+    def events(self, asked: Any, reply: Reply, piece: int) -> Iterator[bytes]: ...
 
 
 def shape_of(path: str) -> Shape:
@@ -65,7 +65,7 @@ class _OpenAi:
     def whole(self, reply: Reply) -> object:
         message: dict[str, object] = {"role": "assistant", "content": reply.text}
         if reply.calls:
-            message["tool_calls"] = [self._call(reply, n) for n in range(len(reply.calls))]
+            message["tool_calls"] = [_call(reply, n) for n in range(len(reply.calls))]
         choice = {"index": 0, "message": message, "finish_reason": self._finish(reply)}
         return {**_OPENAI, "object": "chat.completion", "choices": [choice], "usage": _openai_usage()}
 
@@ -75,12 +75,15 @@ class _OpenAi:
         usage = {"prompt_tokens": 11, "total_tokens": 11}
         return {"id": "e", "object": "list", "model": "faulty", "data": data, "usage": usage}
 
-    def events(self, reply: Reply, piece: int) -> Iterator[bytes]:
+    def events(self, asked: Any, reply: Reply, piece: int) -> Iterator[bytes]:
         yield self._event({"role": "assistant", "content": ""})
         for some in _pieces(reply.text, piece):
             yield self._event({"content": some})
         for number, (name, _) in enumerate(reply.calls):
             start = {"index": number, "id": f"call{number:05d}", "type": "function"}
+            if "stream_options" not in asked:  # Mistral's clients: its calls are never in pieces
+                yield self._event({"tool_calls": [{"index": number, **_call(reply, number)}]})
+                continue
             yield self._event({"tool_calls": [{**start, "function": {"name": name, "arguments": ""}}]})
             for some in _pieces(reply.arguments(number), piece):
                 yield self._event({"tool_calls": [{"index": number, "function": {"arguments": some}}]})
@@ -91,10 +94,6 @@ class _OpenAi:
     def _event(self, delta: object, finish: str | None = None) -> bytes:
         choice = {"index": 0, "delta": delta, "finish_reason": finish}
         return _sse({**_OPENAI, "object": "chat.completion.chunk", "choices": [choice]})
-
-    def _call(self, reply: Reply, number: int) -> object:
-        function = {"name": reply.calls[number][0], "arguments": reply.arguments(number)}
-        return {"id": f"call{number:05d}", "type": "function", "function": function}
 
     def _finish(self, reply: Reply) -> str:
         return reply.finish or ("tool_calls" if reply.calls else "stop")
@@ -128,7 +127,7 @@ class _Anthropic:
     def vectors(self, asked: Any) -> object:
         raise AssertionError
 
-    def events(self, reply: Reply, piece: int) -> Iterator[bytes]:
+    def events(self, asked: Any, reply: Reply, piece: int) -> Iterator[bytes]:
         message = {**_ANTHROPIC, "content": [], "stop_reason": None, "usage": {"input_tokens": 11, "output_tokens": 1}}
         yield self._event({"type": "message_start", "message": message})
         yield self._event(_block(0, {"type": "text", "text": ""}))
@@ -177,7 +176,7 @@ class _Gemini:
         texts = ["".join(p.get("text", "") for p in one["content"]["parts"]) for one in asked["requests"]]
         return {"embeddings": [{"values": _vector(text)} for text in texts]}
 
-    def events(self, reply: Reply, piece: int) -> Iterator[bytes]:
+    def events(self, asked: Any, reply: Reply, piece: int) -> Iterator[bytes]:
         for some in _pieces(reply.text, piece):
             yield _sse(self._response(self._text(some), ""))
         yield _sse(self._response(self._calls(reply) or [{"text": ""}], self._finish(reply)))
@@ -210,6 +209,11 @@ _ANTHROPIC: Final[dict[str, object]] = {
     "model": "faulty",
     "stop_sequence": None,
 }
+
+
+def _call(reply: Reply, number: int) -> dict[str, object]:
+    function = {"name": reply.calls[number][0], "arguments": reply.arguments(number)}
+    return {"id": f"call{number:05d}", "type": "function", "function": function}
 
 
 def _openai_usage() -> object:

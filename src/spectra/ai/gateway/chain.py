@@ -71,6 +71,7 @@ class _Course:
     tried: list[Tried] = field(default_factory=list[Tried])
     whats: set[str] = field(default_factory=set[str])
     refused: list[Tried] = field(default_factory=list[Tried])
+    left: int = 0
     rendered: dict[Residency, Outgoing | None] = field(default_factory=dict["Residency", "Outgoing | None"])
 
     def passed(self, provider: Provider, what: str, why: str) -> None:
@@ -101,8 +102,9 @@ class Chain:
 
     def first(self, job: Job, ask: Callable[[Try, float], T]) -> tuple[Try, T]:
         """What the first provider that may be asked and answers says. `ask` gets the seconds that it may take."""
-        wanted = [provider for provider in self.providers if job.named(provider)]
-        if not wanted:
+        named = [provider for provider in self.providers if job.named(provider)]
+        wanted = [provider for provider in named if provider.settings.opt_in]
+        if not named:
             raise NotFound(
                 f"No model is called {job.model[:80]!r}.", reason="unknown_model", hint="`spectra ai providers`"
             )
@@ -122,7 +124,7 @@ class Chain:
                     return one, answer
             raise _none(course, job)
         except (NoModel, RefusedByModel) as error:
-            self._lost(job, error)
+            self._lost(job, course, error)
             raise
 
     def finish(self, one: Try, usage: Usage, outcome: str) -> None:
@@ -130,7 +132,9 @@ class Chain:
         self.count(one.provider.name, outcome)
         self.record(one.job, one.outgoing.label, outcome, one, usage)
 
-    def record(self, job: Job, label: Label, outcome: str, one: Try | None = None, usage: Usage = _NOTHING) -> None:
+    def record(
+        self, job: Job, label: Label, outcome: str, one: Try | None = None, usage: Usage = _NOTHING, *, left: int = 0
+    ) -> None:
         """Put a request in the ledger; one that cannot be written is not lost for it."""
         call = Call(
             at=self._clock(),
@@ -143,7 +147,7 @@ class Chain:
             usage=usage,
             cost=one.provider.cost(usage) if one else 0.0,
             ms=round((time.monotonic() - job.started) * 1000),
-            away=one is not None and one.sending.left > 0,
+            away=(one.sending.left if one else left) > 0,
         )
         try:
             self._books.record(call, one.hold if one else None)
@@ -224,6 +228,7 @@ class Chain:
         from spectra.ai.gateway.failures import failed
 
         failure = _stopped(one) or failed(error)
+        course.left += one.sending.left
         if failure.what in {"passing", "slow"} and one.provider.away:
             self.egress.forget()
             if why := self.egress.down():
@@ -237,9 +242,9 @@ class Chain:
         _log.warning("model provider %s: %s", one.provider.name, failure.why)
         course.passed(one.provider, failure.what, failure.why)
 
-    def _lost(self, job: Job, error: SpectraError) -> None:
+    def _lost(self, job: Job, course: _Course, error: SpectraError) -> None:
         self.count("", error.reason)
-        self.record(job, job.label, error.reason)
+        self.record(job, job.label, error.reason, left=course.left)
 
 
 def _stopped(one: Try) -> Failed | None:

@@ -7,7 +7,7 @@ import logging
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Generator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
@@ -77,7 +77,7 @@ class Gateway:
     def warm(self) -> None:
         """Import in the background what the first request would have to wait for, where any provider is configured."""
         if any(not provider.off() for provider in self._providers):
-            threading.Thread(target=_imports, name="ai-warm", daemon=True).start()
+            threading.Thread(target=self._opened, name="ai-warm", daemon=True).start()
 
     def answer(self, prompt: Prompt, *, account: str, deadline_s: float) -> Answer:
         """What the first provider that may see `prompt` and works says. `deadline_s` is a total: providers, retries
@@ -124,7 +124,7 @@ class Gateway:
             label=label,
             render=lambda residency: render_texts(fragments, residency, lambda: self._redactor(account)),
             named=lambda provider: provider.named(model) or model == provider.settings.embedding_model,
-            lacks=lambda provider: "" if provider.settings.embedding_model else "it makes no vectors",
+            lacks=lambda provider: "" if provider.embeds else "it makes no vectors",
             model=model,
             max_tokens=1,
             started=started,
@@ -200,6 +200,13 @@ class Gateway:
             started=started,
             until=started + deadline_s,
         )
+
+    def _opened(self) -> None:
+        """Open what is open to each provider."""
+        for provider in self._providers:
+            if not provider.off():
+                with suppress(SpectraError):
+                    self._line(provider)
 
     def _redactor(self, account: str) -> Redactor:
         return Redactor(Pseudonyms(self._secret, account))
@@ -406,10 +413,3 @@ def _busy() -> NoModel:
         reason="ai_busy",
         hint="Ask again in a moment, or raise ai.concurrent.",
     )
-
-
-def _imports() -> None:
-    """Import what asking needs."""
-    from spectra.ai.gateway import models, talking, wire
-
-    del models, talking, wire

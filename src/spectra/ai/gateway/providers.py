@@ -66,6 +66,11 @@ class Provider:
         return self.settings.residency != "machine"
 
     @property
+    def embeds(self) -> bool:
+        """Whether it makes vectors."""
+        return bool(self.settings.embedding_model) and self.name != "claude"
+
+    @property
     def limit(self) -> Limit:
         """Its budget of a day."""
         return Limit(self.settings.tokens_per_day, self.settings.cost_per_day)

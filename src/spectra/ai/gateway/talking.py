@@ -60,12 +60,16 @@ async def pieces(model: Model[Any], outgoing: Outgoing, *, words: bool) -> Async
         model_request_parameters=_parameters(model, outgoing, words=words),
     ) as stream:
         numbers: dict[int, int] = {}
+        said = False
         async for event in stream:
             delta = _piece(event, numbers)
             if delta is not None:
+                said = True
                 yield delta
         usage: RequestUsage = stream.usage
         finish = _finished(stream.finish_reason, called=bool(numbers))
+        if not said and finish != "content_filter":
+            raise Failed("said nothing")
         yield Delta(finish=finish, usage=Usage(usage.input_tokens, usage.output_tokens), model=stream.model_name or "")
 
 
@@ -120,6 +124,8 @@ def _settings(model: Model[Any], outgoing: Outgoing) -> ModelSettings:
         else (choice if choice in {"none", "required"} else [choice]),
     }
     cannot: frozenset[str] = model.unsupported_settings
+    if model.profile.get("openai_supports_reasoning", False):
+        cannot |= {"temperature", "top_p"}
     return ModelSettings(**{name: value for name, value in told.items() if value is not None and name not in cannot})
 
 
