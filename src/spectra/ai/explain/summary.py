@@ -19,6 +19,7 @@ from spectra.ai.explain.checking import Parts, checked
 from spectra.ai.explain.ruled import Rules, ruled
 from spectra.ai.retrieval.collect import gather
 from spectra.ai.retrieval.context import Context, Sources
+from spectra.ai.retrieval.patience import Places, TooLate
 from spectra.errors import SpectraError
 from spectra.model.ai import Answer, Prompt
 from spectra.model.summaries import AiSummary, CitedRecord, Target
@@ -31,6 +32,9 @@ DEADLINE_S: Final = 3.5
 MAX_ATTEMPTS: Final = 3
 LEAST_S: Final = 0.25
 """With less time left no model is asked any more."""
+AT_ONCE: Final = 64
+"""Answers that may be waited for at once; the gateway has a bound of its own for what it asks."""
+_GRACE_S: Final = 0.1
 _PATIENCE: Final = 0.2  # the part of the deadline that CVEs that are alike may take
 _FORM: Final = "summary-1"  # changes with what is asked for, so that nothing older is taken for it
 
@@ -91,6 +95,7 @@ class Explainer:
         self._keep = timedelta(hours=cache_hours)
         self._free_text: FreeText = free_text
         self._models = models
+        self._places = Places(AT_ONCE, "summary")
 
     def summary(
         self, target: Target, account: str, question: str = "", *, findings: bool = True, rules: bool = False
@@ -130,9 +135,9 @@ class Explainer:
                 return _late(refused, attempt - 1)
             asked = prompt(context, wanted.question, self._free_text, refused)
             try:
-                answer = self._gateway.answer(asked, account=wanted.account, deadline_s=wanted.left)
+                answer = self._answer(self._gateway, wanted, asked)
             except SpectraError as error:
-                return _late(refused, attempt - 1) if refused else _Failed(error.message, error.reason, attempt - 1)
+                return _away(error, refused, attempt - 1)
             except Exception:  # noqa: BLE001 - whatever it is, the rules answer
                 _log.exception("a model could not be asked")
                 return _Failed("Asking a model failed; the log says more.", "ai_unavailable", attempt - 1)
@@ -141,6 +146,15 @@ class Explainer:
                 return _summary(wanted, context, parts, _by_model(answer, attempt))
             _log.warning("a summary by %s was refused: %s", answer.provider, "; ".join(refused))
         return _late(refused, MAX_ATTEMPTS)
+
+    def _answer(self, gateway: Asking, wanted: _Wanted, asked: Prompt) -> Answer:
+        """The gateway keeps the deadline itself; that it does is not relied upon."""
+        left = wanted.left
+
+        def answer() -> Answer:
+            return gateway.answer(asked, account=wanted.account, deadline_s=left)
+
+        return self._places.within(answer, left + _GRACE_S)
 
     # What is kept ----------------------------------------------------------------------------------------------------
 
@@ -175,11 +189,18 @@ class Explainer:
         return _summary(wanted, context, parts, made)
 
 
+def _away(error: SpectraError, refused: tuple[str, ...], attempts: int) -> _Failed:
+    """Nobody answered, or nobody answered again."""
+    if refused or isinstance(error, TooLate):
+        return _late(refused, attempts)
+    return _Failed(error.message, error.reason, attempts)
+
+
 def _late(refused: tuple[str, ...], attempts: int) -> _Failed:
     """No answer held, or none came in time."""
     if refused:
         return _Failed(f"No answer of a model held: {'; '.join(refused)}.", "ai_answer_refused", attempts)
-    return _Failed("There was no time left to ask a model.", "ai_deadline", attempts)
+    return _Failed("No model answered in time.", "ai_deadline", attempts)
 
 
 def _by_model(answer: Answer, attempts: int) -> dict[str, object]:

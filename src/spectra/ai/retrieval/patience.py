@@ -1,55 +1,84 @@
-"""Asking for CVEs that are alike without waiting for longer than there is time: what makes vectors may be far away."""
+"""Waiting for no longer than there is time, whatever is waited for does: it goes on in a thread that nobody waits for.
+
+As many threads as are allowed, those that were given up counted: what never returns stops new waiting, and no more.
+"""
 
 from __future__ import annotations
 
-import logging
 import threading
-from typing import Final
+from collections.abc import Callable
+from typing import Final, Generic, TypeVar
 
 from spectra.ai.retrieval.context import Nearest
-from spectra.errors import SpectraError
+from spectra.errors import SpectraError, Unavailable
 from spectra.model.similar import SimilarPage
 
-_log = logging.getLogger("spectra.ai")
+T = TypeVar("T")
 
-AT_ONCE: Final = 8
-"""Look-ups that may be under way; with more, none is begun: those that nobody waits for any more count too."""
-_places = threading.BoundedSemaphore(AT_ONCE)
+LOOKS_AT_ONCE: Final = 8
+"""Look-ups of CVEs that are alike that may be under way."""
 
 
-class _Asking:
-    """One look-up in a thread of its own, which ends by the timeouts of what it asks."""
+class TooLate(Unavailable):
+    """It took longer than there was time, or as much as is allowed is under way."""
 
-    def __init__(self, nearest: Nearest, text: str, k: int) -> None:
+    reason = "too_late"
+
+
+class _Run(Generic[T]):
+    """One call in a thread of its own."""
+
+    def __init__(self, function: Callable[[], T], left: Callable[[], None]) -> None:
         self.done = threading.Event()
-        self.page: SimilarPage | None = None
-        self.why = ""
-        self._asked = (nearest, text, k)
+        self.value: list[T] = []
+        self.error: BaseException | None = None
+        self._function = function
+        self._left = left
 
     def run(self) -> None:
-        nearest, text, k = self._asked
         try:
-            self.page = nearest.to_text(text, k)
-        except SpectraError as error:
-            self.why = error.message
-        except Exception:  # noqa: BLE001 - whatever it is, who waits goes on without
-            self.why = "Looking for CVEs that are alike failed."
-            _log.exception("looking for CVEs that are alike failed")
+            self.value.append(self._function())
+        except BaseException as error:  # noqa: BLE001 - it is raised where it is waited for
+            self.error = error
         finally:
-            _places.release()
+            self._left()
             self.done.set()
+
+
+class Places:
+    """So many calls at once."""
+
+    def __init__(self, most: int, name: str) -> None:
+        self._places = threading.BoundedSemaphore(most)
+        self._name = name
+
+    def within(self, function: Callable[[], T], seconds: float) -> T:
+        """What `function` returns or raises; `TooLate` where that takes longer than `seconds`, or no place is free."""
+        if not self._places.acquire(blocking=False):
+            raise TooLate("As much as is allowed is under way.")
+        run = _Run[T](function, self._places.release)
+        try:
+            threading.Thread(target=run.run, name=self._name, daemon=True).start()
+        except RuntimeError as error:
+            self._places.release()
+            raise TooLate("This machine has no thread left.") from error
+        if not run.done.wait(max(seconds, 0.0)):
+            raise TooLate("It took too long.")
+        if run.error is not None:
+            raise run.error
+        return run.value[0]
+
+
+_looks: Final = Places(LOOKS_AT_ONCE, "nearest")
 
 
 def asked(nearest: Nearest, text: str, k: int, patience_s: float) -> tuple[SimilarPage | None, str]:
     """The CVEs most like `text`; None, and why, where that takes longer than `patience_s` or fails."""
-    if not _places.acquire(blocking=False):
-        return None, "Too many look-ups of CVEs that are alike are under way."
-    asking = _Asking(nearest, text, k)
+
+    def look() -> SimilarPage:
+        return nearest.to_text(text, k)
+
     try:
-        threading.Thread(target=asking.run, name="nearest", daemon=True).start()
-    except RuntimeError:  # no further thread
-        _places.release()
-        return None, "CVEs that are alike cannot be looked for now."
-    if not asking.done.wait(patience_s):
-        return None, "Looking for CVEs that are alike took too long."
-    return asking.page, asking.why
+        return _looks.within(look, patience_s), ""
+    except SpectraError as error:
+        return None, f"CVEs that are alike were not looked up: {error.message}"
