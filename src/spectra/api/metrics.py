@@ -42,6 +42,12 @@ class Metrics:
             ["why"],
             registry=self.registry,
         )
+        self.refused_calls = Counter(
+            "spectra_ai_refused_calls",
+            "Calls of tools that models asked for and were refused.",
+            ["tool", "reason"],
+            registry=self.registry,
+        )
         self.unwritten = Gauge(
             "spectra_presence_pending", "Heartbeats and changes of presence not stored yet.", registry=self.registry
         )
