@@ -11,7 +11,8 @@ from collections.abc import Iterable
 from typing import Final
 
 from spectra.ai.privacy import keys, numbers, people
-from spectra.ai.privacy.span import Span
+from spectra.ai.privacy.matching import lowered
+from spectra.ai.privacy.span import Span, words_of
 from spectra.model.ai import Fragment, Label, Part, Private, local
 
 __all__ = ("MOST", "Span", "certain", "find", "fragment_of")
@@ -62,7 +63,9 @@ def _found(text: str, *, sure_alone: bool) -> list[Span]:
     if sure_alone:
         spans = [span for span in spans if span.certain]
     else:
-        spans += [*numbers.guessed(plain), *keys.guessed(plain), *people.guessed(plain)]
+        low = lowered(plain)
+        words = words_of(low)
+        spans += [*numbers.guessed(plain), *keys.guessed(plain, words), *people.guessed(plain, low, words)]
     merged = _merged(spans)
     if places is None:
         return merged

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
-from spectra.ai.privacy.span import Span
+from spectra.ai.privacy.span import Span, Word
+from spectra.ai.privacy.spelling import words
 from spectra.model.ai import Kind
 
 _B64: Final = r"[A-Za-z0-9_-]"
 _VENDORS: Final = re.compile(
-    r"(?<![A-Za-z0-9])(?:"
+    r"(?:"
     r"(?:AKIA|ASIA|ABIA|ACCA|AROA|AIDA|AGPA|ANPA)[A-Z0-9]{16}"
     r"|gh[pousr]_[A-Za-z0-9]{20,}|github_pat_\w{22,}|gl(?:pat|ptt|dt|rt|cbt|ft|soat)-[\w-]{18,}"
     r"|xox[abeoprs]-[A-Za-z0-9-]{10,}|xapp-\d-[A-Za-z0-9-]{10,}"
@@ -29,7 +30,8 @@ _VENDORS: Final = re.compile(
 )
 # One character that the alternatives share says whether it is worth while.
 _PEM: Final = re.compile(
-    r"-----BEGIN (?P<what>[A-Z0-9 ]{1,40})-----(?:[A-Za-z0-9+/=,:\s\\-]{0,20000}?-----END (?P=what)-----|[A-Za-z0-9+/=\s\\]{0,20000})"
+    r"-----BEGIN (?P<what>[A-Z0-9 ]{1,40})-----(?:[A-Za-z0-9+/=,:\s\\-]{0,20000}?-----END (?P=what)-----"
+    r"|[A-Za-z0-9+/=\s\\]{0,20000})"
 )
 _LOGIN_URL: Final = re.compile(
     r"\b[a-zA-Z][a-zA-Z0-9+.-]{1,20}://([^\s/@:'\"<>]{0,100}):([^\s/'\"<>]{1,200}?)@(?=[\w\[])"
@@ -37,43 +39,57 @@ _LOGIN_URL: Final = re.compile(
 _HASHES: Final = re.compile(
     r"\$(?:1|2[abxy]?|5|6|7|y|gy|apr1|sha1|argon2(?:id|i|d)|scrypt|pbkdf2[\w-]*|md5)\$[^\s:'\",;]{8,200}"
     r"|\{(?:S?SHA\d*|S?MD5|CRYPT|PBKDF2[\w-]*)\}[^\s:'\",;]{8,200}"
-    r"|(?<![0-9a-fA-F])[0-9a-fA-F]{32}:[0-9a-fA-F]{32}(?![0-9a-fA-F])"
 )
-_SSH: Final = re.compile(
-    r"\b(?:ssh-(?:rsa|dss|ed25519)|ecdsa-sha2-nistp\d{3}|sk-ssh-ed25519@openssh\.com) (AAAA[A-Za-z0-9+/]{20,}={0,2})"
-    r"|\bSHA256:([A-Za-z0-9+/]{43})(?![A-Za-z0-9+/])"
-)
+_NT_HASHES: Final = re.compile(r"[0-9a-fA-F]{32}:[0-9a-fA-F]{32}(?![0-9a-fA-F])")
+_SSH: Final = re.compile(r"AAAA[A-Za-z0-9+/]{20,}={0,2}|SHA256:([A-Za-z0-9+/]{43})(?![A-Za-z0-9+/])")
 _WEBHOOK: Final = re.compile(
-    r"\bhttps://(?:hooks\.slack\.com/services/|discord(?:app)?\.com/api/webhooks/|[\w.-]+\.webhook\.office\.com/)([\w/@.-]{8,200})"
+    r"https://(?:hooks\.slack\.com/services/|discord(?:app)?\.com/api/webhooks/"
+    r"|[\w.-]+\.webhook\.office\.com/)([\w/@.-]{8,200})"
 )
 _AUTH: Final = re.compile(
-    r"\b(?:authorization|proxy-authorization)['\"]?\s{0,3}[:=]\s{0,3}['\"]?(?:(?:basic|bearer|token|digest|negotiate|ntlm|apikey)\s+)?"
+    r"\b(?:authorization|proxy-authorization)['\"]?\s{0,3}[:=]\s{0,3}['\"]?(?:(?:basic|bearer|token|digest"
+    r"|negotiate|ntlm|apikey)\s+)?"
     r"([A-Za-z0-9._~+/=-]{6,4000})|\b(?:bearer|basic)\s+([A-Za-z0-9._~+/-]{12,4000}=*)",
     re.IGNORECASE,
 )
-_SAYS: Final = (
-    r"pass(?:word|wd|phrase|code|wort)?s?|passwort|kennwort|mot[ _]de[ _]passe|mdp|contrase(?:ñ|n)a|senha|pwd|pw|pin|psk|"
-    r"wpa[_-]?passphrase|secret|token|jeton|api[ _-]?key|apikey|access[ _-]?key|account[ _-]?key|private[ _-]?key|"
-    r"shared[ _-]?key|encryption[ _-]?key|signing[ _-]?key|client[ _-]?secret|auth[ _-]?key|credentials?|creds?|otp|"
-    r"community|session[ _-]?id|sessionid|phpsessid|jsessionid|sid|csrf[_-]?token|x-api-key|enable secret"
+# What stands before these words for them to be the name of a secret.
+_KEY_OF: Final = re.compile(
+    r"(?:api|access|account|private|shared|encryption|signing|auth|secret|service|storage|license|x-api)[ _-]?$",
+    re.IGNORECASE,
 )
-_TOLD: Final = re.compile(
-    rf"(?<![A-Za-z])(?:[\w.-]{{0,30}}[_.-])?(?:{_SAYS})(?:[_-]\w{{1,20}}|\d)?(?![A-Za-z])['\"]?\]?\s{{0,3}}"
-    r"(?::=|=>|->|[:=]|\b(?:is|was|ist|est|es|are)\b(?!\s+(?:not|the|a|in|to|too|set|required|sent|stored|empty|weak|wrong|an)\b))"
-    r"\s{0,3}(?:\"((?:[^\"\\\n]|\\.){1,200})\"|'((?:[^'\\\n]|\\.){1,200})'|`([^`\n]{1,200})`|([^\s\"'`,;&<>|)\]}]{3,400}))",
+_SESSION_OF: Final = re.compile(r"session[ _-]?$", re.IGNORECASE)
+_WORD_OF: Final = re.compile(r"mots?[ _]de[ _]$", re.IGNORECASE)
+_KEYWORDS: Final = words(
+    """
+    password passwords passwd passphrase passcode passwort kennwort pwd pw pass pin psk secret secrets token tokens
+    jeton key apikey accesskey accountkey sharedkey privatekey passe mdp contraseña contrasena senha credential
+    credentials cred creds otp community sessionid sessid sid id
+    """
+)
+_TAILS: Final = tuple(word for word in _KEYWORDS if len(word) > 5)
+_NEEDS: Final = {"key": _KEY_OF, "id": _SESSION_OF, "passe": _WORD_OF}
+_VALUE: Final = re.compile(
+    r"(?:[_-]\w{1,20}|\d)?['\"]?\]?\s{0,3}(?::=|=>|->|[:=]|\b(?:is|was|ist|est|es|are)\b"
+    r"(?!\s+(?:not|the|a|in|to|too|set|required|sent|stored|empty|weak|wrong|an)\b))\s{0,3}"
+    r"(?:\"((?:[^\"\\\n]|\\.){1,200})\"|'((?:[^'\\\n]|\\.){1,200})'|`([^`\n]{1,200})`"
+    r"|((?:[^\s\"'`,;&<>|)\]}]|&(?!\w+=)){3,400}))",
     re.IGNORECASE,
 )
 _FLAGS: Final = re.compile(
-    r"(?:--?(?:password|passwd|pass|pw|token|secret|api-?key|auth|key)[= ]|\b(?:mysql|mysqldump|sshpass|mariadb)\b[^\n]{0,60}? -p)"
+    r"(?:--?(?:password|passwd|pass|pw|token|secret|api-?key|auth|key)[= ]|\b(?:mysql|mysqldump|sshpass"
+    r"|mariadb)\b[^\n]{0,60}? -p)"
     r"['\"]?([^\s'\"-][^\s'\"]{2,200})|(?<!\S)-u ['\"]?([^\s:'\"]{1,64}):([^\s'\"]{1,200})"
-    r"|\b(?:snmp-server community|key 7|password [057]|secret [05789]|requirepass|IDENTIFIED BY|sshpass -p)\s+['\"]?([^\s'\"]{3,200})",
+    r"|\b(?:snmp-server community|key 7|password [057]|secret [05789]|requirepass|IDENTIFIED BY"
+    r"|sshpass -p)\s+['\"]?([^\s'\"]{3,200})",
     re.IGNORECASE,
 )
 _RUN: Final = re.compile(r"(?<![A-Za-z0-9+/_.-])[A-Za-z0-9+/_-]{20,}+={0,2}")
 _UUID: Final = re.compile(r"(?<![0-9A-Fa-f-])[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}(?![0-9A-Fa-f-])")
 _IDS: Final = re.compile(
-    r"\bS-1-5-21(?:-\d{1,10}){3,5}\b|\b(?:serial(?:[ _-]?(?:number|no|nr))?|s/n|asset[ _-]?(?:tag|id|number)?|service[ _-]?tag|imei|"
-    r"machine[ _-]?id|fingerprint|inventory(?: number| no)?)['\"]?\s{0,2}[.:=#]\s{0,2}['\"]?([A-Za-z0-9][A-Za-z0-9:/_-]{3,80})",
+    r"\bS-1-5-21(?:-\d{1,10}){3,5}\b|\b(?:serial(?:[ _-]?(?:number|no|nr))?|s/n|asset[ _-]?(?:tag|id|number)?"
+    r"|service[ _-]?tag|imei|"
+    r"machine[ _-]?id|fingerprint|inventory(?: number"
+    r"| no)?)['\"]?\s{0,2}[.:=#]\s{0,2}['\"]?([A-Za-z0-9][A-Za-z0-9:/_-]{3,80})",
     re.IGNORECASE,
 )
 _EMPTY: Final = frozenset(
@@ -84,7 +100,8 @@ _EMPTY: Final = frozenset(
 def found(text: str) -> Iterator[Span]:
     """What is a secret by its form."""
     for match in _VENDORS.finditer(text):
-        yield Span(match.start(), match.end(), Kind.SECRET, True)
+        if not text[match.start() - 1 : match.start()].isalnum() or text[match.start() - 2 : match.start() - 1] == "\\":
+            yield Span(match.start(), match.end(), Kind.SECRET, True)
     if "-----BEGIN " in text:
         for match in _PEM.finditer(text):
             yield Span(match.start(), match.end(), Kind.SECRET if "KEY" in match["what"] else Kind.ID, True)
@@ -94,16 +111,18 @@ def found(text: str) -> Iterator[Span]:
             if match[1]:
                 yield Span(*match.span(1), Kind.USER, True)
         yield from _groups(_WEBHOOK, text, Kind.SECRET, sure=True)
-    if "$" in text or "{" in text or ":" in text:
+    if "$" in text or "{" in text:
         yield from (Span(m.start(), m.end(), Kind.SECRET, True) for m in _HASHES.finditer(text))
+    if ":" in text:
+        yield from (Span(m.start(), m.end(), Kind.SECRET, True) for m in _NT_HASHES.finditer(text))
     if "AAAA" in text or "SHA256:" in text:
-        yield from _groups(_SSH, text, Kind.ID, sure=True)
+        yield from (Span(*m.span(1 if m[1] else 0), Kind.ID, True) for m in _SSH.finditer(text))
 
 
-def guessed(text: str) -> Iterator[Span]:
+def guessed(text: str, said: Sequence[Word]) -> Iterator[Span]:
     """What may be a secret or somebody's number, in a text of a user."""
     yield from _groups(_AUTH, text, Kind.SECRET)
-    yield from (s for s in _groups(_TOLD, text, Kind.SECRET) if _tells(text[s.start : s.end]))
+    yield from _named(text, said)
     for match in _FLAGS.finditer(text):
         for group in (1, 3, 4):
             if match[group]:
@@ -117,6 +136,19 @@ def guessed(text: str) -> Iterator[Span]:
     for match in _RUN.finditer(text):
         if _random(match[0]):
             yield Span(match.start(), match.end(), Kind.SECRET, False)
+
+
+def _named(text: str, said: Sequence[Word]) -> Iterator[Span]:
+    """Values of what is called a password, or alike."""
+    for start, word in said:
+        if word not in _KEYWORDS and not word.endswith(_TAILS):
+            continue
+        needed = _NEEDS.get(word)
+        if needed and not needed.search(text, max(0, start - 12), start):
+            continue
+        match = _VALUE.match(text, start + len(word))
+        if match and match.lastindex and _tells(match[match.lastindex]):
+            yield Span(*match.span(match.lastindex), Kind.SECRET, False)
 
 
 def _groups(pattern: re.Pattern[str], text: str, kind: Kind, *, sure: bool = False) -> Iterator[Span]:

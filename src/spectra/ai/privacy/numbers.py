@@ -11,32 +11,30 @@ from spectra.ai.privacy.addresses import Address, read_address, read_network
 from spectra.ai.privacy.span import Span
 from spectra.model.ai import Kind
 
-_OCTET: Final = r"(?:0[xX][0-9A-Fa-f]{1,2}|\d{1,4})"
-_QUADS: Final = re.compile(rf"(?<![0-9])(?<!\d\.){_OCTET}(?:\.{_OCTET}){{3}}((?:\.\d++)*+)(?![0-9])", re.ASCII)
+# Patterns begin with characters, not with what stands before: only then is most of a text skipped at once.
+_QUADS: Final = re.compile(r"[0-9]{1,4}(?:\.[0-9]{1,4}){3}((?:\.[0-9]+)*)")
+_HEX_QUADS: Final = re.compile(r"0[xX][0-9A-Fa-f]{1,2}(?:\.(?:0[xX][0-9A-Fa-f]{1,2}|[0-9]{1,4})){3}(?![0-9A-Za-z])")
 _ODD_DOT: Final = r"(?:\.|\s?\[\.\]\s?|\s?\(\.\)\s?|\s?\{\.\}\s?|\s?\[dot\]\s?|\s?\(dot\)\s?|%2[eE]|\\\.)"
-_ODD: Final = re.compile(rf"(?<![0-9])\d{{1,3}}(?:{_ODD_DOT}\d{{1,3}}){{3}}(?![0-9])", re.ASCII | re.IGNORECASE)
+_ODD: Final = re.compile(rf"[0-9]{{1,3}}(?:{_ODD_DOT}[0-9]{{1,3}}){{3}}(?![0-9])", re.IGNORECASE)
 _ODD_SIGNS: Final = ("[.]", "(.)", "{.}", "[dot]", "(dot)", "%2e", "\\.")
 _QUOTED: Final = re.compile(r"(?:%3[0-9]|%2[eE]){7,15}")
-_DASHED: Final = re.compile(r"(?<![0-9-])\d{1,3}([-_])\d{1,3}\1\d{1,3}\1\d{1,3}(?![0-9-])", re.ASCII)
+_DASHED: Final = re.compile(r"[0-9]{1,3}([-_])[0-9]{1,3}\1[0-9]{1,3}\1[0-9]{1,3}(?![0-9-])")
 _LENGTH: Final = re.compile(r"(?:/|%2[fF])(?:\d{1,2}(?![0-9.])|255(?:\.\d{1,3}){3}(?![0-9]))", re.ASCII)
 _LENGTH6: Final = re.compile(r"(?:/|%2[fF])\d{1,3}(?![0-9])", re.ASCII)
 _WILD: Final = re.compile(r"(?<![\w.])\d{1,3}(?:\.\d{1,3}){0,2}(?:\.[*xX]){1,3}(?![\w*])", re.ASCII)
-_WHOLE: Final = re.compile(
-    r"(?:\bhttps?://|\bftp://|(?<![\w])(?:host|address|addr|ip|target)\s?[:=]\s?)(\d{8,10}|0[xX][0-9A-Fa-f]{8})(?!\w)",
-    re.ASCII | re.IGNORECASE,
+_WHOLE: Final = re.compile(r"(?://|[:=] ?['\"]?)([0-9]{8,10}|0[xX][0-9A-Fa-f]{8})(?![0-9A-Za-z_.])")
+_WHOSE: Final = re.compile(
+    r"(?:/|(?:host|address|addr|ip|target|source|dest\w*|src|dst)['\"]?\s?[:=]\s?['\"]?)$", re.IGNORECASE
 )
-_COLONS: Final = re.compile(r"[0-9A-Fa-f:]{3,}+(?:%25?[A-Za-z][\w.-]*)?+", re.ASCII)
-_CODED: Final = re.compile(r"(?<![0-9A-Fa-f])[0-9A-Fa-f]{0,4}(?:%3[aA][0-9A-Fa-f]{0,4}){2,8}(?![0-9A-Fa-f])")
+_COLONS: Final = re.compile(r"[0-9A-Fa-f:]{3,}+(?:%(?:25)?[A-Za-z][\w.-]*)?", re.ASCII)
+_CODED: Final = re.compile(r"(?<![0-9A-Fa-f%])[0-9A-Fa-f]{0,4}(?:%3[aA][0-9A-Fa-f]{0,4}){2,8}(?![0-9A-Fa-f])")
 _MAC: Final = re.compile(r"(?<![0-9A-Fa-f])(?:[0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}(?![0-9A-Fa-f])")
-_DASH_MAC: Final = re.compile(
-    r"(?<![0-9A-Fa-f-])[0-9A-Fa-f]{2}([-_])(?:[0-9A-Fa-f]{2}\1){4,6}[0-9A-Fa-f]{2}(?![0-9A-Fa-f-])"
-)
-_DOT_MAC: Final = re.compile(
-    r"(?<![0-9A-Fa-f.-])[0-9A-Fa-f]{4}([.-])[0-9A-Fa-f]{4}\1[0-9A-Fa-f]{4}(?![0-9A-Fa-f-]|\.\w)"
-)
+_DASH_MAC: Final = re.compile(r"[0-9A-Fa-f]{2}([-_])(?:[0-9A-Fa-f]{2}\1){4,6}[0-9A-Fa-f]{2}(?![0-9A-Fa-f-])")
+_DOT_MAC: Final = re.compile(r"[0-9A-Fa-f]{4}([.-])[0-9A-Fa-f]{4}\1[0-9A-Fa-f]{4}(?![0-9A-Fa-f-]|\.\w)")
 _BARE_MAC: Final = re.compile(
     r"\b(?:mac|hw ?addr|ether|bssid|lladdr|chaddr|physical|hardware|station|wwn|eui)(?:[ _-]?addr(?:ess)?)?['\"]?"
-    r"\s{0,4}(?:[:=]|is)?\s{0,4}['\"]?((?:[0-9A-Fa-f]{12}|[0-9A-Fa-f]{16}|[0-9A-Fa-f]{2}(?: [0-9A-Fa-f]{2}){5}))(?![0-9A-Za-z])",
+    r"\s{0,4}(?:[:=]|is)?\s{0,4}['\"]?((?:[0-9A-Fa-f]{12}|[0-9A-Fa-f]{16}"
+    r"|[0-9A-Fa-f]{2}(?: [0-9A-Fa-f]{2}){5}))(?![0-9A-Za-z])",
     re.ASCII | re.IGNORECASE,
 )
 _VERSION: Final = re.compile(
@@ -46,39 +44,68 @@ _VERSION: Final = re.compile(
 )
 _WORDY: Final = re.compile(r"(?:\b(?:from|to|and|or|in)[ \t]?|\\[nrt])$", re.IGNORECASE)
 _MASKS: Final = frozenset((0xFFFFFFFF << (32 - n)) & 0xFFFFFFFF for n in range(33))
+_CODED_MAC: Final = re.compile(r"(?:[0-9A-Fa-f]{2}%3[aA]){5}[0-9A-Fa-f]{2}")
+_HEX: Final = frozenset("0123456789abcdefABCDEF")
 _PRINTS: Final = (16, 20, 28, 32)  # bytes of a fingerprint
 
 
 def found(text: str) -> Iterator[Span]:
     """What is one by its form; in any order, maybe over each other."""
-    yield from _plain(text)
     low = text.lower()
+    yield from _plain(text)
+    if "0x" in low:
+        yield from _addresses(_HEX_QUADS, text)
+    for m in _WHOLE.finditer(text):
+        if _WHOSE.search(text, max(0, m.start() - 16), m.start(1)) and _counts(read_address(m[1])):
+            yield Span(*m.span(1), Kind.ADDRESS, True)
     if any(sign in low for sign in _ODD_SIGNS):
-        yield from (_span(m, Kind.ADDRESS) for m in _ODD.finditer(text) if _counts(read_address(m[0])))
-        yield from (_span(m, Kind.ADDRESS) for m in _QUOTED.finditer(text) if _counts(read_address(m[0])))
+        yield from (
+            span for span in _addresses(_ODD, text) if not text[span.start : span.end].replace(".", "").isdecimal()
+        )
+        yield from _addresses(_QUOTED, text)
     for run in _COLONS.finditer(text):
         if run[0].count(":") > 1:
             yield from _colons(text, run.start(), run[0])
     if "%3a" in low:
-        yield from (_span(m, Kind.ADDRESS) for m in _CODED.finditer(text) if _counts(read_address(m[0])))
-        yield from (_span(m, Kind.MAC) for m in re.finditer(r"(?:[0-9A-Fa-f]{2}%3[aA]){5}[0-9A-Fa-f]{2}", text))
-    yield from (_span(m, Kind.MAC) for m in _DASH_MAC.finditer(text))
+        yield from _addresses(_CODED, text)
+        yield from (_span(m, Kind.MAC) for m in _CODED_MAC.finditer(text))
+    if "-" in low or "_" in low:
+        yield from (_span(m, Kind.MAC) for m in _DASH_MAC.finditer(text) if not _goes_on(text, m.start()))
     for m in _DOT_MAC.finditer(text):
-        yield _span(m, Kind.MAC, sure=not m[0].replace(m[1], "").isdecimal())
-    yield from (Span(*m.span(1), Kind.ADDRESS, True) for m in _WHOLE.finditer(text) if _counts(read_address(m[1])))
+        if not _goes_on(text, m.start()):
+            yield _span(m, Kind.MAC, sure=not m[0].replace(m[1], "").isdecimal())
+
+
+def _goes_on(text: str, start: int) -> bool:
+    """Whether hexadecimal digits, or another group of them, stand before."""
+    before = text[start - 1 : start]
+    return before in _HEX and before != "" if before not in (".", "-") else text[start - 2 : start - 1] in _HEX
+
+
+def _addresses(pattern: re.Pattern[str], text: str) -> Iterator[Span]:
+    for match in pattern.finditer(text):
+        start = match.start()
+        if not text[start - 1 : start].isdecimal() and _counts(read_address(match[0])):
+            yield _span(match, Kind.ADDRESS)
 
 
 def guessed(text: str) -> Iterator[Span]:
     """What may be one, in a text of a user."""
     yield from (Span(*m.span(1), Kind.MAC, False) for m in _BARE_MAC.finditer(text))
     yield from (_span(m, Kind.NETWORK, sure=False) for m in _WILD.finditer(text) if read_network(m[0]))
-    yield from (_span(m, Kind.ADDRESS, sure=False) for m in _DASHED.finditer(text) if _counts(read_address(m[0])))
+    yield from (span._replace(certain=False) for span in _addresses(_DASHED, text))
 
 
 def _plain(text: str) -> Iterator[Span]:
     for quad in _QUADS.finditer(text):
         start, end = quad.start(), quad.start(1)
         more = quad[1].count(".")
+        if (
+            start
+            and text[start - 1] in "0123456789."
+            and (text[start - 1] != "." or text[start - 2 : start - 1].isdecimal())
+        ):
+            continue  # the middle of a longer number
         address = read_address(text[start:end])
         if not _counts(address) or more > 1:  # more numbers: an object identifier
             continue

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
-from spectra.ai.privacy.span import Span
+from spectra.ai.privacy.span import Span, Word
 from spectra.ai.privacy.spelling import COMMON, words
 from spectra.model.ai import Kind
 
@@ -59,80 +59,105 @@ _DEFANGED: Final = re.compile(
     r"(?<![\w.-])[\w-]{1,63}(?:(?:\.|\s?\[\.\]\s?|\s?\(\.\)\s?|\[dot\]|\(dot\)| dot |%2[eE])[\w-]{1,63}){1,8}(?![\w-])",
     re.IGNORECASE,
 )
-_URL: Final = re.compile(
-    r"\b(?:h(?:tt|xx)ps?|ftps?|ssh|ldaps?|smb|rdp|vnc|wss?|sftp|git|tcp|udp|mqtts?|amqps?|redis|postgres(?:ql)?|mysql|mongodb(?:\+srv)?|nfs|cifs|rtsp|sips?|telnet)(?:\[:\]|:)//(?:[^\s/@'\"<>]{1,200}@)?([\w][\w.-]{0,253})",
+_URL: Final = re.compile(r"(?::|\[:\])//(?:[^\s/@'\"<>]{1,200}@)?(\w[\w.-]{0,253})")
+_LOCAL: Final = re.compile(r"(?:[\w.+%'-]{1,64}|\"[\w .+-]{1,64}\")$")
+_AT_HOST: Final = re.compile(r"\[[0-9A-Fa-f.:]{3,45}\]|[\w-]{1,63}(?:\.[\w-]{1,63}){0,8}")
+_SPOKEN: Final = re.compile(
+    r"[\w.+-]{1,64}\s?(?:\[at\]|\(at\))\s?[\w-]{1,63}(?:(?:\.|\s?\[dot\]\s?|\s?\(dot\)\s?"
+    r"|\s?\[\.\]\s?)[\w-]{1,63}){1,6}"
+    r"|[\w.+-]{1,64} at [\w-]{1,63}(?: dot [\w-]{1,63}){1,5}\b",
     re.IGNORECASE,
 )
-_EMAIL: Final = re.compile(
-    r"(?<![\w.+%-])[\w.+%'-]{1,64}(?:@|%40)(?:\[[0-9A-Fa-f.:]{3,45}\]|[\w-]{1,63}(?:\.[\w-]{1,63}){0,8})"
-    r"|(?<![\w.+-])[\w.+-]{1,64}\s?(?:\[at\]|\(at\))\s?[\w-]{1,63}(?:(?:\.|\s?\[dot\]\s?|\s?\(dot\)\s?|\s?\[\.\]\s?)[\w-]{1,63}){1,6}"
-    r"|\b[\w.+-]{1,64} at [\w-]{1,63}(?: dot [\w-]{1,63}){1,5}\b|\"[\w .+-]{1,64}\"@[\w.-]{1,200}",
-    re.IGNORECASE,
+# Patterns below are looked for where one of their first words stands.
+_HOST_WORDS: Final = words(
+    """
+    host hosts hostname hostnames server servers node nodes machine machines computer computers computername workstation
+    workstations client clientname netbios dns sysname target fqdn nodename device devicename domain domainname realm
+    serveur poste hôte rechner box sni vhost servername cn
+    """
 )
 _HOST_SAYS: Final = re.compile(
-    r"(?<![\w-])(?:host ?names?|hosts?|servers?|nodes?|machines?|computers?(?: name)?|workstations?|client ?name|netbios(?:[ _]name)?|"
-    r"dns(?:[ _](?:computer|domain|host)?_?name)?|sysname|target|fqdn|nodename|device ?name|domain(?: name)?|realm|serveur|poste|hôte|rechner|box|sni|vhost|ServerName|cn)"
-    r"(?:['\"]?\s{0,3}[:=]\s{0,3}['\"]?|\s+(?:named?|called|nommé|is)\s+['\"`]?|\s+['\"`])(\w[\w.-]{1,252})|"
-    r"\b(?:ssh|ping6?|telnet|traceroute|nslookup|dig|rdesktop|nmap|mtr|curl|scp)\s+(?:-[\w]+\s+(?:\d+\s+)?){0,4}(?:[\w.-]{1,32}@)?([A-Za-z][\w.-]{1,252})(?=[\s:,;'\"]|$)|"
-    r"\b(?:on|from|to|at|of|for|against)\s+(?:the\s+)?(?:host|server|machine|node|workstation|computer)\s+['\"`]?([A-Za-z][\w.-]*[\d-][\w.-]*)",
+    r"\w+(?:[ _-]name|[ _](?:computer|domain|host)[ _]?name)?"
+    r"(?:['\"]?\s{0,3}[:=]\s{0,3}['\"]?|\s+(?:named?|called|nommé|is)\s+['\"`]?|\s+['\"`])(\w[\w.-]{1,252})",
     re.IGNORECASE,
 )
+_COMMANDS: Final = words("ssh ping ping6 telnet traceroute nslookup dig rdesktop nmap mtr curl scp")
+_COMMAND: Final = re.compile(
+    r"\w+[ \t]+(?:-\w+[ \t]+(?:\d+[ \t]+)?){0,4}(?:[\w.-]{1,32}@)?([A-Za-z][\w.-]{1,252})(?=[\s:,;'\"]|$)"
+)
+_PLACES: Final = words("host server machine node workstation computer serveur machine")
+_PLACE: Final = re.compile(r"\w+\s+['\"`]?([A-Za-z][\w.-]*[\d-][\w.-]*)", re.IGNORECASE)
 _SYSLOG: Final = re.compile(
-    r"^(?:<\d{1,3}>)?(?:[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d|\d{4}-\d\d-\d\dT[\d:.]+(?:Z|[+-]\d\d:?\d\d)) ([A-Za-z][\w.-]{1,252}) [\w./-]+(?:\[\d+\])?:",
+    r"^(?:<\d{1,3}>)?(?:[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d|\d{4}-\d\d-\d\dT[\d:.]+(?:Z"
+    r"|[+-]\d\d:?\d\d)) ([A-Za-z][\w.-]{1,252}) [\w./-]+(?:\[\d+\])?:",
     re.MULTILINE,
 )
-_PROMPT: Final = re.compile(r"(?<![\w.+-])([\w.-]{1,32})@([\w-]{2,63})(?=:[~/]|[ :]?[#$]|\s)")
+_NUMBERED: Final = re.compile(r"[A-Za-z][A-Za-z-]*[0-9][A-Za-z0-9-]*")
 _MADE_UP: Final = re.compile(
-    r"(?<![\w.-])(?:(?:DESKTOP|LAPTOP|WIN|PC|WS|WKS|NB|SRV|SERVER|VM|EC2AMAZ|ip|ec2|vps|kvm)-[A-Za-z0-9-]*\d[A-Za-z0-9-]*|"
-    r"(?:[a-z]{2,6}-){0,3}(?:web|www|db|app|srv|dc|fw|gw|vpn|mail|mx|ns|dns|proxy|node|host|sw|rtr|router|switch|esxi?|nas|san|ap|printer|prn|"
-    r"kube|k8s|master|worker|jump|bastion|build|ci|sql|pg|redis|ldap|ad|file|fs|backup|bkp|mon|log|syslog|vm|win|lnx|srv-\w{1,12}|exch|sap|erp|hv|pve|cam|plc|hmi|ups|ilo|idrac)"
-    r"(?:-[a-z]{2,8}){0,3}-?\d{1,4}(?:-[a-z0-9]{1,8}){0,2})(?![\w-]|\.\d)",
+    r"(?:DESKTOP|LAPTOP|WIN|PC|WS|WKS|NB|SRV|SERVER|VM|EC2AMAZ|ip|ec2|vps|kvm)-[A-Za-z0-9-]*\d[A-Za-z0-9-]*|"
+    r"(?:[a-z]{2,6}-){0,3}(?:web|www|db|app|srv|dc|fw|gw|vpn|mail|mx|ns|dns|proxy|node|host|sw|rtr|router"
+    r"|switch|esxi?|nas|"
+    r"san|ap|printer|prn|kube|k8s|master|worker|jump|bastion|build|ci|sql|pg|redis|ldap|ad|file|fs|backup|bkp|mon|log|"
+    r"syslog|vm|win|lnx|exch|sap|erp|hv|pve|cam|plc|hmi|ups|ilo"
+    r"|idrac)(?:-[a-z]{2,8}){0,3}-?\d{1,4}(?:-[a-z0-9]{1,8}){0,2}",
     re.IGNORECASE,
 )
 _UNC: Final = re.compile(r"(?<![\\\w])\\\\{1,3}(\w[\w.-]{0,62})(?:\\{1,2}[\w$ .-]{1,80}){1,12}")
 _NOT_USERS: Final = COMMON | words(
-    "is was are has had can may must agent name names id ids with who that this to of in on by from space interface input mode account accounts "
-    "data group groups guide experience list level rights manual session sessions controlled supplied defined specific credentials being not does"
+    """
+    is was are has had can may must agent name names id ids with who that this to of in on by from space interface input
+    mode account accounts data group groups guide experience list level rights manual session sessions controlled
+    supplied defined specific credentials being not does
+    """
+)
+_USER_WORDS: Final = words(
+    """
+    user username userid login loginname logon logname account accountname samaccountname ruser euser acct uid owner
+    utilisateur identifiant compte benutzer benutzername usuario author operator runas principal subjectusername
+    targetusername
+    """
 )
 _USER_SAYS: Final = re.compile(
-    r"(?<![A-Za-z])(?:user(?:[ _-]?(?:name|id))?|login(?:[ _-]?name)?|log(?:on|name)|account(?:[ _-]?name)?|samaccountname|ruser|euser|acct|"
-    r"uid|owner|utilisateur|identifiant|compte|benutzer(?:name)?|usuario|author|operator|run ?as|subject ?user ?name|target ?user ?name|principal)"
-    r"['\"]?(?:\s{0,3}[:=]\s{0,3}['\"]?|\s+(?:named?|called)\s+['\"`]?|\s+['\"`])([^\s'\"`,;:()<>|&\\/@=\[\]{}]{2,64})(?![\w\\/@])|"
-    r"\b(?:invalid user|for user|session (?:opened|closed) for(?: user)?|(?:password|publickey|keyboard-interactive/pam|none) for(?: invalid user)?|"
-    r"login as|logged (?:in|on) as|run(?:ning|s)? as|log in as|su(?:do)? -u|--user(?:name)?[= ]|belongs to user|account of|l'utilisateur|user)"
-    r" ?['\"`]?([A-Za-z][\w.-]{1,63})(?=['\"`]?(?:[\s,;:)]|\.(?:\s|$)|$|\())|"
-    r"\b(?:uid|gid|euid)=\d+\(([\w.-]{1,64})\)|\bsudo(?:\[\d+\])?:\s+([\w.-]{1,64}) :|(?<![\w/])~([a-z_][\w-]{1,31})(?=[/\s]|$)|"
-    r"\b(?:USER|LOGNAME|SUDO_USER)=([\w.-]{1,64})",
+    r"\w+?(?:[ _-](?:name|id|as))?(?:['\"]?\s{0,3}[:=]\s{0,3}['\"]?|\s+(?:named?|called)\s+['\"`]?|\s+['\"`])"
+    r"([^\s'\"`,;:()<>|&\\/@=\[\]{}]{2,64})(?![\w\\/@])",
     re.IGNORECASE,
 )
+_LOGIN_WORDS: Final = words(
+    """
+    user invalid for session password publickey none login logged log run running runs su sudo belongs account
+    utilisateur uid gid euid
+    """
+)
+_LOGIN_SAYS: Final = re.compile(
+    r"(?:invalid user|for (?:invalid )?user|session (?:opened|closed) for(?: user)?|"
+    r"(?:password|publickey|interactive/pam|none) for(?: invalid user)?|"
+    r"login as|logged (?:in|on) as|run(?:ning|s)? as|log in as|su(?:do)? -u|belongs to user|account of"
+    r"|utilisateur|user)"
+    r"[ =]['\"`]?([A-Za-z][\w.-]{1,63})(?=['\"`]?(?:[\s,;:)]|\.(?:\s|$)|$|\())|"
+    r"(?:uid|gid|euid)=\d+\(([\w.-]{1,64})\)|sudo(?:\[\d+\])?:\s+([\w.-]{1,64}) :",
+    re.IGNORECASE,
+)
+_TILDE: Final = re.compile(r"~([a-z_][\w-]{1,31})(?=[/\s]|$)")
 _DOMAIN_USER: Final = re.compile(r"(?<![\w\\/.:-])([A-Za-z][\w.-]{1,62})\\{1,2}([A-Za-z_][\w.$-]{0,63})(?![\w\\])")
 _LDAP: Final = re.compile(
     r"\b(?:cn|uid|ou|dc|o)=[^,=\n\"';()<>]{1,80}(?:,\s?(?:cn|uid|ou|dc|o|l|st|c)=[^,=\n\"';()<>]{1,80}){1,12}",
     re.IGNORECASE,
 )
 _PATH: Final = re.compile(
-    r"(?<![\w/.~-])(?:file://)?(?:/(?:home|Users|root|mnt|media|srv|data|backups?|opt|exports?|nfs|shares?|vol\d*|volume\d*|net|workspace|projects?|var/(?:www|backups?|lib|mail|spool|log))"
+    r"(?:file://)?(?:/(?:home|Users|root|mnt|media|srv|data|backups?|opt|exports?|nfs|shares?|vol\d*|volume\d*"
+    r"|net|workspace|projects?|var/(?:www|backups?|lib|mail|spool|log))"
     r"(?:/[\w.@+~%=#-]{1,255}){1,32}|~[\w-]{0,32}(?:/[\w.@+~%=#-]{1,255}){1,32})/?"
-    r"|(?<![A-Za-z0-9])[A-Za-z]:(?:\\{1,2}|/)(?!(?:windows|program files)\b)(?:[\w.@+~%=#$() -]{1,80}(?:\\{1,2}|/)){1,20}[\w.@+~%=#$()-]{0,255}",
+    r"|(?<![A-Za-z0-9])[A-Za-z]:(?:\\{1,2}|/)(?!(?:windows|program files)\b)(?:[\w.@+~%=#$() -]{1,80}(?:\\{1,2}"
+    r"|/)){1,20}[\w.@+~%=#$()-]{0,255}",
     re.IGNORECASE,
 )
 
 
-def guessed(text: str) -> Iterator[Span]:
+def guessed(text: str, low: str, found: Sequence[Word]) -> Iterator[Span]:
     """What may be a name, in a text of a user; in any order, maybe over each other."""
-    low = text.lower()
-    yield from _hosts(text, low)
-    if "@" in text or "%40" in text or "at" in low:
-        for match in _EMAIL.finditer(text):
-            yield Span(*_trimmed(match), Kind.EMAIL, False)
-        for match in _PROMPT.finditer(text):
-            yield Span(match.start(), match.end(), Kind.EMAIL, False)
-    for match in _USER_SAYS.finditer(text):
-        start, end = match.span(match.lastindex or 0)
-        end -= len(text[start:end]) - len(text[start:end].rstrip(".-"))
-        quoted = text[start - 1 : start] in ("'", '"', "`", "=", ":")
-        if end - start > 1 and (quoted or text[start:end].lower() not in _NOT_USERS):
-            yield Span(start, end, Kind.USER, False)
+    yield from _hosts(text, low, found)
+    yield from _emails(text, low)
+    yield from _users(text, found)
     if "\\" in text:
         for match in _UNC.finditer(text):
             yield Span(*_trimmed(match), Kind.PATH, False)
@@ -140,11 +165,47 @@ def guessed(text: str) -> Iterator[Span]:
             yield Span(match.start(), match.end(), Kind.USER, False)
     if "=" in text:
         yield from (Span(m.start(), m.end(), Kind.ID, False) for m in _LDAP.finditer(text))
-    for match in _PATH.finditer(text):
-        yield Span(*_trimmed(match), Kind.PATH, False)
+    if "/" in text or ":\\" in text:
+        for match in _PATH.finditer(text):
+            yield Span(*_trimmed(match), Kind.PATH, False)
 
 
-def _hosts(text: str, low: str) -> Iterator[Span]:
+def _emails(text: str, low: str) -> Iterator[Span]:
+    for sign in ("@", "%40"):
+        at = text.find(sign)
+        while at >= 0:
+            before = _LOCAL.search(text, max(0, at - 66), at)
+            after = _AT_HOST.match(text, at + len(sign))
+            if before and after:
+                end = after.end() - (len(after[0]) - len(after[0].rstrip("-.")))
+                yield Span(before.start(), end, Kind.EMAIL, False)
+            at = text.find(sign, at + 1)
+    if any(sign in low for sign in ("[at]", "(at)", " dot ")):
+        yield from (Span(*_trimmed(match), Kind.EMAIL, False) for match in _SPOKEN.finditer(text))
+
+
+def _users(text: str, found: Sequence[Word]) -> Iterator[Span]:
+    for start, word in found:
+        if word in _USER_WORDS:
+            yield from _user(text, _USER_SAYS.match(text, start))
+        if word in _LOGIN_WORDS:
+            yield from _user(text, _LOGIN_SAYS.match(text, start))
+    if "~" in text:
+        for match in _TILDE.finditer(text):
+            yield from _user(text, match)
+
+
+def _user(text: str, match: re.Match[str] | None) -> Iterator[Span]:
+    if not match or not match.lastindex:
+        return
+    start, end = match.span(match.lastindex)
+    end -= len(text[start:end]) - len(text[start:end].rstrip(".-"))
+    told = text[start - 1 : start] in ("'", '"', "`", "=", ":", "(")
+    if end - start > 1 and (told or text[start:end].lower() not in _NOT_USERS):
+        yield Span(start, end, Kind.USER, False)
+
+
+def _hosts(text: str, low: str, found: Sequence[Word]) -> Iterator[Span]:
     for match in _DOTTED.finditer(text):
         start = match.start() + 2 * match[0].startswith("*.")
         if _is_host(text, start, match.end()):
@@ -157,14 +218,23 @@ def _hosts(text: str, low: str) -> Iterator[Span]:
         for match in _URL.finditer(text):
             if not _public(match[1].lower().rstrip(".")) and re.search(r"[A-Za-z]", match[1]):
                 yield Span(match.start(1), match.start(1) + len(match[1].rstrip(".")), Kind.HOSTNAME, False)
-    for pattern in (_HOST_SAYS, _SYSLOG):
-        for match in pattern.finditer(text):
-            start, end = match.span(match.lastindex or 0)
-            name = text[start:end].rstrip(".-")
-            if _may_name(name):
-                yield Span(start, start + len(name), Kind.HOSTNAME, False)
-    for match in _MADE_UP.finditer(text):
-        yield Span(match.start(), match.end(), Kind.HOSTNAME, False)
+    for match in _said(text, found):
+        start, end = match.span(match.lastindex or 0)
+        name = text[start:end].rstrip(".-")
+        if _may_name(name):
+            yield Span(start, start + len(name), Kind.HOSTNAME, False)
+    for match in _NUMBERED.finditer(text):
+        if not (text[match.start() - 1 : match.start()] or " ").isalnum() and _MADE_UP.fullmatch(match[0]):
+            yield Span(match.start(), match.end(), Kind.HOSTNAME, False)
+
+
+def _said(text: str, found: Sequence[Word]) -> Iterator[re.Match[str]]:
+    """Where the words before a name say that it is one of a host."""
+    for start, word in found:
+        for starts, pattern in ((_HOST_WORDS, _HOST_SAYS), (_COMMANDS, _COMMAND), (_PLACES, _PLACE)):
+            if word in starts and (match := pattern.match(text, start)):
+                yield match
+    yield from _SYSLOG.finditer(text)
 
 
 def _may_name(name: str) -> bool:

@@ -16,12 +16,6 @@ from spectra.ai.privacy.pseudonyms import Pseudonyms, edge_of, elsewhere
 from spectra.ai.privacy.restoring import Backs, Restorer, escaped
 from spectra.model.ai import Fragment, Kind, Label, Private
 
-# What looks like a pseudonym and is none: put back, it would be taken for one.
-_SHAPES: Final = re.compile(
-    r"\buser-[0-9a-f]{6,}|\b[hdp](?=[0-9a-f]{6})[0-9a-f]+\b|\b[\w.-]*\.invalid\b|\b(?:198\.1[89]|2[45]\d\.\d+)\.\d+\.\d+\b"
-    r"|\b(?:SECRET|ID|ADDRESS|NETWORK|MAC|HOSTNAME|EMAIL|USER|PATH)_[0-9a-f]{8,}",
-    re.IGNORECASE | re.ASCII,
-)
 _LITERAL: Final = re.compile(r'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
 _CODED: Final = re.compile(r'[\\/"@:%&+]')
 
@@ -67,7 +61,11 @@ class Redactor:
         low = lowered(text)
         pieces = _merged(text, [*_told(fragment), *self._found(text, low)])
         made = self._replaced(text, low, pieces)
-        return made if self._backs.restore(made) == text else self._replaced(text, low, pieces, solid=True)
+        if self._backs.restore(made) == text:
+            return made
+        # What is no pseudonym but looks like one is itself replaced, and nothing depends on what stands beside it.
+        alike = [_Piece(h.start, h.end, Private(Kind.ID, text[h.start : h.end])) for h in self._backs.plain.hits(low)]
+        return self._replaced(text, low, _merged(text, pieces + alike), solid=True)
 
     def words(self, text: str) -> str:
         """The same for generic words, such as a tool's description or the JSON text of a schema."""
@@ -125,8 +123,7 @@ class Redactor:
             for hit in self._reals.hits(low)
         ]
         sure = [_Piece(s.start, s.end, Private(s.kind, text[s.start : s.end])) for s in certain(text)]
-        alike = [_Piece(m.start(), m.end(), Private(Kind.ID, m[0])) for m in _SHAPES.finditer(text)]
-        return known + sure + alike
+        return known + sure
 
     def _replaced(self, text: str, low: str, pieces: list[_Piece], *, solid: bool = False) -> str:
         made: list[str] = []

@@ -1,4 +1,4 @@
-"""Pseudonyms and what they stand for, as models write them: in another case, with dots in brackets, in JSON, in pieces."""
+"""Pseudonyms and what they stand for, as models write them: in another case, defanged, within JSON, in pieces."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def variants(name: str, real: str) -> list[tuple[str, str]]:
         found.append((name.replace("-", "\u2011"), real))
     if _MAC.fullmatch(name):
         found += [(_regrouped(name, by), _regrouped(real, by)) for by in (":", "-", ".")]
-    elif ":" in name:
+    elif ":" in name and "%" not in name:
         found += [(other, real) for other in _v6(name)]
     elif _QUAD.fullmatch(name) or name.lower().endswith(".invalid"):
         found.append((name.replace(".", "[.]"), real.replace(".", "[.]")))

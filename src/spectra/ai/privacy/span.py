@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import re
+from typing import Final, NamedTuple
 
 from spectra.model.ai import Kind
 
@@ -14,3 +15,13 @@ class Span(NamedTuple):
     end: int
     kind: Kind
     certain: bool
+
+
+Word = tuple[int, str]
+"""Where a word begins, and the word in lower case."""
+_WORDS: Final = re.compile(r"[^\W\d_]+")
+
+
+def words_of(low: str) -> list[Word]:
+    """Every run of letters in a text of lower case."""
+    return [(match.start(), match[0]) for match in _WORDS.finditer(low)]
