@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from spectra.ai.explain.summary import Explainer
-from spectra.ai.gateway.books import NoBooks
+from spectra.ai.gateway.books import NoBooks, StoreBooks
 from spectra.ai.gateway.gateway import Gateway
 from spectra.errors import NotFound
 from spectra.intel.explain import explain
@@ -49,7 +49,9 @@ def make(town: Town, model: FaultyModel) -> Iterator[Make]:
 
     def made(deadline_s: float = 60.0, residency: Any = "machine", **options: Any) -> Explainer:
         local = ProviderSettings(opt_in=True, residency=residency, url=model.url, model="faulty", timeout_s=60)
-        gateway = Gateway(AiSettings(local=local), b"k" * 32, NoBooks(), lambda: NOW)
+        free_text = options.get("free_text", "local")
+        books = NoBooks() if residency == "machine" else StoreBooks(town.database)
+        gateway = Gateway(AiSettings(local=local, free_text=free_text), b"k" * 32, books, lambda: NOW)
         gateways.append(gateway)
         return Explainer(gateway, town.sources, explain, lambda: NOW, deadline_s=deadline_s, **options)
 
@@ -212,10 +214,29 @@ def test_not_even_a_gateway_that_hangs_or_breaks_is_relied_upon(town: Town) -> N
     assert (made.by, made.reason) == ("rules", "ai_no_provider")
 
 
-def test_a_question_stays_where_facts_may_go(make: Make, model: FaultyModel) -> None:
-    """To a provider of the EU facts go without private values and raw lines; a question only as the detector has it."""
+def test_what_leaves_has_no_private_word(make: Make, model: FaultyModel) -> None:
+    """To a provider of the EU facts go with pseudonyms and without raw lines; a question only as the detector has it.
+    What comes back speaks of the real ones, and what was withheld cannot be cited.
+    """
     refused = make(residency="eu").summary(HOST, "alice", "Is 10.11.12.13 of jdoe safe?")
     assert (refused.by, refused.reason, model.requests) == ("rules", "ai_no_provider", [])
+    script(model, pseudonymous)
+    made = make(residency="eu", free_text="detected").summary(HOST, "alice", "Is 10.11.12.13 safe?")
+    assert (made.by, made.label, made.why) == ("model", "SANITIZED", "")
+    assert made.summary[0].says == f"{IP} is a gate."
+    sent = model.bytes.lower()
+    for private in (b"192.0.2", b"10.11.12.13", b"corp", b"payroll", b"jdoe", b"s3cret", b"00:1b:21", b"64500"):
+        assert private not in sent
+    assert b"openssh 9.2p1" in sent
+    assert all(len(seen.json["messages"][-1]["content"].encode()) < 8192 + 200 for seen in model.requests)
+
+
+def pseudonymous(seen: Seen) -> Reply:
+    """An answer that holds, by what it was told."""
+    finding = ref(seen, f"Finding {REGRESSION}")
+    known_as = facts_of(seen)["F1"].split()[1]
+    claim = [{"says": f"{known_as} is a gate.", "cites": [finding]}]
+    return Reply(json.dumps({"summary": claim, "risks": [], "next_steps": claim}))
 
 
 def test_rules_alone_and_what_may_not_be_told(make: Make, model: FaultyModel, town: Town) -> None:
