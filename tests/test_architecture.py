@@ -50,6 +50,7 @@ ENGINE = {"flow/workflows.py", "flow/correlateflow.py", "flow/vulnflow.py", "flo
     "flow/planflow.py",
     "flow/recovery.py",
     "flow/targetflow.py",
+    "flow/reportflow.py",
 }
 PURE = ("model", "identity", "ingest", "intel", "mesh")
 IMPURE_MODULES = {"asyncio", "socket", "httpx", "requests", "urllib.request", "psycopg", "subprocess", "fastapi"}

@@ -11,15 +11,21 @@ from contextlib import ExitStack
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 
+from spectra.ai.enrich.service import Enricher
 from spectra.ai.explain.summary import Explainer
 from spectra.ai.gateway.gateway import Gateway
+from spectra.ai.patterns import loading as patterns
+from spectra.ai.reports.reporter import Bounds, Reporter
 from spectra.ai.retrieval.context import Sources
+from spectra.flow.enriching import enricher_of
+from spectra.flow.insights import Insights
 from spectra.flow.jobs import Job
 from spectra.flow.judging import JUDGE
+from spectra.flow.reportflow import ReportJob
 from spectra.flow.similar import Similar
 from spectra.intel.explain import explain
 from spectra.model.lifetimes import Lifetimes
-from spectra.settings import Settings
+from spectra.settings import Settings, config_dir
 from spectra.store.aisweep import Sweeper
 from spectra.store.blobs import BlobStore
 from spectra.store.database import Database
@@ -77,14 +83,23 @@ class Ai:
 def ai_of(parts: Parts) -> Ai:
     """All of it. Quick: nothing is connected to before the first request."""
     gateway = Gateway.from_settings(parts.settings, parts.database, parts.clock)
-    return Ai(gateway, _made(parts, gateway), _jobs(parts, gateway), [Sweeper(parts.database, parts.clock)])
+    made = _made(parts, gateway)
+    return Ai(gateway, made, (made["reports"],), [Sweeper(parts.database, parts.clock)])
 
 
 def _made(parts: Parts, gateway: Gateway) -> dict[str, Any]:
     """Every service by its field in `api.services.Services`."""
     return {
+        "enrich": _enricher(parts, gateway),
         "explainer": _explainer(parts, gateway),
+        "reports": _reports(parts, gateway),
     }
+
+
+def _enricher(parts: Parts, gateway: Gateway) -> Enricher:
+    """What looks CVEs up elsewhere."""
+    keeps = Insights(parts.database, parts.settings.data_dir, clock=parts.clock)
+    return enricher_of(parts.settings, parts.database, parts.blobs, gateway, keeps=keeps, clock=parts.clock)
 
 
 def _explainer(parts: Parts, gateway: Gateway) -> Explainer:
@@ -104,6 +119,16 @@ def _explainer(parts: Parts, gateway: Gateway) -> Explainer:
     )
 
 
-def _jobs(parts: Parts, gateway: Gateway) -> Sequence[Job]:
-    """The durable workflows."""
-    return ()
+def _reports(parts: Parts, gateway: Gateway) -> ReportJob:
+    """Reports, which are durable workflows. Raises `BadPattern` for a pattern of a user's that does not hold."""
+    ai = parts.settings.ai
+    reporter = Reporter(
+        gateway,
+        Sources(parts.database, parts.similar, JUDGE, parts.lifetimes),
+        blobs=parts.blobs,
+        patterns=patterns.load(patterns.places(config_dir(), ai.patterns)),
+        rules=explain,
+        clock=parts.clock,
+        bounds=Bounds(deadline_s=ai.chat_deadline_s, free_text=ai.free_text),
+    )
+    return ReportJob(reporter)

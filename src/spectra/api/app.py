@@ -34,6 +34,7 @@ from spectra.api.routes import (
     coverage,
     diff,
     do_not_scan,
+    enrich,
     explain,
     feeds,
     filters,
@@ -50,6 +51,7 @@ from spectra.api.routes import (
     plan,
     presets,
     provenance,
+    reports,
     schedules,
     search,
     similar,
@@ -88,6 +90,7 @@ ROUTERS: Final = (
     diff.router,
     explain.router,
     similar.router,
+    reports.router,
     vulns.router,
     feeds.router,
     vuln_feeds.router,
@@ -106,6 +109,7 @@ ROUTERS: Final = (
     audit.router,
     blocks.router,
     do_not_scan.router,
+    enrich.router,
     mcp.router,
     ai.router,
     summaries.router,
@@ -149,9 +153,7 @@ def routed_app() -> FastAPI:
 def _spectra_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, SpectraError):
         raise error
-    extra: dict[str, object] = {"observation_id": o} if (o := getattr(error, "observation_id", "")) else {}
-    if tried := getattr(error, "tried", ()):
-        extra["tried"] = [f"{name}: {why}" for name, why in tried]
+    extra = {"observation_id": o} if (o := getattr(error, "observation_id", "")) else {}
     return _told(request)(error, _id_of(request), **extra)
 
 

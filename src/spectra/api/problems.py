@@ -69,12 +69,16 @@ _BY_REASON: Final[dict[str, int]] = {
     "unknown_member": 401,
     "no_challenge": 409,
     "work_off": 409,
+    "fetch_off": 409,
     "too_much_work": 409,
     "job_ended": 409,
     "machine_revoked": 403,
     "ai_deadline": 504,
     "ai_budget": 429,
     "ai_refused": 422,
+    "no_pdf": 501,
+    "report_settled": 409,
+    "unknown_pattern": 409,
     "feed_corrupt": 422,
     "feed_unknown": 422,
     "feed_unreadable": 422,
@@ -153,6 +157,8 @@ def problem(error: SpectraError, request_id: str, /, **members: object) -> Respo
     if error.hint:
         body["hint"] = error.hint
     body |= {name: value for name in ("field", "column", "line") if (value := getattr(error, name, None))}
+    if tried := getattr(error, "tried", ()):
+        body["tried"] = [f"{name}: {why}" for name, why in tried]
     body |= members
     headers: dict[str, str] = {}
     wait: float = getattr(error, "retry_after_s", 0.0)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
+from spectra.ai.enrich.service import Enricher
 from spectra.ai.explain.summary import Explainer
 from spectra.ai.gateway.gateway import Gateway
 from spectra.api.issuing import Issuer
@@ -16,6 +17,7 @@ from spectra.api.rates import Limits
 from spectra.flow.correlateflow import Correlations
 from spectra.flow.feeds import Feeds
 from spectra.flow.membership import EarState
+from spectra.flow.reportflow import ReportJob
 from spectra.flow.results import Results
 from spectra.flow.similar import Similar
 from spectra.flow.submission import Ingest
@@ -200,3 +202,7 @@ class Services:
     """The gateway to language models; None in tests that have none."""
     explainer: Explainer | None = None
     """Makes summaries; None in tests that have none."""
+    enrich: Enricher | None = None
+    """Looks CVEs up elsewhere; None in tests that have none."""
+    reports: ReportJob | None = None
+    """Makes reports; None in tests that have none."""

@@ -226,9 +226,10 @@ def _link(connection: Connection, num: int, made: Made) -> None:
     )
 
 
-def finish(database: Database, report: str, new: str, made: Made, act: Act) -> ReportRecord:
+def finish(database: Database, report: str, new: str, made: Made, act: Act, *, version: int = 0) -> ReportRecord:
     """Store what a person made of an incomplete report as the version after the newest, under the id `new`; the one it
-    follows is `finished`. Raises `BadRequest` (`report_settled`) where it is not incomplete.
+    follows is `finished`. Raises `BadRequest` (`report_settled`) where it is not incomplete, and `Unavailable`
+    (`conflict`) where the version after the newest is another than `version`, if that is given.
     """
 
     def work(connection: Connection) -> tuple[ReportRecord, list[Entry]]:
@@ -239,12 +240,14 @@ def finish(database: Database, report: str, new: str, made: Made, act: Act) -> R
             raise BadRequest(
                 f"{report} is {record.state}: only an incomplete report is finished by hand.", reason="report_settled"
             )
-        version = one(connection.execute(_NEXT, [record.kind, record.target, record.pattern]))[0]
+        number = one(connection.execute(_NEXT, [record.kind, record.target, record.pattern]))[0]
+        if version not in (0, number):
+            raise Unavailable("Another version was made at the same time.", reason="conflict", hint="Send it again.")
         connection.execute(
             "INSERT INTO report (id, kind, target, pattern, version, question, rules, account, state, created, changed,"
             " facts, follows) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, 'running', %s, %s, %s, %s)",
             [
-                *(new, record.kind, record.target, record.pattern, version, record.question, row[-1], act.by),
+                *(new, record.kind, record.target, record.pattern, number, record.question, row[-1], act.by),
                 *(act.now, act.now, row[-2], row[-3]),
             ],
         )
