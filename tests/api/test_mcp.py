@@ -11,6 +11,7 @@ from mcp.client.client import Client
 from mcp.shared.exceptions import MCPError
 
 from spectra.api import mcp
+from spectra.api.mcptools import TOOLS
 from spectra.model.tiers import Policy
 from tests.api.node import Node, is_problem
 from tests.support import samples
@@ -38,7 +39,7 @@ def test_a_model_looks_around(node: Node, mode: str) -> None:
 
     told, tools, found, host, changed = over_http(node.url, node.of("admin").token, talk, mode)
     assert "no instruction" in told
-    assert tools == ["search", "host", "findings", "diff", "coverage", "explain", "vulnerability"]
+    assert tools == [spec.name for spec in TOOLS]
     assert found.structured_content["total"]["count"] == 2
     assert {e["port"] for e in host.structured_content["endpoints"]} == {22, 80}
     assert text_of(host).startswith('{"ip"')
@@ -71,12 +72,12 @@ def test_a_model_looks_around_by_input_and_output(node: Node, mode: str, tmp_pat
     assert "prot" in text_of(refused)
 
 
-@pytest.mark.parametrize("tool", ["findings", "coverage", "explain"])
+@pytest.mark.parametrize("tool", ["findings", "coverage", "explain", "explain_by_rules"])
 def test_other_tools_answer(node: Node, tool: str) -> None:
     """In the shape they declare, as the client checks."""
     ip = samples.address()
     node.submitted(samples.scan_of(ip, 443))
-    asked = {"explain": {"ip": ip}}.get(tool, {"q": f"net:{ip}/32"})
+    asked = {"explain": {"kind": "ip", "target": ip}, "explain_by_rules": {"ip": ip}}.get(tool, {"q": f"net:{ip}/32"})
     result = over_http(node.url, node.of("admin").token, calling(tool, **asked))
     assert not result.is_error, text_of(result)
 
@@ -85,7 +86,7 @@ def test_a_role_s_tools_are_those_of_its_scopes(node: Node) -> None:
     """Others are not listed; called all the same, the route refuses them."""
     assert over_http(node.url, node.of("module").token, names) == []
     assert over_http(node.url, node.of("automation").token, names) == [
-        *("search", "host", "findings", "diff", "explain", "vulnerability")
+        *("search", "host", "findings", "diff", "explain", "explain_by_rules", "vulnerability")
     ]
     refused = over_http(node.url, node.of("module").token, calling("search", q="port:22"))
     assert refused.is_error

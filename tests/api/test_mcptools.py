@@ -17,7 +17,8 @@ from spectra.model.records import HostRecord
 NEEDED: dict[str, dict[str, Any]] = {
     "host": {"ip": "192.0.2.1"},
     "diff": {"since": "7d"},
-    "explain": {"ip": "192.0.2.1"},
+    "explain": {"kind": "ip", "target": "192.0.2.1"},
+    "explain_by_rules": {"ip": "192.0.2.1"},
     "vulnerability": {"cve": "CVE-2024-6387"},
 }
 

@@ -20,6 +20,7 @@ from spectra.model.explanations import Explanation
 from spectra.model.findingrecords import FindingPage
 from spectra.model.plans import Coverage
 from spectra.model.records import HostRecord, SearchPage
+from spectra.model.summaries import MAX_QUESTION, MAX_TARGET, AiSummary, SummaryRequest, TargetKind
 from spectra.model.vulnrecords import VulnDetail
 
 T = TypeVar("T")
@@ -132,6 +133,22 @@ class CoverageOf(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Explain(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Arguments of `explain`."""
 
+    kind: Annotated[TargetKind, Meta(description="Whether `target` is an address, a name or a query.")]
+    target: Annotated[
+        str,
+        Meta(min_length=1, max_length=MAX_TARGET, description="Such as `192.0.2.10`, `www.example.org`, `port:22`."),
+    ]
+    question: Annotated[str, Meta(max_length=MAX_QUESTION, description="What to find out about it; its own text.")] = ""
+
+    def inner(self) -> Inner:
+        """The request it stands for."""
+        wanted = SummaryRequest(kind=self.kind, target=self.target, question=self.question)
+        return Inner("POST", "/v0/ai/summary", {}, msgspec.to_builtins(wanted))
+
+
+class ExplainByRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Arguments of `explain_by_rules`."""
+
     ip: Ip
 
     def inner(self) -> Inner:
@@ -149,7 +166,7 @@ class Vulnerability(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return Inner("GET", f"/v0/vulns/{self.cve.upper()}", {})
 
 
-Ask = Search | Host | Findings | Diff | CoverageOf | Explain | Vulnerability
+Ask = Search | Host | Findings | Diff | CoverageOf | Explain | ExplainByRules | Vulnerability
 
 
 @dataclass(frozen=True)
@@ -226,9 +243,18 @@ TOOLS: Final = (
     ),
     Spec(
         "explain",
-        "A host in three points",
-        "Summary, risks and next steps of a host, drawn from its facts.",
+        "A target in three points",
+        "Summary, risks and next steps of a host, a name or what a query finds, each sentence citing records; drawn by "
+        "the server's own model where it has one, else by rules. Needs Pro.",
         Explain,
+        AiSummary,
+        "ai:ask",
+    ),
+    Spec(
+        "explain_by_rules",
+        "A host in three points, by rules",
+        "Summary, risks and next steps of a host, drawn from its facts by fixed rules. No model is asked.",
+        ExplainByRules,
         Explanation,
         "hosts:read",
     ),
