@@ -109,9 +109,15 @@ def test_errors_have_openais_shape(
     error: SpectraError, status: int, kind: str, code: str, param: str | None, again: str | None
 ) -> None:
     """And those of a problem beside it; clients are told where asking again is of no use."""
-    answer = failure(error, "r", tried=[Tried("mistral", "off")])
+    answer = failure(error, "r")
     body = json.loads(bytes(answer.body))
     assert (answer.status_code, answer.headers["content-type"]) == (status, "application/json")
     assert body["error"] == {"message": error.message, "type": kind, "param": param, "code": code}
-    assert (body["reason"], body["request_id"], body["tried"]) == (error.reason, "r", [["mistral", "off"]])
+    assert (body["reason"], body["request_id"], "tried" in body) == (error.reason, "r", False)
     assert answer.headers.get("x-should-retry") == again
+
+
+def test_who_was_tried_is_told() -> None:
+    """And why they did not answer: words without anybody's data."""
+    error = NoModel("None.", reason="ai_no_provider", tried=(Tried("mistral", "off"), Tried("xai", "its class")))
+    assert json.loads(bytes(failure(error, "r").body))["tried"] == ["mistral: off", "xai: its class"]
