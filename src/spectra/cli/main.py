@@ -47,6 +47,8 @@ from spectra.cli import (
     plan,
     presets,
     provenance,
+    report,
+    reports,
     requests,
     scan,
     schedules,
@@ -63,7 +65,7 @@ from spectra.cli import (
 from spectra.cli.help import COLLECT, EXIT_CODES, LOOK, MESH, NODE, TRUST, examples
 from spectra.cli.local import Machine
 from spectra.cli.pages import Command, Group
-from spectra.cli.problems import report
+from spectra.cli.problems import report as told
 from spectra.errors import SpectraError
 
 app = typer.Typer(
@@ -119,6 +121,7 @@ def _register() -> None:
         ("vulns", vulns.vulns, LOOK, vulns.VULNS_EXAMPLES, vulns.TextCommand),
         ("similar", vectors.similar, LOOK, vectors.SIMILAR_EXAMPLES, Command),
         ("mcp", mcp.mcp, LOOK, mcp.MCP_EXAMPLES, Command),
+        ("report", report.report, LOOK, report.REPORT_EXAMPLES, search.QueryCommand),
         ("join", join.join, MESH, join.JOIN_EXAMPLES, Command),
         ("nodes", nodelist.nodes, MESH, nodelist.NODES_EXAMPLES, Command),
         ("presets", presets.presets, MESH, presets.PRESETS_EXAMPLES, Command),
@@ -135,6 +138,7 @@ def _register() -> None:
         ("explain", explain.explain, LOOK),
         ("enrich", enrich.enrich, LOOK),
         ("ai", ai.ai, LOOK),
+        ("reports", reports.reports, LOOK),
         ("observations", observations.observations, LOOK),
         ("workflows", workflows.workflows, LOOK),
         ("feeds", feeds.feeds, COLLECT),
@@ -174,7 +178,7 @@ def main() -> None:
     try:
         app(prog_name="spectra")
     except SpectraError as error:
-        code = report(error, sys.stderr)
+        code = told(error, sys.stderr)
     finally:
         _flush()
     sys.exit(code)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from importlib import resources
-from typing import Final, Literal, cast
+from typing import Any, Final, Literal, cast
 
 import msgspec
 
@@ -41,7 +41,7 @@ def _set(view: View, form: Literal["pdf", "png"], ppi: float) -> list[bytes]:
     if not _setting.acquire(timeout=_WAIT_S):
         raise Unavailable("As many reports as may be are being set.", reason="busy", hint="Ask again in a moment.")
     try:
-        made: object = typst.compile(template, format=form, ppi=ppi, sys_inputs={"data": data})
+        made: Any = typst.compile(template, format=form, ppi=ppi, sys_inputs={"data": data})
     finally:
         _setting.release()
-    return cast("list[bytes]", made) if isinstance(made, list) else [cast("bytes", made)]
+    return cast("list[bytes]", made) if isinstance(made, list) else [bytes(made)] if isinstance(made, bytes) else []

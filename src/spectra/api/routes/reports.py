@@ -58,7 +58,7 @@ LimitQuery = Annotated[int, Query(ge=1, le=1000)]
 def ask(
     request: Request, services: ServicesDep, wanted: Annotated[ReportRequest, json_body(ReportRequest)]
 ) -> Response:
-    """On a host, a name, a network or a query. It is made in the background: `GET /v0/reports/{id}` tells how it stands.
+    """On a host, a name, a network or a query, made in the background: `GET /v0/reports/{id}` tells how it stands.
 
     What is found stands there whatever happens. The sections in words are a model's, each sentence of which cites
     facts; without a model they are drawn by fixed rules, and say so.
