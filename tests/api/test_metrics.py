@@ -85,6 +85,16 @@ def test_metrics_name_nobody(node: Node) -> None:
     assert account.key.public.keyid not in text
 
 
+def test_requests_to_models_are_shown() -> None:
+    """By provider and what came of them; nothing before there was any."""
+    metrics = Metrics()
+    assert "# TYPE spectra_ai_requests_total counter" in metrics.text().decode()
+    metrics.models({("local", "answered"): 2, ("", "ai_no_provider"): 1})
+    text = metrics.text().decode()
+    assert 'spectra_ai_requests_total{outcome="answered",provider="local"} 2.0' in text
+    assert 'spectra_ai_requests_total{outcome="ai_no_provider",provider=""} 1.0' in text
+
+
 def test_what_is_heard_of_nodes_is_shown() -> None:
     """How many are what, and why nobody is declared dead at the moment; never which nodes."""
     metrics = Metrics()

@@ -14,12 +14,14 @@ from psycopg import sql
 
 from spectra.flow.submission import Ingest
 from spectra.ingest.parsers import ParseError
+from spectra.model.ai import Label
 from spectra.model.nodes import Capabilities, CertificateRecord
 from spectra.model.results import ArtefactClaim
 from spectra.model.triage import Target, Verdict
 from spectra.model.work import Schedule
 from spectra.store import (
     accounts,
+    aiegress,
     artefacts,
     attestations,
     authorities,
@@ -86,6 +88,8 @@ def populate(database: Database, folder: Path) -> Town:
     join_all(database, clock())
     submit_all(ingest, alice, clock)
     work_all(database, clock())
+    left = aiegress.Leaving("alice", "ab" * 32, 1200, Label.SANITIZED, "mistral", "small", "summary")
+    aiegress.leaving(database, left, clock())
     with contextlib.suppress(ParseError):
         ingest.submit(alice.envelope(b"what is this?"))
     ingest.accept(admin.envelope(naabu(("192.0.2.9", 80))))

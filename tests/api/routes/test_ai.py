@@ -57,6 +57,22 @@ def test_usage_is_of_a_stretch_of_time(asked: Node) -> None:
     is_problem(asked.get("/v0/ai/usage", "automation", by="colour"), 400, "bad_request")
 
 
+def test_an_account_is_told_when_its_tokens_of_the_day_are_used_up(node: Node) -> None:
+    """In the words of the budget, and the model is not asked; another account still may."""
+    body = {"messages": [{"role": "user", "content": "hello"}], "max_tokens": 40}
+    with FaultyModel() as model, asking(node, local=model.url, tokens_per_account_day=60) as other:
+        assert other.ask("POST", "/v1/chat/completions", "contributor", json=body).status_code == 200
+        answer = [other.ask("POST", "/v1/chat/completions", "contributor", json=body) for _ in range(3)][-1]
+        assert (answer.status_code, answer.json()["reason"]) == (429, "ai_budget")
+        asked = len(model.requests)
+        assert other.ask("POST", "/v1/chat/completions", "contributor", json=body).status_code == 429
+        assert len(model.requests) == asked
+        assert other.ask("POST", "/v1/chat/completions", "admin", json=body).status_code == 200
+        assert other.metric('spectra_ai_requests_total{outcome="answered",provider="local"}') == asked + 1
+        (row,) = other.get("/v0/ai/usage", "contributor", by="outcome").json()["usage"][-1:]
+        assert (row["group"], row["failed"] > 0) == ("ai_budget", True)
+
+
 def test_a_node_without_models_says_so(node: Node) -> None:
     """With the reason that a gateway gives which may ask nobody."""
     with node.variant(ai=None) as other:

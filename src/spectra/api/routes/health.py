@@ -87,6 +87,8 @@ def metrics(services: ServicesDep) -> Response:
     services.metrics.restarts.set(services.database_restarts())
     if services.mesh is not None and (state := services.mesh.hearing()) is not None:
         services.metrics.hear(state)
+    if services.ai is not None:
+        services.metrics.models(services.ai.counts())
     return Response(services.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
