@@ -68,8 +68,9 @@ class FaultyModel:
     `{"text": <the last user's text>}`. Streams come in pieces of `piece` characters.
     """
 
-    def __init__(self, mode: Mode = "echo", *, piece: int = 5) -> None:
+    def __init__(self, mode: Mode = "echo", *, piece: int = 5, address: str = "127.0.0.1") -> None:
         self.mode: Mode = mode
+        self.address = address
         self.piece = piece
         self.call = ""
         self.whole_pieces = 2
@@ -87,7 +88,7 @@ class FaultyModel:
     def origin(self) -> str:
         """`http://127.0.0.1:port`: the base for Anthropic and Gemini."""
         assert self._server is not None
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
+        return f"http://{self.address}:{self._server.server_address[1]}"
 
     @property
     def url(self) -> str:
@@ -110,7 +111,7 @@ class FaultyModel:
         self.freed.set()
 
     def __enter__(self) -> Self:
-        self._server = _Server(("127.0.0.1", 0), _Handler)
+        self._server = _Server((self.address, 0), _Handler)
         self._server.model = self
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
         self._thread.start()
