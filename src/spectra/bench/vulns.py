@@ -76,7 +76,7 @@ def run(n_services: int = 100_000, *, folder: Path | None = None, rounds: int = 
         tell("starting the server")
         with serving(data_dir, _SETTINGS) as server:
             measured = _served(server, files, n_services, tell)
-        with _alone(data_dir) as database:
+        with alone(data_dir) as database:
             measured |= _in_process(database, data_dir, n_services, rounds, tell)
     rate, baseline = measured["cves"] / measured["feed_load_s"], measured["cves"] / measured.pop("copied_s")
     measured["feed_load_cves_per_s"], measured["feed_baseline_cves_per_s"] = round(rate), round(baseline)
@@ -94,7 +94,7 @@ def _served(server: BenchServer, files: Mapping[str, Path], n_services: int, tel
         made = wares.services(wares.wares(database), n_services)
         tell(f"ingest of {len(made)} services")
         wares.submit(server, made, server.data_dir / "envelopes", lambda _: None)
-        measured["first_eval_s"] = _evaluated(database, len(made), tell)
+        measured["first_eval_s"] = evaluated(database, len(made), tell)
         _settle(server)
         measured["full_reeval_s"] = _job(server, "/v0/correlate", "all services against all CVEs", tell)
         found = correlating.counts(database)
@@ -138,7 +138,7 @@ def _in_process(database: Database, data_dir: Path, n_services: int, rounds: int
 
 
 @contextmanager
-def _alone(data_dir: Path) -> Generator[Database]:
+def alone(data_dir: Path) -> Generator[Database]:
     """The database of a server that has ended."""
     server = PostgresServer(data_dir)
     url = server.start()
@@ -162,7 +162,7 @@ def _job(server: BenchServer, path: str, what: str, tell: Say) -> float:
     return round(time.perf_counter() - began, 2)
 
 
-def _evaluated(database: Database, wanted: int, tell: Say) -> float:
+def evaluated(database: Database, wanted: int, tell: Say) -> float:
     """Seconds until the server's background has named and matched all that was just stored."""
     never, began = threading.Event(), time.perf_counter()
     tell(f"naming and matching {wanted} services for the first time")
