@@ -158,7 +158,9 @@ def read_network(text: str) -> Network | None:
         return None
     bits = 32 if address.version == 4 else 128
     length = int(tail) if tail.isdecimal() and len(tail) <= 3 else _masked(tail)
-    if length is None or length > bits:
+    if length is not None and bits == 32 and ":" in head:
+        length -= 96  # an IPv4 network within IPv6
+    if length is None or not 0 <= length <= bits:
         return None
 
     def render(number: int) -> str:

@@ -38,8 +38,8 @@ _BARE_MAC: Final = re.compile(
     re.ASCII | re.IGNORECASE,
 )
 _VERSION: Final = re.compile(
-    r"(?:\b(?:versions?|ver\.?|v|before|through|thru|until|prior to|up to|below|earlier than|firmware|build|release|"
-    r"from|to|and|or|in)|[<>]=?|[A-Za-z_]|\b[A-Za-z][\w.]*/)[ \t]?$",
+    r"(?:(?:\b(?:versions?|ver\.?|v|before|through|thru|until|prior to|up to|below|earlier than|firmware|build|release|"
+    r"from|to|and|or|in)|[<>]=?)[ \t]?|[A-Za-z_]|\b[A-Za-z][\w.]*/)$",
     re.IGNORECASE,
 )
 _WORDY: Final = re.compile(r"(?:\b(?:from|to|and|or|in)[ \t]?|\\[nrt])$", re.IGNORECASE)

@@ -62,6 +62,7 @@ _DEFANGED: Final = re.compile(
 _URL: Final = re.compile(r"(?::|\[:\])//(?:[^\s/@'\"<>]{1,200}@)?(\w[\w.-]{0,253})")
 _LOCAL: Final = re.compile(r"(?:[\w.+%'-]{1,64}|\"[\w .+-]{1,64}\")$")
 _AT_HOST: Final = re.compile(r"\[[0-9A-Fa-f.:]{3,45}\]|[\w-]{1,63}(?:\.[\w-]{1,63}){0,8}")
+_IN_URL: Final = re.compile(r"://[^\s/@]{1,100}:$")  # what follows is a password
 _SPOKEN: Final = re.compile(
     r"[\w.+-]{1,64}\s?(?:\[at\]|\(at\))\s?[\w-]{1,63}(?:(?:\.|\s?\[dot\]\s?|\s?\(dot\)\s?"
     r"|\s?\[\.\]\s?)[\w-]{1,63}){1,6}"
@@ -78,7 +79,8 @@ _HOST_WORDS: Final = words(
 )
 _HOST_SAYS: Final = re.compile(
     r"\w+(?:[ _-]name|[ _](?:computer|domain|host)[ _]?name)?"
-    r"(?:['\"]?\s{0,3}[:=]\s{0,3}['\"]?|\s+(?:named?|called|nommé|is)\s+['\"`]?|\s+['\"`])(\w[\w.-]{1,252})",
+    r"(?:['\"]?\s{0,3}[:=]\s{0,3}['\"]?|\s+(?:named?|called|nommé)\s+['\"`]?|(?<=name) is ['\"`]?"
+    r"|\s+['\"`])(\w[\w.-]{1,252})",
     re.IGNORECASE,
 )
 _COMMANDS: Final = words("ssh ping ping6 telnet traceroute nslookup dig rdesktop nmap mtr curl scp")
@@ -147,8 +149,9 @@ _PATH: Final = re.compile(
     r"(?:file://)?(?:/(?:home|Users|root|mnt|media|srv|data|backups?|opt|exports?|nfs|shares?|vol\d*|volume\d*"
     r"|net|workspace|projects?|var/(?:www|backups?|lib|mail|spool|log))"
     r"(?:/[\w.@+~%=#-]{1,255}){1,32}|~[\w-]{0,32}(?:/[\w.@+~%=#-]{1,255}){1,32})/?"
-    r"|(?<![A-Za-z0-9])[A-Za-z]:(?:\\{1,2}|/)(?!(?:windows|program files)\b)(?:[\w.@+~%=#$() -]{1,80}(?:\\{1,2}"
-    r"|/)){1,20}[\w.@+~%=#$()-]{0,255}",
+    r"|(?<![A-Za-z0-9])[A-Za-z]:\\{1,2}(?!(?:windows|program files)\b)"
+    r"(?:[\w.@+~%=#$()-]{1,80}(?: [\w.@+~%=#$()-]{1,80}){0,8}\\{1,2}){1,20}[\w.@+~%=#$()-]{0,255}"
+    r"|(?<![A-Za-z0-9])[A-Za-z]:/(?!(?:windows|program files)\b)(?:[\w.@+~%=#$()-]{1,80}/){1,20}[\w.@+~%=#$()-]{0,255}",
     re.IGNORECASE,
 )
 
@@ -176,7 +179,7 @@ def _emails(text: str, low: str) -> Iterator[Span]:
         while at >= 0:
             before = _LOCAL.search(text, max(0, at - 66), at)
             after = _AT_HOST.match(text, at + len(sign))
-            if before and after:
+            if before and after and not _IN_URL.search(text, max(0, before.start() - 200), before.start()):
                 end = after.end() - (len(after[0]) - len(after[0].rstrip("-.")))
                 yield Span(before.start(), end, Kind.EMAIL, False)
             at = text.find(sign, at + 1)
