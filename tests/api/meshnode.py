@@ -141,12 +141,12 @@ class MeshNode:
         assert answer.status_code == 201, answer.text
         return machine
 
-    def refused(self, kind: str, who: str) -> RefusalRecord:
-        """The refusal that was counted, once it is."""
+    def refused(self, kind: str, who: str, times: int = 1) -> RefusalRecord:
+        """The refusal that was counted, once it is `times` times or more: each is written up to a second later."""
 
         def found() -> RefusalRecord | None:
             rows = refusals.every(self.node.services.database, kind=kind)
-            return next((row for row in rows if row.who == who), None)
+            return next((row for row in rows if row.who == who and row.count >= times), None)
 
         record = eventually(found)
         assert record is not None
