@@ -37,11 +37,15 @@ def _today(name: str) -> Product:
 
 
 def test_every_row_has_a_name_and_a_cpe_prefix_of_two_parts() -> None:
-    """A CPE is `cpe:/a:vendor:product` or absent; only the last row of HTTP takes the name from the banner."""
+    """A CPE is `cpe:/a:vendor:product` or absent; only the last row of HTTP takes the name from the banner.
+
+    Each expression is one.
+    """
     mail = (products.SMTP, products.POP3, products.IMAP)
     others = (products.DNS, products.NTP, products.NNTP, products.SIP, products.REDIS, products.MEMCACHED)
     for table in (products.SSH, webproducts.HTTP, products.FTP, *mail, *others):
         for row in table:
+            assert row.pattern.flags & re.IGNORECASE
             assert row.name or row is webproducts.HTTP[-1]
             assert row.cpe == "" or re.fullmatch(r"cpe:/[aho]:[a-z0-9_.-]+:[a-z0-9_.-]+", row.cpe)
 
