@@ -25,7 +25,7 @@ def bench(
         bool, typer.Option("--vulns", help="Measure weaknesses instead: feeds, matching, search.")
     ] = False,
     feeds: Annotated[
-        Path | None, typer.Option("--feeds", metavar="DIR", help="With --vulns: the folder of feeds to load.")
+        Path | None, typer.Option("--feeds", metavar="DIR", help="With --vulns or --ai: the folder of feeds.")
     ] = None,
     services: Annotated[
         int, typer.Option("--services", min=10, max=1_000_000, help="With --vulns: how many distinct services.")
@@ -42,13 +42,16 @@ def bench(
     quality: Annotated[
         bool, typer.Option("--quality", help="Scan a network made for it with the built-in scanner and with nmap.")
     ] = False,
+    ai: Annotated[
+        bool, typer.Option("--ai", help="Measure the gateway to models instead, retrieval, and summaries.")
+    ] = False,
     output: Annotated[
         Path | None, typer.Option("--out", "-o", metavar="FILE", help="Write the JSON object there too.")
     ] = None,
     json: JsonOption = False,
 ) -> None:
-    """Measure ingest, search and host pages in a scratch database on this machine; or CVEs, the mesh, work, scans."""
-    kinds = (("vulns", vulns), ("mesh", mesh), ("work", work), ("quality", quality))
+    """Measure ingest, search and host pages in a scratch database on this machine; or CVEs, mesh, work, scans, AI."""
+    kinds = (("vulns", vulns), ("mesh", mesh), ("work", work), ("quality", quality), ("ai", ai))
     chosen = [name for name, wanted in kinds if wanted]
     if len(chosen) > 1:
         both = " and ".join(f"--{name}" for name in chosen[:2])
@@ -59,7 +62,7 @@ def bench(
 
         raise typer.Exit(printed(measure, as_json=json, output=output))
     if feeds is not None:
-        raise BadRequest("--feeds is for --vulns.", field="feeds", hint="spectra bench --vulns --feeds DIR")
+        raise BadRequest("--feeds is for --vulns and --ai.", field="feeds", hint="spectra bench --vulns --feeds DIR")
     from spectra.bench.main import main
 
     raise typer.Exit(main(hosts, as_json=json, batch=batch, output=output))
@@ -67,9 +70,10 @@ def bench(
 
 def _measure(kind: str, *, nodes: int, services: int, feeds: Path | None) -> Measure:
     """The benchmark of that name, which is told where to say how far it is."""
-    from spectra.bench import mesh, quality, vulns, work
+    from spectra.bench import ai, mesh, quality, vulns, work
 
     measures: dict[str, Measure] = {
+        "ai": lambda say: ai.run(folder=feeds, say=say),
         "work": lambda say: work.run(say=say),
         "quality": lambda say: quality.run(say=say),
         "mesh": lambda say: mesh.run(nodes, say=say),
@@ -85,5 +89,6 @@ BENCH_EXAMPLES = examples(
     "spectra bench --mesh --json",
     "spectra bench --work --json",
     "spectra bench --quality --json",
+    "spectra bench --ai --json",
     "spectra bench -o today.json",
 )
