@@ -17,6 +17,7 @@ from spectra.ai.gateway.gateway import Gateway
 from spectra.ai.patterns import loading as patterns
 from spectra.ai.reports.reporter import Bounds, Reporter
 from spectra.ai.retrieval.context import Sources
+from spectra.flow.agents import Agents
 from spectra.flow.enriching import enricher_of
 from spectra.flow.insights import Insights
 from spectra.flow.jobs import Job
@@ -89,16 +90,32 @@ def ai_of(parts: Parts) -> Ai:
 
 def _made(parts: Parts, gateway: Gateway) -> dict[str, Any]:
     """Every service by its field in `api.services.Services`."""
+    insights = Insights(parts.database, parts.settings.data_dir, clock=parts.clock)
     return {
-        "enrich": _enricher(parts, gateway),
+        "agents": _agents(parts, gateway, insights),
+        "insights": insights,
+        "enrich": _enricher(parts, gateway, insights),
         "explainer": _explainer(parts, gateway),
         "reports": _reports(parts, gateway),
     }
 
 
-def _enricher(parts: Parts, gateway: Gateway) -> Enricher:
+def _agents(parts: Parts, gateway: Gateway, insights: Insights) -> Agents:
+    """Detectors, to which a model may add words."""
+    ai = parts.settings.ai
+    configured = {name: one for name in ai.order if (one := ai.provider(name)).opt_in and (name != "local" or one.url)}
+    return Agents(
+        parts.database,
+        insights,
+        gateway=gateway if configured else None,
+        clock=parts.clock,
+        providers={name: one.residency for name, one in configured.items()},
+        deadline_s=ai.chat_deadline_s / 4,
+    )
+
+
+def _enricher(parts: Parts, gateway: Gateway, keeps: Insights) -> Enricher:
     """What looks CVEs up elsewhere."""
-    keeps = Insights(parts.database, parts.settings.data_dir, clock=parts.clock)
     return enricher_of(parts.settings, parts.database, parts.blobs, gateway, keeps=keeps, clock=parts.clock)
 
 

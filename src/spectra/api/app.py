@@ -25,6 +25,7 @@ from spectra.api.metrics import Metrics
 from spectra.api.problems import problem
 from spectra.api.routes import (
     accounts,
+    agents,
     ai,
     artefacts,
     audit,
@@ -42,6 +43,7 @@ from spectra.api.routes import (
     health,
     hosts,
     ingest,
+    insights,
     jobs,
     keys,
     nodes,
@@ -112,6 +114,8 @@ ROUTERS: Final = (
     enrich.router,
     mcp.router,
     ai.router,
+    agents.router,
+    insights.router,
     summaries.router,
     openai.router,
     health.router,

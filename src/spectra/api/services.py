@@ -14,8 +14,10 @@ from spectra.api.issuing import Issuer
 from spectra.api.metrics import Metrics
 from spectra.api.networks import Networks, NoNetworks
 from spectra.api.rates import Limits
+from spectra.flow.agents import Agents
 from spectra.flow.correlateflow import Correlations
 from spectra.flow.feeds import Feeds
+from spectra.flow.insights import Insights
 from spectra.flow.membership import EarState
 from spectra.flow.reportflow import ReportJob
 from spectra.flow.results import Results
@@ -206,3 +208,7 @@ class Services:
     """Looks CVEs up elsewhere; None in tests that have none."""
     reports: ReportJob | None = None
     """Makes reports; None in tests that have none."""
+    agents: Agents | None = None
+    """Runs agents; None in tests that have none."""
+    insights: Insights | None = None
+    """Keeps what agents conclude; None in tests that have none."""

@@ -138,6 +138,13 @@ class InsightRecord(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=Tru
     comment: str = ""
 
 
+class InsightResolving(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of `POST /v0/insights/{id}/resolve`: why nothing is left to do, and a line about it."""
+
+    resolution: Resolution
+    comment: Annotated[str, Meta(max_length=1000)] = ""
+
+
 class InsightPage(msgspec.Struct, frozen=True):
     """Insights, the worst first, of equal severity the newest; `next_cursor` is empty on the last page."""
 
