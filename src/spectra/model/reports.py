@@ -79,6 +79,7 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     findings_total: int
     kev: int
     changes: int
+    changed: dict[str, int] = {}
 
 
 class HostLine(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):

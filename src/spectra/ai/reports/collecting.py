@@ -177,6 +177,7 @@ def _figures(found: Found, rows: dict[str, Sequence[object]], now: datetime) -> 
         findings_total=found.findings_total,
         kev=sum(one.kev is not None for one in found.findings),
         changes=len(rows["changes"]),
+        changed=dict(Counter(one.kind for one in rows["changes"] if isinstance(one, ChangeLine)).most_common()),
     )
 
 

@@ -36,9 +36,9 @@ def controls(facts: Facts) -> Iterator[Statement]:
         _inventory(facts),
         _repaired(facts),
         _exploited(facts),
-        _encrypted(facts, _CLEAR, "No service that sends in clear", "services that send in clear",
+        _encrypted(facts, _CLEAR, "No service that sends in clear", "sent in clear",
                    "NIS2 21(2)(h), GDPR 32(1)(a)"),
-        _encrypted(facts, _TRANSPORT, "Transport encryption of today", "endpoints with retired or expired encryption",
+        _encrypted(facts, _TRANSPORT, "Transport encryption of today", "with retired, weak or expired encryption",
                    "NIS2 21(2)(h), GDPR 32(1)(a)"),
         _reachable(facts),
         _looked_at(facts),
@@ -94,7 +94,7 @@ def _against(facts: Facts, rules: frozenset[str]) -> _Seen:
 def _encrypted(facts: Facts, rules: frozenset[str], what: str, against: str, articles: str) -> Statement:
     title, seen = f"{what} ({articles})", _against(facts, rules)
     if seen.words:
-        said = f"{len(seen.words)} {against}: {and_more(seen.words, 3)}."
+        said = f"{count(len(seen.words), 'endpoint')} {against}: {and_more(seen.words, 3)}."
         return _statement(title, "not met", said, seen.cites[:_CITED])
     return _statement(title, "unknown", "Nothing that was seen speaks against it.", [facts.target.record])
 

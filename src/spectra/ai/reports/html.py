@@ -94,7 +94,7 @@ def _table(table: TableView) -> Iterator[str]:
         yield '<p class="none">None.</p></section>'
         return
     yield f'<div class="scroll"><table class="t-{escape(table.id)}"><thead><tr>'
-    yield "".join(f'<th class="{head.look}">{escape(head.text)}</th>' for head in table.heads)
+    yield "".join(f'<th class="c-{head.look}">{escape(head.text)}</th>' for head in table.heads)
     yield "</tr></thead><tbody>"
     for row in table.rows:
         cells: list[str] = []
@@ -102,7 +102,7 @@ def _table(table: TableView) -> Iterator[str]:
             text = escape(cell.text)
             if head.look == "badge" and cell.tone and text:
                 text = f'<span class="badge {_tone(cell.tone)}">{text}</span>'
-            cells.append(f'<td class="{head.look}">{text}</td>')
+            cells.append(f'<td class="c-{head.look}">{text}</td>')
         yield f"<tr>{''.join(cells)}</tr>"
     yield "</tbody></table></div>"
     if table.more:

@@ -13,18 +13,29 @@ from spectra.errors import SetupError, Unavailable
 
 AT_ONCE: Final = 2
 """Reports that are set at once: each takes a processor for a second, and some tens of megabytes."""
+MAX_ROWS: Final = 100
+"""Rows of a table on paper."""
 _WAIT_S: Final = 20.0
 _setting = threading.BoundedSemaphore(AT_ONCE)
 
 
 def rendered(view: View) -> bytes:
     """The whole report. Raises `SetupError` (`no_pdf`) and `Unavailable` (`busy`)."""
-    return _set(view, "pdf", 72.0)[0]
+    return _set(_capped(view), "pdf", 72.0)[0]
 
 
 def pages(view: View, ppi: float = 72.0) -> list[bytes]:
     """Its pages as PNG. Raises as `rendered`."""
-    return _set(view, "png", ppi)
+    return _set(_capped(view), "png", ppi)
+
+
+def _capped(view: View) -> View:
+    """With the first rows of each table alone: a long table is for a screen, and takes seconds to set."""
+    tables = tuple(
+        msgspec.structs.replace(one, rows=one.rows[:MAX_ROWS], more=one.more + max(0, len(one.rows) - MAX_ROWS))
+        for one in view.tables
+    )
+    return msgspec.structs.replace(view, tables=tables)
 
 
 def _set(view: View, form: Literal["pdf", "png"], ppi: float) -> list[bytes]:

@@ -15,7 +15,7 @@ from typing import Final
 from spectra.ai.patterns.loading import Pattern, SectionPlan
 from spectra.ai.reports.controls import controls
 from spectra.ai.reports.facts import Facts
-from spectra.ai.reports.words import and_more, count, day, endpoint, product_of, weight_of
+from spectra.ai.reports.words import and_more, count, day, endpoint, product_of, sentence, weight_of, whole_words
 from spectra.model.reports import (
     MAX_CITES,
     MAX_STATEMENTS,
@@ -42,6 +42,7 @@ _LOGIN: Final = re.compile(
 _DEFAULT: Final = re.compile(
     r"\b(default page|it works|welcome to nginx|test page|apache2 .* default|iis windows|index of /)", re.IGNORECASE
 )
+_COMMAND: Final = re.compile(r":? *\bspectra (scan|host) .*$")
 _WEIGHTS: Final[tuple[Weight, ...]] = ("critical", "high", "medium", "low", "info")
 
 Writer = Callable[[Facts], Iterable[Statement]]
@@ -49,11 +50,16 @@ Writer = Callable[[Facts], Iterable[Statement]]
 
 def sections(pattern: Pattern, facts: Facts) -> tuple[Section, ...]:
     """The sections of a pattern, as rules write them; those that no rule writes are left out."""
-    return tuple(_section(plan, WRITERS[plan.rules](facts)) for plan in pattern.sections if plan.rules in WRITERS)
+    shapes = pattern.schema["properties"]
+    return tuple(
+        _section(plan, WRITERS[plan.rules](facts), shapes[plan.id].get("maxItems", MAX_STATEMENTS))
+        for plan in pattern.sections
+        if plan.rules in WRITERS
+    )
 
 
-def _section(plan: SectionPlan, said: Iterable[Statement]) -> Section:
-    statements = tuple(islice(said, MAX_STATEMENTS))
+def _section(plan: SectionPlan, said: Iterable[Statement], most: int) -> Section:
+    statements = tuple(islice(said, min(most, MAX_STATEMENTS)))
     return Section(id=plan.id, title=plan.title, form=plan.form, by="rules", statements=statements)
 
 
@@ -72,7 +78,7 @@ def summary(facts: Facts) -> Iterator[Statement]:
     if len(facts.told) == 1:
         yield _said(facts.told[0].summary, hosts)
     else:
-        services = Counter(one.service or "unknown" for one in tables.services)
+        services = Counter(one.service or "not recognised" for one in tables.services)
         listed = and_more([f"{name} ({n})" for name, n in services.most_common()], 5)
         offers = f", most of all {listed}" if listed else ""
         said = (
@@ -85,9 +91,10 @@ def summary(facts: Facts) -> Iterator[Statement]:
     elif not figures.findings_total:
         yield _said("No known weakness of the software that was recognised is open.", hosts[:_CITED])
     if tables.changes:
-        kinds = Counter(one.kind.replace("_", " ") for one in tables.changes)
-        said = "Changed in the time that is compared: " + ", ".join(f"{n} {kind}" for kind, n in kinds.most_common())
-        yield _said(f"{said}.", [endpoint(one.ip, one.where) for one in tables.changes[:_CITED]])
+        said = "; ".join(f"{_CHANGES.get(kind, kind).lower()}: {n:,}" for kind, n in figures.changed.items())
+        yield _said(
+            f"In the time that is compared: {said}.", [endpoint(one.ip, one.where) for one in tables.changes[:_CITED]]
+        )
 
 
 def _weaknesses_in_short(facts: Facts) -> Statement:
@@ -116,10 +123,9 @@ def _weak(group: Sequence[FindingLine]) -> Statement:
     first = group[0]
     cves = list(dict.fromkeys(one.cve for one in group))
     places = list(dict.fromkeys(f"{one.ip} {one.port}/{one.protocol}" for one in group))
-    facts = [f"CVSS {first.cvss:g}" if first.cvss is not None else "", _exploited(group)]
-    says = (
-        f"{first.cve}{f' ({about})' if (about := ', '.join(f for f in facts if f)) else ''}: {first.title.rstrip('.')}."
-    )
+    facts = [f"CVSS {first.cvss:.1f}" if first.cvss is not None else "", _exploited(group)]
+    about = ", ".join(fact for fact in facts if fact)
+    says = sentence(f"{first.cve}{f' ({about})' if about else ''}: {whole_words(first.title)}")
     more = f" {count(len(cves) - 1, 'further weakness', 'further weaknesses')} of it." if len(cves) > 1 else ""
     where = f" Found at {and_more(places, 4)}."
     patched = " The distribution may have repaired it without a new version." if first.patched else ""
@@ -155,9 +161,11 @@ def risks(facts: Facts) -> Iterator[Statement]:
 def _ruled(facts: Facts) -> Iterator[Statement]:
     """What rules say, the same of several endpoints once."""
     groups: dict[tuple[str, str], list[tuple[str, str, str]]] = defaultdict(list)
+    several = len(facts.told) > 1
     for told in facts.told:
         for risk in told.risks:
-            groups[risk.rule, risk.says].append((told.ip, risk.where, risk.level))
+            says = _TOGETHER.get(risk.rule, risk.says) if several else risk.says
+            groups[risk.rule, says].append((told.ip, risk.where, risk.level))
     for (rule, says), places in groups.items():
         where = and_more([f"{ip} {at}".strip() for ip, at, _ in places], 5)
         cites = [endpoint(ip, at) for ip, at, _ in places][:_CITED]
@@ -165,6 +173,10 @@ def _ruled(facts: Facts) -> Iterator[Statement]:
         yield _said(f"{says} Seen at {where}.", cites, title, weight_of(places[0][2]))
 
 
+_TOGETHER: Final = {
+    "stale": "What was seen there is older than such services stay as they are.",
+    "silent": "It does not answer any more; what it ran is told as it was.",
+}
 _TITLES: Final = {
     "plain-text": "Unencrypted service",
     "public-database": "Database open to the Internet",
@@ -195,21 +207,21 @@ def steps(facts: Facts) -> Iterator[Statement]:
         )
         yield _said(said, [f"finding:{one.id}" for one in group][:_CITED])
         made += 1
-    advised: dict[str, list[str]] = defaultdict(list)
+    advised: dict[str, list[str]] = defaultdict(list)  # the endpoints that each advice is for
     for told in facts.told:
         for risk in told.risks:
             if risk.advice:
                 advised[_for_all(risk.advice, told.ip, risk.where)].append(endpoint(told.ip, risk.where))
     for advice, cites in sorted(advised.items(), key=lambda one: -len(one[1]))[: MOST - made]:
         places = and_more([cite.partition(":")[2].replace("/tcp/", " ") for cite in cites], 4)
-        yield _said(f"{advice.rstrip('.')}{f' ({places})' if len(cites) > 1 else ''}.", cites[:_CITED])
+        yield _said(f"{advice.rstrip('.')} ({places}).", cites[:_CITED])
     if not made and not advised:
         yield _said("Nothing stands out in what is known; look again when it is due.", [facts.target.record])
 
 
 def _for_all(advice: str, ip: str, where: str) -> str:
     """An advice about one endpoint as one about each that it is given for."""
-    general = advice.replace(ip, "it") if ip else advice
+    general = _COMMAND.sub("", advice).replace(ip, "it")
     return re.sub(rf"\b{re.escape(where)}\b", "the endpoint", general) if where else general
 
 

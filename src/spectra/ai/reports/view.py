@@ -9,7 +9,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from spectra.ai.patterns.answers import clean
-from spectra.ai.reports.words import count, day, weight_of
+from spectra.ai.reports.words import and_more, count, day, weight_of, whole_words
 from spectra.model.reports import (
     CertificateLine,
     ChangeLine,
@@ -24,7 +24,7 @@ from spectra.model.reports import (
     Table,
 )
 
-Look = Literal["", "mono", "number", "badge", "wide"]
+Look = Literal["", "mono", "number", "badge", "wide", "widest"]
 """How a column is set: running text, as it is typed, aligned right, a coloured word, or text that takes the rest."""
 
 
@@ -139,7 +139,6 @@ def _meta(document: ReportDocument) -> tuple[Pair, ...]:
         Pair("Scope", hosts),
         Pair("As of", f"{document.made:%Y-%m-%d %H:%M} UTC"),
         Pair("Version", str(document.version)),
-        Pair("Report", document.id),
         Pair("Asked for by", clean(document.account)),
     ]
     if document.question:
@@ -262,9 +261,9 @@ _FINDINGS: Final[tuple[Column, ...]] = (
     (Head("CVE", "mono"), lambda one: _cell(one.cve)),
     (Head("CVSS", "number"), lambda one: _cell("" if one.cvss is None else f"{one.cvss:.1f}")),
     (Head("Exploited", "badge"), _exploited),
-    (Head("Endpoint", "mono"), lambda one: _cell(f"{one.ip} {one.port}/{one.protocol}")),
     (Head("Software", "wide"), _software),
-    (Head("What it is", "wide"), lambda one: _cell(one.title)),
+    (Head("Where", "wide"), lambda one: _cell(one.reason)),
+    (Head("What it is", "widest"), lambda one: _cell(whole_words(one.title))),
     (Head("Sure"), lambda one: _cell(f"{one.level}{', maybe patched' if one.patched else ''}")),
 )
 _CHANGES: Final[tuple[Column, ...]] = (
@@ -283,6 +282,19 @@ _SCANS: Final[tuple[Column, ...]] = (
     (Head("Hosts", "number"), lambda one: _cell(one.hosts)),
     (Head("Observation", "mono"), lambda one: _cell(one.observation_id[:16])),
 )
+
+
+def _by_cve(findings: Sequence[FindingLine]) -> list[FindingLine]:
+    """The same weakness of the same software once, with the places where it is in the stead of the reason."""
+    groups: dict[tuple[str, str, str], list[FindingLine]] = {}
+    for one in findings:
+        groups.setdefault((one.cve, one.product, one.version), []).append(one)
+    return [
+        msgspec.structs.replace(some[0], reason=and_more([f"{one.ip} {one.port}/{one.protocol}" for one in some], 3))
+        for some in groups.values()
+    ]
+
+
 Row = HostLine | ServiceLine | NameLine | CertificateLine | FindingLine | ChangeLine | ScanLine
 
 
@@ -295,7 +307,7 @@ def _table(name: Table, document: ReportDocument) -> TableView | None:
         "web": ("Web servers", _SERVICES, web),
         "names": ("Names", _NAMES, tables.names),
         "certificates": ("Certificates", _CERTIFICATES, tables.certificates),
-        "findings": ("Weaknesses", _FINDINGS, tables.findings),
+        "findings": ("Weaknesses", _FINDINGS, _by_cve(tables.findings)),
         "changes": ("Changes", _CHANGES, tables.changes),
         "scans": ("Scans", _SCANS, tables.scans),
     }

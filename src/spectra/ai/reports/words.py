@@ -23,6 +23,19 @@ def and_more(words: Sequence[str], most: int) -> str:
     return ", ".join(unique[:most]) + (f" and {more:,} more" if more > 0 else "")
 
 
+def sentence(text: str) -> str:
+    """A text with a full stop, where it does not end with dots already."""
+    return text if text.endswith("…") else f"{text}."
+
+
+def whole_words(text: str) -> str:
+    """A text that was cut off, cut at the end of a word; without a full stop."""
+    if not text.endswith("…"):
+        return text.rstrip(". ")
+    words = text.removesuffix("…").rsplit(" ", 1)[0].rstrip(" .,;:(")
+    return f"{words} …"
+
+
 def day(moment: datetime | None) -> str:
     """A day as ISO 8601 has it; of nothing a dash."""
     return moment.strftime("%Y-%m-%d") if moment else "–"
