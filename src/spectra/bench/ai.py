@@ -105,7 +105,7 @@ def measured(world: World, requests: int, dead: int, tell: Say) -> Result:
         tell(f"{dead} summaries by a model that never answers")
         waited = spread([_summary_ms(world, number, url, "ai_deadline") for number in range(dead)])
     tell("summaries with no model at its place")
-    refused = spread([_summary_ms(world, number, _nowhere(), "ai_unavailable") for number in range(max(dead, 10))])
+    refused = spread([_summary_ms(world, number, _nowhere(), "ai_unavailable") for number in range(dead)])
     return Result(
         hosts=world.hosts,
         cves=world.cves,
@@ -138,7 +138,7 @@ def _question(number: int) -> str:
 def _retrieval(world: World, count: int) -> list[float]:
     """Milliseconds of finding the facts of hosts all over, with and without a question."""
     now, took = datetime.now(UTC), list[float]()
-    for number in range(-_WARM, count):
+    for number in range(-min(_WARM, count), count):
         target = world.target(number * 7 % world.hosts)
         ms = _ms(lambda n=number, t=target: gather(world.sources, t, _question(n), now=now, patience_s=_WAIT_S))
         took += [ms] if number >= 0 else []
@@ -165,11 +165,11 @@ def _prompts(world: World, count: int) -> list[Prompt]:
 
 def _gateway(world: World, url: str, count: int) -> tuple[int, Spread, Spread, Spread]:
     """The bytes of a request, and milliseconds: directly, through the gateway, and what that adds to its neighbour."""
-    prompts = _prompts(world, min(world.hosts, 50))
+    prompts = _prompts(world, min(world.hosts, count, 50))
     texts = [["".join(f.text for f in message.fragments) for message in one.messages] for one in prompts]
     direct, through = list[float](), list[float]()
     with _gateway_to(world, url) as gateway, httpx.Client(trust_env=False, timeout=_WAIT_S) as client:
-        for number in range(-_WARM, count):
+        for number in range(-min(_WARM, count), count):
             which = number % len(prompts)
             system, user = texts[which]
             messages = [{"role": "system", "content": system}, {"role": "user", "content": user}]

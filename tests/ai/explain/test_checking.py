@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spectra.ai.explain.checking import MAX_ANSWER, MOST, checked
+from spectra.ai.explain.checking import MAX_ANSWER, MOST, checked, schema
 from spectra.ai.retrieval.context import Item
 from spectra.ai.retrieval.lines import address, line, raw_line
 from spectra.model.ai import Label
@@ -114,3 +114,14 @@ def test_whatever_comes_is_refused_or_whole(value: Any) -> None:
     parts, reasons = checked(json.dumps(value), ITEMS, Label.LOCAL_ONLY)
     assert (parts is None) == bool(reasons)
     assert parts is None or all(one.says and one.cites for one in parts.claims)
+
+
+def test_the_schema_lets_nothing_else_be_cited() -> None:
+    """A server that holds its model to it cannot answer with a reference that was not told."""
+    parts: Any = schema(["F1", "F2"])["properties"]
+    assert list(parts) == ["summary", "risks", "next_steps"]
+    for name, part in parts.items():
+        cites = part["items"]["properties"]["cites"]
+        assert (cites["minItems"], cites["items"]["enum"]) == (1, ["F1", "F2"])
+        assert part["maxItems"] == MOST[name]
+        assert part["items"]["additionalProperties"] is False

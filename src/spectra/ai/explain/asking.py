@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, Literal
 
-from spectra.ai.explain.checking import MOST, SCHEMA
+from spectra.ai.explain.checking import MOST, schema
 from spectra.ai.privacy.detector import fragment_of
 from spectra.ai.retrieval.context import Context
 from spectra.model.ai import Fragment, Message, Prompt, Sampling, generic, local
@@ -43,7 +43,7 @@ def prompt(context: Context, question: str, free_text: FreeText, refused: Sequen
         said.append(generic(f"\nAn answer before was refused: {'; '.join(refused)}. Answer anew, without that.\n"))
     return Prompt(
         messages=(Message("system", (generic(_INSTRUCTIONS),)), Message("user", tuple(said))),
-        schema=SCHEMA,
+        schema=schema([item.ref for item in context.items]),
         schema_name="summary",
         sampling=Sampling(max_tokens=MAX_TOKENS, temperature=0.0),
         purpose="summary",

@@ -34,35 +34,30 @@ _IN_WORDS: Final = re.compile(r"\s*\[F\d{1,4}(?:,\s*F\d{1,4})*\]", re.IGNORECASE
 _CVE: Final = re.compile(r"CVE-\d{4}-\d{4,9}", re.IGNORECASE)
 _PLACES: Final = frozenset({Kind.ADDRESS, Kind.NETWORK, Kind.MAC})
 
-SCHEMA: Final[dict[str, object]] = {
-    "type": "object",
-    "properties": {
-        "summary": {"type": "array", "items": {"$ref": "#/$defs/claim"}},
-        "risks": {"type": "array", "items": {"$ref": "#/$defs/risk"}},
-        "next_steps": {"type": "array", "items": {"$ref": "#/$defs/claim"}},
-    },
-    "required": ["summary", "risks", "next_steps"],
-    "additionalProperties": False,
-    "$defs": {
-        "claim": {
-            "type": "object",
-            "properties": {"says": {"type": "string"}, "cites": {"type": "array", "items": {"type": "string"}}},
-            "required": ["says", "cites"],
-            "additionalProperties": False,
-        },
-        "risk": {
-            "type": "object",
-            "properties": {
-                "level": {"type": "string", "enum": list(LEVELS)},
-                "says": {"type": "string"},
-                "cites": {"type": "array", "items": {"type": "string"}},
-            },
-            "required": ["level", "says", "cites"],
-            "additionalProperties": False,
-        },
-    },
-}
-"""What models are asked to answer with."""
+
+def schema(refs: Sequence[str]) -> dict[str, object]:
+    """What models are asked to answer with: each sentence cites some of `refs`, and nothing else can be written where a
+    server holds its model to a schema.
+    """
+    cites: dict[str, object] = {"type": "array", "items": {"type": "string", "enum": list(refs)}, "minItems": 1}
+    claim = _object(says={"type": "string"}, cites=cites)
+    risk = _object(level={"type": "string", "enum": list(LEVELS)}, says={"type": "string"}, cites=cites)
+    parts: dict[str, dict[str, object]] = {
+        name: {"type": "array", "items": risk if name == "risks" else claim, "minItems": 0 if name == "risks" else 1}
+        for name in MOST
+    }
+    for name, most in MOST.items():
+        parts[name]["maxItems"] = most
+    return _object(**parts)
+
+
+def _object(**properties: dict[str, object]) -> dict[str, object]:
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
 
 
 class _Said(msgspec.Struct):
