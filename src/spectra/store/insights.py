@@ -225,7 +225,7 @@ def _whole(connection: Connection, id_: str) -> str:
 
 def _unknown(id_: str) -> NotFound:
     return NotFound(
-        f"There is no insight {id_[:64]!r}.", reason="unknown_insight", hint="`spectra insights` lists them."
+        f"There is no insight {id_[:64]!r}.", reason="unknown_insight", hint="`spectra insights list` shows them."
     )
 
 
