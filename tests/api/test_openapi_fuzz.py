@@ -24,7 +24,10 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from spectra.api.app import routed_app
+from tests.api.models import asking
 from tests.api.node import Node
+from tests.support.llms import FaultyModel, Reply, Seen
+from tests.support.llmshapes import Shape
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
 
@@ -43,10 +46,18 @@ document = schemathesis.openapi.from_dict(routed_app().openapi())
 document.config.generation.update(allow_extra_parameters=False, with_security_parameters=False)
 
 
+class Talker(FaultyModel):
+    """A model that has the same to say to everything, also to nothing."""
+
+    def reply_to(self, seen: Seen, shape: Shape) -> Reply:
+        """An object, for who asks for JSON."""
+        return Reply("{}")
+
+
 @pytest.fixture(scope="module")
 def served(node: Node) -> Iterator[tuple[str, Session]]:
-    """A server of its own, and a session with an admin's token."""
-    with node.variant() as fuzzed, Session() as session:
+    """A server of its own with a model to ask, and a session with an admin's token."""
+    with Talker() as model, asking(node, local=model.url) as fuzzed, Session() as session:
         session.trust_env = False
         session.headers["authorization"] = f"Bearer {fuzzed.of('admin').token}"
         yield fuzzed.url, session

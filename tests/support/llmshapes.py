@@ -57,7 +57,8 @@ class _OpenAi:
         return bool(asked.get("stream"))
 
     def said(self, asked: Any) -> str:
-        return _joined(next(m["content"] for m in reversed(asked["messages"]) if m["role"] in ("user", "tool")))
+        said = (m["content"] for m in reversed(asked["messages"]) if m["role"] in ("user", "tool"))
+        return _joined(next(said, ""))
 
     def tools(self, asked: Any) -> list[str]:
         return [tool["function"]["name"] for tool in asked.get("tools") or ()]

@@ -124,6 +124,7 @@ def test_what_would_change_the_answer_and_cannot_be_done_is_refused(more: dict[s
     ("message", "field"),
     [
         ({"role": "user"}, "messages[0].content"),
+        ({"role": "assistant", "content": ""}, "messages"),
         (
             {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]},
             "messages[0].content[0].type",

@@ -193,10 +193,13 @@ def prompt_of(asked: ChatRequest, free_text: FreeText) -> Prompt:
         value = getattr(asked, name)
         if value is not None and value not in fine:
             raise _unsupported(name)
+    messages = _messages(asked.messages, words(free_text))
+    if not any(message.calls or any(fragment.text for fragment in message.fragments) for message in messages):
+        raise BadRequest("`messages` say nothing.", field="messages")
     tools = tuple(_tools(asked.tools or ()))
     schema, schema_name = _format(asked.response_format)
     return Prompt(
-        messages=_messages(asked.messages, words(free_text)),
+        messages=messages,
         tools=tools,
         choice=_choice(asked.tool_choice, tools),
         schema=schema,
