@@ -28,6 +28,8 @@ def named(text: str, kind: Kind) -> set[str]:
         ("on the machine apollo-7 now", "apollo-7"),
         ("ServerName apollo.lan", "apollo.lan"),
         ("ping -c 3 apollo", "apollo"),
+        ("from workstation apollo failed", "apollo"),
+        ("https://acme.github.com/x", "acme.github.com"),
     ],
 )
 def test_hosts(text: str, host: str) -> None:
@@ -52,7 +54,7 @@ def test_no_hosts(text: str) -> None:
         ("owner: bob", "bob"),
         ("~bob/x", "bob"),
         ("CORP\\bob", "CORP\\bob"),
-        ("user=root", "root"),
+        ("username bob secret 9 x", "bob"),
         ("utilisateur bob ", "bob"),
     ],
 )
@@ -63,7 +65,10 @@ def test_users(text: str, user: str) -> None:
 
 def test_no_users() -> None:
     """Words after `user` are words."""
-    assert named("The user is able to, users can, user agent, a user account.", Kind.USER) == set()
+    assert (
+        named("The user is able to, users can, user agent, a user account; user=root; last login: Sat.", Kind.USER)
+        == set()
+    )
 
 
 def test_directories_and_paths() -> None:

@@ -48,9 +48,14 @@ _PUBLIC: Final = words(
     """
     nist.gov mitre.org cisa.gov first.org github.com githubusercontent.com gitlab.com debian.org ubuntu.com redhat.com
     microsoft.com openssl.org apache.org nginx.org nginx.com kernel.org cve.org exploit-db.com owasp.org ietf.org w3.org
-    rfc-editor.org wikipedia.org python.org nodejs.org mozilla.org google.com oracle.com cisco.com openssh.com osv.dev
-    rapid7.com tenable.com nmap.org cert.org openwall.com schema.org iana.org npmjs.com docker.com postgresql.org
+    rfc-editor.org wikipedia.org python.org nodejs.org mozilla.org oracle.com cisco.com openssh.com osv.dev
+    rapid7.com tenable.com cert.org openwall.com schema.org iana.org npmjs.com docker.com postgresql.org
     mysql.com php.net wordpress.org wordpress.com asp.net node.js vb.net ado.net
+    """
+)
+_USUAL: Final = words(
+    """
+    www nvd services cve cwe attack docs learn support security security-tracker access bugs raw api en fr de httpd wiki
     """
 )
 _LABEL: Final = r"[^\W_](?:[\w-]{0,61}[^\W_])?"
@@ -88,7 +93,9 @@ _COMMAND: Final = re.compile(
     r"\w+[ \t]+(?:-\w+[ \t]+(?:\d+[ \t]+)?){0,4}(?:[\w.-]{1,32}@)?([A-Za-z][\w.-]{1,252})(?=[\s:,;'\"]|$)"
 )
 _PLACES: Final = words("host server machine node workstation computer serveur machine")
-_PLACE: Final = re.compile(r"\w+\s+['\"`]?([A-Za-z][\w.-]*[\d-][\w.-]*)", re.IGNORECASE)
+_PLACE: Final = re.compile(
+    r"(?:workstation\s+['\"`]?(\w[\w.-]+)|\w+\s+['\"`]?([A-Za-z][\w.-]*[\d-][\w.-]*))", re.IGNORECASE
+)
 _SYSLOG: Final = re.compile(
     r"^(?:<\d{1,3}>)?(?:[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d|\d{4}-\d\d-\d\dT[\d:.]+(?:Z"
     r"|[+-]\d\d:?\d\d)) ([A-Za-z][\w.-]{1,252}) [\w./-]+(?:\[\d+\])?:",
@@ -109,7 +116,8 @@ _NOT_USERS: Final = COMMON | words(
     """
     is was are has had can may must agent name names id ids with who that this to of in on by from space interface input
     mode account accounts data group groups guide experience list level rights manual session sessions controlled
-    supplied defined specific credentials being not does
+    supplied defined specific credentials being not does did should would will could shall cannot wants needs gets logs
+    clicks enters visits opens sends reads writes runs uses then when if or as at mon tue wed thu fri sat sun yes no
     """
 )
 _USER_WORDS: Final = words(
@@ -126,7 +134,7 @@ _USER_SAYS: Final = re.compile(
 )
 _LOGIN_WORDS: Final = words(
     """
-    user invalid for session password publickey none login logged log run running runs su sudo belongs account
+    user username invalid for session password publickey none login logged log run running runs su sudo belongs account
     utilisateur uid gid euid
     """
 )
@@ -136,6 +144,7 @@ _LOGIN_SAYS: Final = re.compile(
     r"login as|logged (?:in|on) as|run(?:ning|s)? as|log in as|su(?:do)? -u|belongs to user|account of"
     r"|utilisateur|user)"
     r"[ =]['\"`]?([A-Za-z][\w.-]{1,63})(?=['\"`]?(?:[\s,;:)]|\.(?:\s|$)|$|\())|"
+    r"username ([\w.-]{1,64}) (?:secret|password|privilege|role|nopassword)|"
     r"(?:uid|gid|euid)=\d+\(([\w.-]{1,64})\)|sudo(?:\[\d+\])?:\s+([\w.-]{1,64}) :",
     re.IGNORECASE,
 )
@@ -203,8 +212,7 @@ def _user(text: str, match: re.Match[str] | None) -> Iterator[Span]:
         return
     start, end = match.span(match.lastindex)
     end -= len(text[start:end]) - len(text[start:end].rstrip(".-"))
-    told = text[start - 1 : start] in ("'", '"', "`", "=", ":", "(")
-    if end - start > 1 and (told or text[start:end].lower() not in _NOT_USERS):
+    if end - start > 1 and text[start:end].lower() not in _NOT_USERS:
         yield Span(start, end, Kind.USER, False)
 
 
@@ -259,8 +267,8 @@ def _is_host(text: str, start: int, end: int) -> bool:
 
 
 def _public(name: str) -> bool:
-    labels = name.split(".")
-    return any(".".join(labels[at:]) in _PUBLIC for at in range(len(labels))) or name in ("localhost", "example")
+    first, _, rest = name.partition(".")
+    return name in _PUBLIC or name in ("localhost", "example") or (first in _USUAL and rest in _PUBLIC)
 
 
 def _trimmed(match: re.Match[str]) -> tuple[int, int]:
