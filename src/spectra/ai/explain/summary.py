@@ -17,6 +17,7 @@ import msgspec
 from spectra.ai.explain.asking import FreeText, prompt
 from spectra.ai.explain.checking import Parts, checked
 from spectra.ai.explain.ruled import Rules, ruled
+from spectra.ai.gateway.errors import NoModel
 from spectra.ai.retrieval.collect import gather
 from spectra.ai.retrieval.context import Context, Sources
 from spectra.ai.retrieval.patience import Places, TooLate
@@ -193,7 +194,8 @@ def _away(error: SpectraError, refused: tuple[str, ...], attempts: int) -> _Fail
     """Nobody answered, or nobody answered again."""
     if refused or isinstance(error, TooLate):
         return _late(refused, attempts)
-    return _Failed(error.message, error.reason, attempts)
+    tried = "; ".join(f"{name}: {why}" for name, why in error.tried) if isinstance(error, NoModel) else ""
+    return _Failed(f"{error.message} ({tried})" if tried else error.message, error.reason, attempts)
 
 
 def _late(refused: tuple[str, ...], attempts: int) -> _Failed:
