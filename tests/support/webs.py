@@ -5,10 +5,12 @@ from __future__ import annotations
 import ssl
 import sys
 import threading
+from collections.abc import Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
+from spectra.identity import x509
 from tests.support import tls
 
 
@@ -26,13 +28,20 @@ class Site(NamedTuple):
 
 
 class Web:
-    """Serves `sites` by path (with its query) from `with` on; `asked` has the paths in order."""
+    """Serves `sites` by path (with its query) from `with` on; `asked` has the paths in order. Its certificate is for
+    `names`, of a CA whose roots are in the file `roots`.
+    """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, names: Sequence[str] = ("localhost",)) -> None:
         self.authority = tls.authority(folder / "ca")
-        files = tls.server_files(self.authority, folder / "server")
+        self.roots = folder / "roots.pem"
+        self.roots.write_text(x509.pem(*self.authority.roots))
+        key = x509.new_key()
+        request = x509.csr(key, names[0], names)
+        issued = self.authority.issue(request, subject=names[0], dns=names, now=tls.now(), server=True)
+        (folder / "tls.pem").write_bytes(issued.pem.encode() + x509.key_pem(key))
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(files.cert, files.key)
+        context.load_cert_chain(folder / "tls.pem")
         self.trusted = tls.client_context(self.authority)
         self.sites: dict[str, Site] = {}
         self.asked: list[str] = []
@@ -43,9 +52,14 @@ class Web:
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
 
     @property
+    def port(self) -> int:
+        """Where it listens on loopback."""
+        return int(self._server.server_address[1])
+
+    @property
     def host(self) -> str:
         """Its name and port."""
-        return f"localhost:{self._server.server_address[1]}"
+        return f"localhost:{self.port}"
 
     def url(self, path: str = "/") -> str:
         """Where a path is."""
