@@ -16,7 +16,7 @@ from tests.support import tls
 
 class Site(NamedTuple):
     """What a path answers; `claims` is the Content-Length where it is not the body's. `stalls`: it sends the headers
-    and then nothing until the server ends.
+    and body, and then nothing until the server ends; `trickles`: it never comes to an end of its headers.
     """
 
     body: bytes = b""
@@ -25,6 +25,7 @@ class Site(NamedTuple):
     headers: tuple[tuple[str, str], ...] = ()
     claims: int | None = None
     stalls: bool = False
+    trickles: bool = False
 
 
 class Web:
@@ -99,6 +100,9 @@ def _handler(web: Web) -> type[BaseHTTPRequestHandler]:
             self.send_header("connection", "close")
             for name, value in site.headers:
                 self.send_header(name, value)
+            while site.trickles and not web.ended.wait(0.02):
+                self.send_header("x-more", "x")
+                self.flush_headers()
             self.end_headers()
             self.wfile.write(site.body)
             self.wfile.flush()

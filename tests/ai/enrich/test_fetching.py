@@ -141,9 +141,10 @@ def test_answers_that_are_not_taken(
     assert reason(making, web.url("/")) == why
 
 
-def test_a_server_that_stalls(making: Making, web: Web) -> None:
-    """Is given up."""
-    web.sites["/"] = Site(b"{", claims=100, stalls=True)
+@pytest.mark.parametrize("site", [Site(b"{", claims=100, stalls=True), Site(trickles=True)], ids=["body", "headers"])
+def test_a_server_that_does_not_end(making: Making, web: Web, site: Site) -> None:
+    """Is given up, also where it says a little now and then."""
+    web.sites["/"] = site
     assert reason(making, web.url("/"), within_s=0.3) == "fetch_too_slow"
 
 

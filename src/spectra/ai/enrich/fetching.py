@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import ssl
+import threading
 import time
-from collections.abc import Callable, Sequence
-from contextlib import closing
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing, contextmanager
 from datetime import datetime
 from http import HTTPStatus
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
@@ -145,7 +146,7 @@ class Fetcher:
             raise _too_slow(self._within_s)
         verify = self._verify = self._verify or _trusted()
         try:
-            with self._opened(min(left, 10.0), allowed=self._may, verify=verify) as client:
+            with self._opened(min(left, 10.0), allowed=self._may, verify=verify) as client, _until(ends, client.close):
                 self._leaving(account, target.host, b"GET " + target.raw_path)
                 request = client.build_request("GET", target, headers=_HEADERS)
                 with closing(client.send(request, stream=True)) as response:
@@ -155,6 +156,8 @@ class Fetcher:
         except httpx.TimeoutException as error:
             raise _too_slow(self._within_s) from error
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+            if time.monotonic() >= ends:
+                raise _too_slow(self._within_s) from error
             said = (str(error) or type(error).__name__).rstrip(".")[:200]
             raise FetchRefused(f"{target.host} cannot be reached: {said}.") from error
 
@@ -190,6 +193,18 @@ _HEADERS: Final = {
     "accept": "application/json, text/html;q=0.8, text/plain;q=0.5",
     "accept-encoding": "identity",  # what is unpacked would have to be bounded once more
 }
+
+
+@contextmanager
+def _until(ends: float, close: Callable[[], None]) -> Generator[None]:
+    """Closes what is read from when the time is up: a server that says a little now and then is not waited for."""
+    timer = threading.Timer(max(ends - time.monotonic(), 0.0), close)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def unmapped(address: Address) -> Address:
