@@ -240,8 +240,17 @@ def _inside(guard: Guard) -> list[Insight]:
     told = [(q, ip) for q in guard.queries if not q.local and q.rcode == "NOERROR" for ip in q.answers if is_inside(ip)]
     groups = grouped((registered(q.name), (q, ip)) for q, ip in told if q.name.rpartition(".")[2] not in _LOCAL)
     outside = {q.name for q in guard.queries if any(not is_inside(ip) for ip in q.answers)}
-    found = [_rebound(guard, domain, hits, outside) for domain, hits in groups.items() if "." in domain]
+    found = [
+        _rebound(guard, domain, hits, outside) for domain, hits in groups.items() if _counts(domain, hits, outside)
+    ]
     return _strongest(found)
+
+
+def _counts(domain: str, hits: list[tuple[Query, str]], outside: set[str]) -> bool:
+    """Block lists for mail answer with addresses of the loopback network: alone these say nothing."""
+    if "." not in domain or domain in CARRIERS:
+        return False
+    return any(not ip.startswith("127.") or q.name in outside for q, ip in hits)
 
 
 def _rebound(guard: Guard, domain: str, hits: list[tuple[Query, str]], outside: set[str]) -> Insight:

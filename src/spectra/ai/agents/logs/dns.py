@@ -153,7 +153,8 @@ class _Asked:
         self._led = -1
 
     def ask(self, query: Query) -> None:
-        """One more."""
+        """One more. What led elsewhere is over: a resolver writes an answer without a break."""
+        self._led = -1
         self._newest[query.name] = len(self.queries)
         self.queries.append(query)
 
