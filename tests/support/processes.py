@@ -5,10 +5,13 @@ Tracing for coverage slows every line of Python that a traced process runs, ours
 
 from __future__ import annotations
 
+import functools
+import gc
 import importlib
 import itertools
 import pkgutil
-from collections.abc import Generator, Mapping
+from collections import Counter
+from collections.abc import Callable, Generator, Mapping
 from typing import Any
 
 import pytest
@@ -37,6 +40,12 @@ LONG = frozenset(
 )
 """Tests that pass the same lines for each of very many real records."""
 
+VARIANTS = 2
+"""So many sets of parameters of one test are traced: those that follow pass the same lines, but for a few."""
+
+EXAMPLES = 10
+"""So many examples of a property are traced, of each set of parameters."""
+
 EVERYTHING = 5000
 """So many tests are the whole suite, or most of it."""
 
@@ -58,7 +67,19 @@ def pytest_collection(session: pytest.Session) -> Generator[None, object, object
 
     On a fresh clone each would rewrite and compile the file that the others do; so, they find most of it done.
     Who hands the tests out has nothing to do, and imports every module, so that lines run by an import are counted.
+    What is there afterwards stays until the end: the garbage collector looks for none in it, now or later. It took a
+    fifth of the time, and looked through half a million objects at each of its full rounds.
     """
+    gc.disable()
+    try:
+        return (yield from _collected(session))
+    finally:
+        gc.collect()
+        gc.freeze()
+        gc.enable()
+
+
+def _collected(session: pytest.Session) -> Generator[None, object, object]:
     config = session.config
     own: dict[str, Any] | None = getattr(config, "workerinput", None)
     if own is not None:
@@ -85,14 +106,50 @@ def leave_out(config: pytest.Config, items: list[pytest.Item]) -> None:
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     """Tests of `UNTRACED` rooms, long ones, and those that the second PostgreSQL repeats, run at full speed."""
     places = {item.path.name, item.path.parent.name, item.name.partition("[")[0]}
-    _trace(item.config, not _is_repeated(item) and not places & {*UNTRACED, *LONG})
-    return (yield)
+    _trace(item.config, not _is_repeated(item) and not places & {*UNTRACED, *LONG} and not _is_further(item))
+    given: Any = getattr(getattr(item, "obj", None), "hypothesis", None)
+    if given is None or not _tracing(item.config):
+        return (yield)
+    whole = given.inner_test
+    given.inner_test = _first_traced(item.config, whole)
+    try:
+        return (yield)
+    finally:
+        given.inner_test = whole
+
+
+_VARIANTS: Counter[tuple[object, str]] = Counter()
+
+
+def _is_further(item: pytest.Item) -> bool:
+    """Whether `VARIANTS` sets of parameters of this test were run before in this process."""
+    test = item.path, item.nodeid.partition("[")[0]
+    _VARIANTS[test] += 1
+    return _VARIANTS[test] > VARIANTS
+
+
+def _first_traced(config: pytest.Config, test: Callable[..., Any]) -> Callable[..., Any]:
+    """`test`, whose first `EXAMPLES` runs are traced: a property passes the same lines with each example."""
+    runs = itertools.count(1)
+
+    @functools.wraps(test)
+    def counted(*args: Any, **kwargs: Any) -> Any:
+        if next(runs) > EXAMPLES:
+            _trace(config, False)
+        return test(*args, **kwargs)
+
+    return counted
 
 
 def _is_repeated(item: Any) -> bool:
     """Whether a test runs on the second PostgreSQL."""
     values: Mapping[str, object] = item.callspec.params if hasattr(item, "callspec") else {}
     return "server" in (values.get("store_server"), values.get("database_url"))
+
+
+def _tracing(config: pytest.Config) -> bool:
+    plugin: Any = config.pluginmanager.getplugin("_cov")
+    return bool(plugin and plugin.cov_controller and plugin.cov_controller.started)
 
 
 def _trace(config: pytest.Config, wanted: bool) -> None:
