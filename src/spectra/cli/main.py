@@ -105,7 +105,7 @@ def root(
 
 
 def _register() -> None:
-    """The commands in the order help shows them."""
+    """The single commands in the order help shows them."""
     single = (
         ("up", node.up, NODE, node.UP_EXAMPLES, Command),
         ("down", node.down, NODE, examples("spectra down --timeout 60"), Command),
@@ -132,6 +132,10 @@ def _register() -> None:
     )
     for name, function, panel, epilog, kind in single:
         app.command(name, cls=kind, rich_help_panel=panel, epilog=epilog)(function)
+
+
+def _register_groups() -> None:
+    """The groups of commands, after those."""
     groups = (
         ("findings", findings.findings, LOOK),
         ("place", places.place, LOOK),
@@ -171,6 +175,7 @@ def _register() -> None:
 
 
 _register()
+_register_groups()
 
 
 def main() -> None:
