@@ -164,7 +164,8 @@ class _Gemini:
         return ":streamGenerateContent" in path
 
     def said(self, asked: Any) -> str:
-        return "".join(part.get("text", "") for part in asked["contents"][-1]["parts"])
+        said = ((part, part.get("functionResponse", {}).get("response", {})) for part in asked["contents"][-1]["parts"])
+        return "".join(part.get("text", "") + "".join(map(str, told.values())) for part, told in said)
 
     def tools(self, asked: Any) -> list[str]:
         declared = (d for tool in asked.get("tools") or () for d in tool.get("functionDeclarations") or ())

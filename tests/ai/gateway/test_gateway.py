@@ -148,13 +148,14 @@ def test_the_next_one_is_asked_where_one_fails(mode: Mode, why: str) -> None:
 def test_one_deadline_for_the_whole_chain() -> None:
     """A provider that says nothing is left in time for the next; where none answers, the deadline is the end."""
     with FaultyModel("slow") as slow, FaultyModel() as good:
-        both = {"local": at(slow.url), "openai": at(good.url, "machine")}
+        both = {"local": at(slow.url, timeout_s=0.3), "openai": at(good.url, "machine")}
         with desk(**both) as (gateway, books):
-            gateway.warm()
-            assert gateway.answer(asking(local("x")), account="a", deadline_s=1.0).provider == "openai"
+            assert gateway.answer(asking(local("x")), account="a", deadline_s=DEADLINE_S).provider == "openai"
+            pieces = list(gateway.stream(asking(local("x")), account="a", deadline_s=DEADLINE_S))
+            assert pieces[-1].provider == "openai"
             good.mode = "slow"
-            with pytest.raises(NoModel) as caught:
-                list(gateway.stream(asking(local("x")), account="a", deadline_s=0.5))
+            with pytest.raises(NoModel, match="openai gave no answer in time") as caught:
+                list(gateway.stream(asking(local("x")), account="a", deadline_s=1.0))
             assert (caught.value.reason, books.outcomes[-1]) == ("ai_deadline", ("", "ai_deadline"))
             with pytest.raises(NoModel) as caught:
                 gateway.answer(asking(local("x")), account="a", deadline_s=0.0)

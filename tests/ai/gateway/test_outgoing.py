@@ -64,6 +64,8 @@ def test_what_may_not_go_is_withheld_or_holds_back_the_prompt() -> None:
     outgoing = rendered(asking(TOLD, raw, generic("Why?")))
     assert outgoing.turns[1].text.endswith(f"{WITHHELD}\nWhy?")
     assert outgoing.withheld == 1
+    several = rendered(asking(TOLD, raw, raw, raw, generic("Why?")))
+    assert several.turns[1].text.endswith("[3 parts withheld]\nWhy?")
     assert render(asking(TOLD, local("raw")), "eu", redactor, lambda _: Label.SANITIZED) is None
     assert render(asking(TOLD), "elsewhere", redactor, lambda _: Label.SANITIZED) is None
 

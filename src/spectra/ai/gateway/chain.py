@@ -33,6 +33,7 @@ T = TypeVar("T")
 _SHARE: Final = 0.6  # of the time that is left, for one of several that can be asked
 _SOONEST_S: Final = 0.02  # less time than this is none
 _NOTHING: Final = Usage()
+_TOLD: Final = 3  # providers whose failure a message tells; `NoModel.tried` has all
 _FAIR_S: Final = 1.0  # a provider that had less time than this is not slow
 
 
@@ -71,12 +72,15 @@ class _Course:
     tried: list[Tried] = field(default_factory=list[Tried])
     whats: set[str] = field(default_factory=set[str])
     refused: list[Tried] = field(default_factory=list[Tried])
+    asked: list[Tried] = field(default_factory=list[Tried])
     left: int = 0
     rendered: dict[Residency, Outgoing | None] = field(default_factory=dict["Residency", "Outgoing | None"])
 
     def passed(self, provider: Provider, what: str, why: str) -> None:
         self.tried.append(Tried(provider.name, why))
         self.whats.add(what)
+        if what not in {"off", "late", "spent"}:
+            self.asked.append(self.tried[-1])
         if what == "refused":
             self.refused.append(self.tried[-1])
 
@@ -291,4 +295,7 @@ def _none(course: _Course, job: Job) -> SpectraError:
     else:
         reason = "ai_budget" if "spent" in whats else "ai_no_provider"
     message, hint = _SAID[reason]
+    if reason in {"ai_deadline", "ai_unavailable"}:
+        told = "; ".join(f"{one.provider} {one.why}" for one in course.asked[:_TOLD])
+        message = f"{message.rstrip('.')}: {told}." if told else message
     return NoModel(message, reason=reason, hint=hint, tried=tuple(course.tried))

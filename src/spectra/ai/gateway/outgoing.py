@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from itertools import groupby
 from typing import Final, NamedTuple, cast
 
 import msgspec
@@ -18,7 +19,7 @@ from spectra.model.ai import Fragment, Label, Message, Prompt, Role, Sampling, T
 from spectra.settings.ai import Residency
 
 WITHHELD: Final = "[withheld]"
-"""What stands in the place of a fragment that was left out."""
+"""What stands in the place of a fragment that was left out; of several in a row, how many they were."""
 _REMEMBERED: Final = 2048  # texts of tools and schemas, which are the same in every prompt
 _SCHEMA_WORDS: Final = frozenset(
     {
@@ -150,15 +151,23 @@ def render_texts(
 
 
 def _text(fragments: Sequence[Fragment], residency: Residency, redactor: Redactor) -> str:
-    return "".join(
-        redactor.text(fragment) if fate(fragment, residency) == "send" else _withheld(fragment)
-        for fragment in fragments
-    )
+    """The text of a message. What stands together is redacted at once: that costs less, and joins what was cut."""
+    texts: list[str] = []
+    for sent, run in groupby(fragments, key=lambda fragment: fate(fragment, residency) == "send"):
+        some = tuple(run)
+        texts.append(redactor.text(_joined(some)) if sent else _withheld(some))
+    return "".join(texts)
 
 
-def _withheld(fragment: Fragment) -> str:
-    """A note in the place of a fragment, with the line break that ended it."""
-    return WITHHELD + ("\n" if fragment.text.endswith("\n") else "")
+def _joined(fragments: tuple[Fragment, ...]) -> Fragment:
+    parts = tuple(part for fragment in fragments for part in fragment.parts)
+    return Fragment(parts, max(fragment.label for fragment in fragments))
+
+
+def _withheld(fragments: tuple[Fragment, ...]) -> str:
+    """A note in the place of fragments, with the line break that ended them."""
+    note = WITHHELD if len(fragments) == 1 else f"[{len(fragments)} parts withheld]"
+    return note + ("\n" if fragments[-1].text.endswith("\n") else "")
 
 
 def _turn(message: Message, text: str, worded: Callable[[str], str] | None = None) -> Turn:

@@ -22,92 +22,23 @@ _GRACE_S: Final = 2.0
 _End = BaseException | None
 
 
-class Stream(Iterator[Delta]):
-    """Pieces, as they come; `close` may be called from any thread, also while another waits for the next one.
+class _Pump:
+    """What fills the queue, in the event loop. It does not know who reads: a stream nobody holds any more is ended."""
 
-    The time it may take in all is bounded, whether somebody reads or not.
-    """
-
-    def __init__(self, chain: Chain, loop: Loop, one: Try, memory: CallMemory) -> None:
-        self._memory = memory
-        self._calls: dict[int, ToolCall] = {}
+    def __init__(self, chain: Chain, one: Try) -> None:
+        self.queue: SimpleQueue[Delta | _End] = SimpleQueue()
         self._chain = chain
-        self._loop = loop
         self._one = one
-        self._queue: SimpleQueue[Delta | _End] = SimpleQueue()
         self._room: asyncio.Semaphore | None = None
-        self._restoring = Restoring(one.outgoing)
-        self._first: Delta | None = None
-        self._over = False
-        self._pump: Future[None] | None = None
         self._said = 0
 
-    def begin(self, pieces: Callable[[], AsyncIterator[Delta]], seconds: float, ended: Callable[[], None]) -> None:
-        """Ask, and wait for the first piece; raises what the asking raises. `ended` is called once nothing runs."""
-        until = time.monotonic() + seconds
-        self._pump = self._loop.submit(lambda: self._pumped(pieces, until))
-        self._pump.add_done_callback(lambda _: ended())
-        try:
-            first = self._queue.get(timeout=seconds + _GRACE_S)
-        except Empty:
-            first = TimeoutError()
-        if isinstance(first, Delta):
-            self._first = first
-            return
-        self._over = True
-        self._pump.cancel()
-        raise first if first is not None else TimeoutError
-
-    def __iter__(self) -> Stream:
-        return self
-
-    def __next__(self) -> Delta:
-        while not self._over:
-            piece, self._first = self._first or self._queue.get(), None
-            if not isinstance(piece, Delta):
-                self._over = True
-                if piece is None:
-                    break
-                return self._last(Delta(finish="error"))
-            self._loop.call(self._make_room)
-            if piece.finish:
-                self._over = True
-                return self._last(piece)
-            told = self._restoring.piece(piece)
-            if told.text or told.calls:
-                return self._noted(told)
-        raise StopIteration
-
-    def close(self) -> None:
-        """Cancel the request, if it is not over. Whoever waits for the next piece gets none."""
-        if self._pump is not None:
-            self._pump.cancel()
-        self._queue.put(None)
-
-    def __del__(self) -> None:
-        if self._pump is not None and not self._pump.done():
-            self._pump.cancel()
-
-    def _make_room(self) -> None:
+    def make_room(self) -> None:
+        """A piece was read. Called in the loop's thread."""
         if self._room is not None:
             self._room.release()
 
-    def _last(self, piece: Delta) -> Delta:
-        one = self._one
-        told = self._noted(self._restoring.end(piece))
-        for call in self._calls.values() if piece.finish != "error" else ():
-            self._memory.keep(call, one.outgoing.label)
-        return told._replace(provider=one.provider.name, model=one.model, label=one.outgoing.label)
-
-    def _noted(self, piece: Delta) -> Delta:
-        """The piece; its calls are kept in mind as they grow."""
-        for more in piece.calls:
-            call = self._calls.setdefault(more.number, ToolCall(more.id, more.name, ""))
-            self._calls[more.number] = call._replace(arguments=call.arguments + more.arguments)
-        return piece
-
-    async def _pumped(self, pieces: Callable[[], AsyncIterator[Delta]], until: float) -> None:
-        """Put pieces into the queue, at most `_PIECES` ahead of who reads."""
+    async def run(self, pieces: Callable[[], AsyncIterator[Delta]], until: float) -> None:
+        """Put pieces into the queue, at most `_PIECES` ahead of who reads. `until`: when the first has to be there."""
         self._room = asyncio.Semaphore(_PIECES)
         one, outcome, usage = self._one, "cancelled", Usage()
         end: _End = None
@@ -124,7 +55,7 @@ class Stream(Iterator[Delta]):
                         await asyncio.to_thread(self._settle, usage, outcome)
                     await self._room.acquire()
                     self._said += len(piece.text) + sum(len(call.arguments) for call in piece.calls)
-                    self._queue.put(piece)
+                    self.queue.put(piece)
         except Exception as error:  # noqa: BLE001 - whoever reads is told of it
             end = error
             outcome = "ai_deadline" if isinstance(error, TimeoutError) else "ai_broke_off"
@@ -132,10 +63,90 @@ class Stream(Iterator[Delta]):
             if begun and outcome != ANSWERED:
                 # Not waited for: where the task is cancelled there is no waiting.
                 asyncio.get_running_loop().run_in_executor(None, self._settle, usage, outcome)
-            self._queue.put(end)
+            self.queue.put(end)
 
     def _settle(self, usage: Usage, outcome: str) -> None:
         """Write down what it took; where the provider did not tell, about that."""
         guess = self._one.provider.guess(self._one.outgoing.size, None)
         used = usage if usage != Usage() else Usage(guess.input, self._said // 3 + 1)
         self._chain.finish(self._one, used, outcome)
+
+
+class Stream(Iterator[Delta]):
+    """Pieces, as they come; `close` may be called from any thread, also while another waits for the next one.
+
+    The time it may take in all is bounded, whether somebody reads or not.
+    """
+
+    def __init__(self, chain: Chain, loop: Loop, one: Try, memory: CallMemory) -> None:
+        self._loop = loop
+        self._one = one
+        self._memory = memory
+        self._calls: dict[int, ToolCall] = {}
+        self._pump = _Pump(chain, one)
+        self._restoring = Restoring(one.outgoing)
+        self._first: Delta | None = None
+        self._over = False
+        self._task: Future[None] | None = None
+
+    def begin(self, pieces: Callable[[], AsyncIterator[Delta]], seconds: float, ended: Callable[[], None]) -> None:
+        """Ask, and wait for the first piece; raises what the asking raises. Once there is one, `ended` is called when
+        nothing runs any more.
+        """
+        pump, until = self._pump, time.monotonic() + seconds
+        self._task = self._loop.submit(lambda: pump.run(pieces, until))
+        try:
+            first = pump.queue.get(timeout=seconds + _GRACE_S)
+        except Empty:
+            first = TimeoutError()
+        if isinstance(first, Delta):
+            self._first = first
+            self._task.add_done_callback(lambda _: ended())
+            return
+        self._over = True
+        self._task.cancel()
+        raise first if first is not None else TimeoutError
+
+    def __iter__(self) -> Stream:
+        return self
+
+    def __next__(self) -> Delta:
+        while not self._over:
+            piece, self._first = self._first or self._pump.queue.get(), None
+            if not isinstance(piece, Delta):
+                self._over = True
+                if piece is None:
+                    break
+                return self._last(Delta(finish="error"))
+            self._loop.call(self._pump.make_room)
+            if piece.finish:
+                self._over = True
+                return self._last(piece)
+            told = self._restoring.piece(piece)
+            if told.text or told.calls:
+                return self._noted(told)
+        raise StopIteration
+
+    def close(self) -> None:
+        """Cancel the request, if it is not over. Whoever waits for the next piece gets none."""
+        if self._task is not None:
+            self._task.cancel()
+        self._pump.queue.put(None)
+
+    def __del__(self) -> None:
+        if self._task is not None and not self._task.done():
+            self._task.cancel()
+
+    def _last(self, piece: Delta) -> Delta:
+        one = self._one
+        told = self._noted(self._restoring.end(piece))
+        for call in self._calls.values() if piece.finish != "error" else ():
+            self._memory.keep(call, one.outgoing.label)
+        return told._replace(provider=one.provider.name, model=one.model, label=one.outgoing.label)
+
+    def _noted(self, piece: Delta) -> Delta:
+        """The piece; its calls are kept in mind as they grow."""
+        for more in piece.calls:
+            call = self._calls.setdefault(more.number, ToolCall(more.id, more.name, ""))
+            self._calls[more.number] = call._replace(arguments=call.arguments + more.arguments)
+        return piece
