@@ -25,7 +25,7 @@ from spectra.flow.jobs import VERSION, Stopped, noted, retryable, stopping
 from spectra.flow.recovery import begin_once, is_passing
 from spectra.flow.runner import Runner
 from spectra.flow.runs import Run
-from spectra.model.records import WorkflowRecord
+from spectra.model.records import WorkflowRecord, WorkflowStep
 from spectra.model.reports import ReportRecord
 from spectra.model.summaries import Target
 from spectra.store import reports
@@ -68,7 +68,8 @@ def make_report(report: str) -> str:
         for number in range(1, found["attempts"] + 1):
             if stopping.is_set():
                 raise Stopped
-            outcome = _attempt(report, number, found["facts"], before, left_s)
+            plain = any(one["kind"] == "away" for one in outcomes)
+            outcome = _attempt(report, number, found["facts"], before, {"left_s": left_s, "plain": plain})
             outcomes.append(outcome)
             left_s -= outcome["took_s"]
             if outcome["kind"] not in ("wrong", "away") or left_s <= 0:
@@ -93,8 +94,8 @@ def _gather(report: str) -> dict[str, Any]:
 
 
 @DBOS.step(name=_ASK, retries_allowed=True, max_attempts=_TRIES, interval_seconds=0.5, should_retry=retryable)
-def _attempt(report: str, number: int, found: str, before: list[str], left_s: float) -> dict[str, Any]:
-    return msgspec.to_builtins(_reporter().attempt(report, number, found, before, left_s))
+def _attempt(report: str, number: int, found: str, before: list[str], how: dict[str, Any]) -> dict[str, Any]:
+    return msgspec.to_builtins(_reporter().attempt(report, number, found, before, **how))
 
 
 @DBOS.step(name="write it", retries_allowed=True, max_attempts=_TRIES, interval_seconds=0.5, should_retry=retryable)
@@ -158,7 +159,8 @@ class ReportJob:
 
     def told(self, run: Run, steps: Sequence[Mapping[str, Any]]) -> WorkflowRecord:
         """The workflow with the attempts it made."""
-        record = runs.relocation(run, steps, _ASK)
+        errors = {str(step["function_name"]): str(step["error"] or "") for step in steps}
+        record = runs.record(run, tuple(WorkflowStep(name, error) for name, error in errors.items()))
         asked = sum(step["function_name"] == _ASK for step in steps)
         return msgspec.structs.replace(record, done=asked, total=asked)
 

@@ -21,9 +21,16 @@ PURPOSE: Final = "report"
 
 
 def prompt(
-    pattern: Pattern, facts: Facts, reasons: Sequence[str] = (), *, free_text: Literal["local", "detected"] = "local"
+    pattern: Pattern,
+    facts: Facts,
+    reasons: Sequence[str] = (),
+    *,
+    free_text: Literal["local", "detected"] = "local",
+    plain: bool = False,
 ) -> Prompt:
-    """The prompt of one attempt; `reasons` are what did not hold about the one before."""
+    """The prompt of one attempt; `reasons` are what did not hold about the one before. `plain`: the schema stands in
+    words alone, so that whatever a model says comes back.
+    """
     told = [generic("Facts:\n"), *(_line(item.ref, item.fragment) for item in facts.items)]
     if facts.question:
         asked = fragment_of(facts.question) if free_text == "detected" else local(facts.question)
@@ -39,7 +46,7 @@ def prompt(
     )
     return Prompt(
         messages=(Message("system", (generic(system),)), Message("user", tuple(told))),
-        schema=pattern.schema,
+        schema=None if plain else pattern.schema,
         schema_name=f"report_{pattern.name.replace('-', '_')}",
         sampling=Sampling(max_tokens=MAX_TOKENS, temperature=0.2),
         purpose=PURPOSE,

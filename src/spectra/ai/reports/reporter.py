@@ -135,27 +135,31 @@ class Reporter:
         reports.begin(self.database, report, blob, self.clock())
         return blob.hex()
 
-    def attempt(self, report: str, number: int, found: str, before: Sequence[str], left_s: float) -> Outcome:
+    def attempt(
+        self, report: str, number: int, found: str, before: Sequence[str], *, left_s: float, plain: bool = False
+    ) -> Outcome:
         """Ask a model for the sections; what it said is kept, and what does not hold about it.
 
-        `found` is the blob of the facts, `before` what did not hold last time. Raises `Unavailable` only where the
-        database or the blob store is away.
+        `found` is the blob of the facts, `before` what did not hold last time. `plain`: no schema is insisted on, since
+        the gateway gives back nothing of an answer that is no JSON. Raises `Unavailable` only where the database or
+        the blob store is away.
         """
         wanted, pattern = self.wanted(report), self._pattern(self.wanted(report).pattern)
         if self._gateway is None or wanted.rules:
             why = "No model was to be asked." if wanted.rules else "There is no model to ask."
             return Outcome(kind="none", reasons=(why,))
         known = self.facts(found)
-        asked = prompts.prompt(pattern, known, before, free_text=self.bounds.free_text)
+        asked = prompts.prompt(pattern, known, before, free_text=self.bounds.free_text, plain=plain)
         began = self.clock()
         try:
             said = self._gateway.answer(asked, account=wanted.account, deadline_s=left_s)
         except NoModel as error:
             kind: Kind = "none" if error.reason in _FINAL else "away"
-            return self._tried(report, number, Outcome(kind=kind, reasons=(error.message,), took_s=self._since(began)))
+            missed = Outcome(kind=kind, reasons=(error.message,), took_s=self._since(began))
+            return self._tried(report, number, missed, asked)
         except RefusedByModel as error:
             refused = Outcome(kind="refused", reasons=(error.message,), took_s=self._since(began))
-            return self._tried(report, number, refused)
+            return self._tried(report, number, refused, asked)
         read = answers.read(said.text, pattern.plans, pattern.schema, known.refs)
         reasons = read.reasons
         if said.finish == "length" and reasons:
@@ -290,8 +294,8 @@ class Reporter:
     def _since(self, began: datetime) -> float:
         return max((self.clock() - began).total_seconds(), 0.0)
 
-    def _tried(self, report: str, number: int, outcome: Outcome, asked: Prompt | None = None) -> Outcome:
-        kept = self.blobs.put(_written(asked).encode()) if asked else None
+    def _tried(self, report: str, number: int, outcome: Outcome, asked: Prompt) -> Outcome:
+        kept = self.blobs.put(_written(asked).encode())
         attempt = Attempt(
             number=number,
             at=self.clock(),
