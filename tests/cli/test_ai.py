@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from spectra.model.ai import ProviderState
-from spectra.model.aiusage import ProviderPage, UsagePage, UsageRow
+from spectra.model.aiusage import EgressPage, EgressRecord, ProviderPage, UsagePage, UsageRow
 from tests.cli.conftest import Run
 from tests.cli.standin import Answer, StandIn, problem
 
@@ -86,6 +86,33 @@ def test_usage_is_told_by_what_one_wants_to_know(run: Run, server: StandIn) -> N
     assert "One of day" in run("ai", "usage", "--by", "colour").err
     server.say("GET", "/v0/ai/usage", msgspec.structs.replace(page, usage=[]))
     assert "No model was asked." in run("ai", "usage").err
+
+
+def test_what_left_is_listed(run: Run, server: StandIn) -> None:
+    """With where it went and of which class it was; whole with its digest in JSON."""
+    record = EgressRecord(
+        seq=7,
+        at=NOW,
+        account="alice",
+        provider="mistral",
+        model="small",
+        label="SANITIZED",
+        bytes=1234,
+        purpose="chat",
+        host="api.mistral.ai",
+        sha256="ab" * 32,
+    )
+    server.say("GET", "/v0/ai/egress", EgressPage(left=[record]))
+    line = run("ai", "left", "--everybody").lines[1]
+    assert line.split() == [
+        *("2026-03-01T00:00:00Z", "alice", "mistral", "small", "SANITIZED", "1234", "chat", "api.mistral.ai"),
+        "abababababababab",
+    ]
+    assert server.requests[-1].params["account"] == "*"
+    told = json.loads(run("ai", "left", "--json").out)
+    assert (told["sha256"], told["class"]) == ("ab" * 32, "SANITIZED")
+    server.say("GET", "/v0/ai/egress", EgressPage(left=[]))
+    assert "Nothing has left this machine." in run("ai", "left").err
 
 
 def test_an_answer_is_printed_as_it_comes_and_cannot_act(run: Run, server: StandIn) -> None:

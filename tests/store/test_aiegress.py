@@ -6,8 +6,10 @@ from datetime import UTC, datetime
 
 import pytest
 
+from spectra.errors import Corrupt
 from spectra.model.ai import Label
-from spectra.store.aiegress import Leaving, leaving
+from spectra.store import audit_trail
+from spectra.store.aiegress import Leaving, leaving, page
 from spectra.store.database import Database
 from spectra.store.provenance import links
 
@@ -44,3 +46,25 @@ def test_raw_data_has_no_entry_because_it_never_leaves(database: Database, wrong
     with pytest.raises(ValueError, match=r"never leaves|SHA-256"):
         leaving(database, wrong, NOW)
     assert not list(links(database))
+
+
+def test_what_left_can_be_looked_up(database: Database) -> None:
+    """Of one account or all, newest first, a page at a time; among privileged acts it is not told."""
+    for account in ("alice", "bob", "alice"):
+        leaving(database, ONE._replace(account=account), NOW)
+    first, second, third = page(database)
+    assert [one.seq for one in (first, second, third)] == [3, 2, 1]
+    assert (first.account, first.provider, first.label, first.bytes) == ("alice", "mistral", "SANITIZED", 1234)
+    assert (first.sha256, first.host, first.purpose, first.at) == ("ab" * 32, "api.mistral.ai", "summary", NOW)
+    assert [one.seq for one in page(database, account="alice")] == [3, 1]
+    assert page(database, before=3, limit=1) == (second,)
+    assert not audit_trail.acts(database)
+
+
+def test_an_entry_that_is_none_any_more_is_told(database: Database) -> None:
+    """Rather than shown as something else."""
+    leaving(database, ONE, NOW)
+    with database.transaction() as connection:
+        connection.execute("UPDATE provenance SET entry = replace(entry, 'SANITIZED', 'FINE')")
+    with pytest.raises(Corrupt, match="Entry 1"):
+        page(database)

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from spectra.cli.help import CsvOption, FieldsOption, FileOption, FormatOption, JsonOption, examples
+from spectra.cli.help import (
+    AllOption,
+    CsvOption,
+    FieldsOption,
+    FileOption,
+    FormatOption,
+    JsonOption,
+    LimitOption,
+    examples,
+)
 from spectra.cli.local import Machine
 from spectra.cli.output import Column, Target, emit, finish, json_line, note, plural, text
 from spectra.cli.pages import Command, Group
@@ -18,7 +27,7 @@ from spectra.errors import BadRequest, SpectraError
 if TYPE_CHECKING:
     from spectra.cli.chatting import Reply
     from spectra.model.ai import ProviderState
-    from spectra.model.aiusage import UsageRow
+    from spectra.model.aiusage import EgressRecord, UsageRow
 
 MAX_QUESTION_BYTES = 1024 * 1024
 ASK_WAIT_S = 660.0
@@ -83,12 +92,11 @@ def usage(
 
     if by not in BY:
         raise BadRequest(f"usage cannot be told by {by!r}", field="by", hint=f"One of {', '.join(BY)}.")
-    if account and everybody:
-        raise BadRequest("--account and --everybody exclude each other", field="account")
+    whose = _whose(account, everybody=everybody)
     target = Target.of(json=json, csv=csv, fields=fields, path=out, format=format)
     start = parse_when(since, datetime.now(UTC))
     params = {"by": by, "since": start.isoformat().replace("+00:00", "Z")}
-    if whose := "*" if everybody else account:
+    if whose:
         params["account"] = whose
     with Machine.of(context).client(notify=note) as client:
         page = client.get("/v0/ai/usage", UsagePage, params)
@@ -110,6 +118,57 @@ def _usage_columns(by: str) -> list[Column[UsageRow]]:
         Column("median_ms", lambda u: u.median_ms, "median ms", right=True, optional=True),
         Column("slowest_ms", lambda u: u.slowest_ms, "slowest ms", right=True, optional=True),
     ]
+
+
+def left(
+    context: typer.Context,
+    *,
+    account: Annotated[str, typer.Option("--account", help="Of this account; admins may.")] = "",
+    everybody: Annotated[bool, typer.Option("--everybody", help="Of all accounts; admins may.")] = False,
+    limit: LimitOption = 50,
+    everything: AllOption = False,
+    json: JsonOption = False,
+    csv: CsvOption = False,
+    fields: FieldsOption = "",
+    out: FileOption = None,
+    format: FormatOption = "",
+) -> None:
+    """List the requests that left this machine, the newest first: when, where to, of which class, and their SHA-256.
+
+    They stand in the provenance chain since before they were sent. No content of any is kept.
+    """
+    from spectra.cli.paging import Paged, watched
+    from spectra.model.aiusage import EgressPage
+
+    target = Target.of(json=json, csv=csv, fields=fields, path=out, format=format)
+    params: dict[str, str | int] = {"account": whose} if (whose := _whose(account, everybody=everybody)) else {}
+    with Machine.of(context).client(notify=note) as client:
+        limit = 0 if everything else limit
+        rows = Paged(client, "/v0/ai/egress", EgressPage, lambda page: page.left, params=params, limit=limit)
+        count = emit(watched(rows, target), _left_columns(), target)
+    finish(count, target, more=rows.more, what="request", nothing="Nothing has left this machine.")
+
+
+def _left_columns() -> list[Column[EgressRecord]]:
+    return [
+        Column("seq", lambda e: e.seq, table=False),
+        Column("at", lambda e: e.at, "when", style="dim"),
+        Column("account", lambda e: e.account, optional=True, flexible=True),
+        Column("provider", lambda e: e.provider, style="cyan", main=True),
+        Column("model", lambda e: e.model, optional=True, flexible=True),
+        Column("class", lambda e: e.label),
+        Column("bytes", lambda e: e.bytes, right=True),
+        Column("purpose", lambda e: e.purpose),
+        Column("host", lambda e: e.host, flexible=True),
+        Column("sha256", lambda e: e.sha256, table=False),
+        Column("digest", lambda e: e.sha256[:16], "sha-256", data=False, optional=True),
+    ]
+
+
+def _whose(account: str, *, everybody: bool) -> str:
+    if account and everybody:
+        raise BadRequest("--account and --everybody exclude each other", field="account")
+    return "*" if everybody else account
 
 
 def ask(
@@ -174,6 +233,11 @@ ai.command(
     cls=Command,
     epilog=examples("spectra ai usage", "spectra ai usage --by provider --since 30d", "spectra ai usage --everybody"),
 )(usage)
+ai.command(
+    "left",
+    cls=Command,
+    epilog=examples("spectra ai left", "spectra ai left --everybody --json", "spectra ai left --all"),
+)(left)
 ai.command(
     "ask",
     cls=Command,

@@ -49,3 +49,27 @@ class ProviderPage(msgspec.Struct, frozen=True, kw_only=True):
     providers: list[ProviderState]
     free_text: Literal["local", "detected"]
     """Whether what people type may leave this machine, without what the detector finds in it."""
+
+
+class EgressRecord(msgspec.Struct, frozen=True, kw_only=True, rename={"label": "class"}):
+    """A request that left this machine, from the provenance chain, where it is number `seq`. No content of it is kept:
+    `sha256` (hex) and `bytes` are those of its body, `label` the class of what was in it, `host` where it went.
+    """
+
+    seq: int
+    at: datetime
+    account: str
+    provider: str
+    model: str
+    label: Literal["CLOUD_DIRECT", "SANITIZED"]
+    bytes: int
+    purpose: str
+    host: str
+    sha256: str
+
+
+class EgressPage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Requests that left, newest first; `next_cursor` is opaque and left out on the last page."""
+
+    left: list[EgressRecord]
+    next_cursor: str = ""

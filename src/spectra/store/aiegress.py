@@ -8,9 +8,13 @@ import re
 from datetime import datetime
 from typing import Final, NamedTuple
 
+import msgspec
+
+from spectra.errors import Corrupt
 from spectra.model.ai import Label
+from spectra.model.aiusage import EgressRecord
 from spectra.store.database import Database
-from spectra.store.provenance import Entry, commit
+from spectra.store.provenance import Entry, Link, commit
 
 KIND: Final = "ai-egress"
 MAX_WORD: Final = 200
@@ -52,3 +56,27 @@ def leaving(database: Database, one: Leaving, now: datetime) -> None:
         "host": one.host[:MAX_WORD],
     }
     commit(database, lambda connection: (None, [Entry(KIND, one.account, detail, now)]))
+
+
+def page(
+    database: Database, *, account: str = "", before: int | None = None, limit: int = 100
+) -> tuple[EgressRecord, ...]:
+    """What left, of one account or all, newest first; `before` is a number of the chain. Raises `Corrupt`."""
+    with database.connection() as connection:
+        rows = connection.execute(
+            "SELECT seq, hash, previous, at, kind, subject, entry FROM provenance WHERE kind = 'ai-egress'"
+            " AND (%(account)s = '' OR subject = %(account)s)"
+            " AND (%(before)s::bigint IS NULL OR seq < %(before)s::bigint) ORDER BY seq DESC LIMIT %(limit)s",
+            {"account": account, "before": before, "limit": limit},
+        ).fetchall()
+    return tuple(_record(Link(*row)) for row in rows)
+
+
+def _record(link: Link) -> EgressRecord:
+    try:
+        told = {**link.detail(), "seq": link.seq, "at": link.at, "account": link.subject}
+        return msgspec.convert(told, EgressRecord)
+    except ValueError as error:
+        raise Corrupt(
+            f"Entry {link.seq} of the provenance chain is damaged.", hint="`spectra provenance verify` tells how far."
+        ) from error

@@ -1,4 +1,4 @@
-"""The privileged acts of the provenance chain: all that is no submission."""
+"""The privileged acts of the provenance chain: all that is no submission, and no request that left this machine."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from spectra.store.database import Database
 from spectra.store.provenance import Link
 
 # The words of the index provenance_act: acts are few, and stand among millions of submissions.
-_ACTS: Final = "NOT starts_with(kind, 'observation.')"
+_ACTS: Final = "NOT starts_with(kind, 'observation.') AND kind <> 'ai-egress'"
 
 
 def acts(

@@ -159,6 +159,8 @@ CREATE TABLE provenance (
 CREATE INDEX provenance_subject ON provenance (subject);
 -- What is no submission: few among many.
 CREATE INDEX provenance_act ON provenance (seq) WHERE NOT starts_with(kind, 'observation.');
+-- What left this machine (store/aiegress.py).
+CREATE INDEX provenance_left ON provenance (seq) WHERE kind = 'ai-egress';
 
 -- The machines of the mesh -------------------------------------------------------------------------------------------
 

@@ -73,6 +73,27 @@ def test_an_account_is_told_when_its_tokens_of_the_day_are_used_up(node: Node) -
         assert (row["group"], row["failed"] > 0) == ("ai_budget", True)
 
 
+def test_what_left_is_told_to_who_sent_it(node: Node) -> None:
+    """Page by page; of others only to who may read accounts."""
+    body = {"messages": [{"role": "user", "content": "is 203.0.113.9 open?"}]}
+    with FaultyModel() as model, asking(node, mistral=model.url, free_text="detected") as other:
+        for _ in range(2):
+            assert other.ask("POST", "/v1/chat/completions", "user", json=body).status_code == 200
+        page = other.get("/v0/ai/egress", "user", limit=1).json()
+        (newest,) = page["left"]
+        assert (newest["account"], newest["class"], newest["bytes"]) == (
+            other.of("user").name,
+            "SANITIZED",
+            len(model.requests[-1].body),
+        )
+        (older,) = other.get("/v0/ai/egress", "user", limit=1, cursor=page["next_cursor"]).json()["left"]
+        assert older["seq"] < newest["seq"]
+        assert other.get("/v0/ai/egress", "read-only").json() == {"left": []}
+        is_problem(other.get("/v0/ai/egress", "read-only", account="*"), 403, "forbidden")
+        assert newest in other.get("/v0/ai/egress", "admin", account="*").json()["left"]
+        is_problem(other.get("/v0/ai/egress", cursor="x"), 400, "bad_request")
+
+
 def test_a_node_without_models_says_so(node: Node) -> None:
     """With the reason that a gateway gives which may ask nobody."""
     with node.variant(ai=None) as other:

@@ -46,3 +46,5 @@ CREATE TABLE ai_answer (
 );
 CREATE INDEX ai_answer_made ON ai_answer (made);
 CREATE INDEX ai_answer_until ON ai_answer (until);
+
+CREATE INDEX provenance_left ON provenance (seq) WHERE kind = 'ai-egress';
