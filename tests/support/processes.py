@@ -40,6 +40,11 @@ LONG = frozenset(
 )
 """Tests that pass the same lines for each of very many real records."""
 
+REPEATING = frozenset({"identity", "ingest", "intel", "model", "store"})
+"""Rooms whose tests are traced in part. In the others a server's threads outlive a test, and a thread that was there
+when tracing was interrupted is not traced any more.
+"""
+
 VARIANTS = 2
 """So many sets of parameters of one test are traced: those that follow pass the same lines, but for a few."""
 
@@ -108,7 +113,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
     places = {item.path.name, item.path.parent.name, item.name.partition("[")[0]}
     _trace(item.config, not _is_repeated(item) and not places & {*UNTRACED, *LONG} and not _is_further(item))
     given: Any = getattr(getattr(item, "obj", None), "hypothesis", None)
-    if given is None or not _tracing(item.config):
+    if given is None or not _in_part(item) or not _tracing(item.config):
         return (yield)
     whole = given.inner_test
     given.inner_test = _first_traced(item.config, whole)
@@ -118,11 +123,17 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
         given.inner_test = whole
 
 
+def _in_part(item: pytest.Item) -> bool:
+    return not REPEATING.isdisjoint(item.path.relative_to(item.config.rootpath).parts)
+
+
 _VARIANTS: Counter[tuple[object, str]] = Counter()
 
 
 def _is_further(item: pytest.Item) -> bool:
     """Whether `VARIANTS` sets of parameters of this test were run before in this process."""
+    if not _in_part(item):
+        return False
     test = item.path, item.nodeid.partition("[")[0]
     _VARIANTS[test] += 1
     return _VARIANTS[test] > VARIANTS
