@@ -44,6 +44,12 @@ def test_severity_is_that_of_the_highest_score(score: float, severity: str) -> N
     assert (one.severity, one.score) == (severity, round(score * 10))
 
 
+def test_what_is_known_here_counts() -> None:
+    """Where the place that knows the score does not answer, the conclusion is no milder."""
+    one = made(LISTED, known=VulnDetail(cve=CVE, cvss=9.8))
+    assert (one.severity, one.score) == ("critical", 98)
+
+
 def test_what_is_exploited_is_urgent() -> None:
     """It comes first in the title and says what to do; what our own feeds do not know is told of."""
     one = made(record(5.0), LISTED)

@@ -49,6 +49,9 @@ def test_a_cve_that_nobody_here_knew(at_work: Office) -> None:
     assert {failed.reason for failed in found.failed} == {"fetch_failed"}
     for source in found.sources:
         assert len(at_work.blobs.get(bytes.fromhex(source.sha256))) == source.size
+    at_work.web.sites.clear()
+    assert enriched(at_work, "cve", CVE).insights == ()  # nobody answers: what was found out stays
+    at_work.web.sites |= {f"/nvd?cveId={CVE}": nvd(CVE, "A race in sshd."), "/kev.json": kev(CVE)}
     again = enriched(at_work, "cve", CVE)
     kept = insights.get(at_work.database, found.insights[0].insight.id)
     assert again.insights[0].insight.id == kept.insight.id
@@ -58,6 +61,7 @@ def test_a_cve_that_nobody_here_knew(at_work: Office) -> None:
 def test_the_findings_of_a_host(at_work: Office) -> None:
     """Their CVEs, the most urgent first; each insight is about its findings too, and stays here."""
     Town(at_work.database)
+    at_work.web.sites["/nvd?cveId=CVE-2023-38408"] = nvd("CVE-2023-38408", "Libraries are loaded.", score=5.0)
     found = enriched(at_work, "ip", f"::ffff:{IP}")
     told = {record.insight.key: record.insight for record in found.insights}
     assert list(told) == [CVE, "CVE-2023-38408"]

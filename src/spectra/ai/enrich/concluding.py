@@ -30,13 +30,15 @@ def concluded(
     findings: Sequence[str],
     at: datetime,
 ) -> Insight:
-    """The insight about a CVE. Its score is ten times the highest CVSS told, at least 80 where it is exploited.
+    """The insight about a CVE. Its score is ten times the highest CVSS told, or known here, and at least 80 where it is
+    exploited.
 
     `pages` are all that were read; `known` is what this node knew; `findings` the ids that it concerns.
     """
     records = [one.says for one in told if isinstance(one.says, VulnRecord)]
     exploited = next((one.says for one in told if isinstance(one.says, Kev)), None)
-    highest = max((metric.score for record in records for metric in record.metrics), default=0.0)
+    scores = [metric.score for record in records for metric in record.metrics]
+    highest = max([*scores, (known.cvss if known else None) or 0.0])
     exploits = exploit_pages(records)
     return insight(
         "enrichment",
@@ -111,7 +113,7 @@ def _sentences(
     if text := next((record.description for record in records if record.description), ""):
         yield line(text, 900)
     if highest:
-        yield f"The highest CVSS score told is {highest}."
+        yield f"The highest CVSS score is {highest}."
     if exploited:
         yield f"CISA lists it as exploited since {exploited.added:%Y-%m-%d}" + (
             ", by ransomware too." if exploited.ransomware else "."

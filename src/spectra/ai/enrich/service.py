@@ -148,8 +148,10 @@ class Enricher:
         pages: dict[str, Page] = {one.page.url: one.page for one in told} | box.used
         at = self._has.clock()
         ids = [one.id for one in case.findings]
-        one = concluding.concluded(case.cve, told, pages=pages.values(), known=case.known, findings=ids, at=at)
-        insights = [concluding.with_note(one, note) if note else one]
+        insights: list[Insight] = []
+        if any(one.says for one in told):  # what an earlier run found out is not replaced by nothing
+            one = concluding.concluded(case.cve, told, pages=pages.values(), known=case.known, findings=ids, at=at)
+            insights.append(concluding.with_note(one, note) if note else one)
         if box.refused:
             insights.append(concluding.suspicious(case.cve, box.refused, pages.values(), at))
         return insights, box, why
