@@ -223,7 +223,7 @@ def test_any_query_finds_what_the_model_finds(
     monkeypatch.setattr(lookups, "NARROW", few)
     endpoints = weak(database, world(write))
 
-    @settings(max_examples=250, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(st.lists(terms(), max_size=3))
     def check(asked: list[Term]) -> None:
         query = Query(tuple(asked))

@@ -195,7 +195,7 @@ sightings = st.builds(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=80)
 @given(st.lists(st.lists(sightings, min_size=1, max_size=3), min_size=1, max_size=8))
 def test_every_arrival_leaves_the_graph_that_the_log_tells(
     database: Database, write: Scribe, submissions: list[list[HostSeen]]

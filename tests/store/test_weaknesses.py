@@ -106,7 +106,7 @@ def test_any_findings_and_any_decisions(
         runs = flaws.software_of(connection)
         connection.execute("ANALYZE")
 
-    @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+    @settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
     @given(
         st.lists(_told, max_size=14),
         st.lists(_decisions(endpoints), max_size=8),
