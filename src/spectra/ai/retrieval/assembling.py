@@ -19,8 +19,9 @@ _WIDEST: Final = {
     Kind.SECRET: 24,
     Kind.ID: 24,
 }
-"""Bytes that a pseudonym of a kind may take at most; one of a name adds to the name's own."""
-_NAME_ADDS: Final = 16
+"""Bytes that a pseudonym of a kind may take at most; one of a name has as many labels as that, and one more."""
+_LABEL: Final = 8
+"""Bytes of a label of a name's pseudonym and its dot; `invalid` comes after them."""
 _SKIPPED: Final = 60
 """Lines without room after which no shorter one is looked for."""
 
@@ -57,5 +58,5 @@ def size(fragment: Fragment) -> int:
 def _widest(private: Private) -> int:
     own = len(private.value.encode())
     if private.kind == Kind.HOSTNAME:
-        return own + _NAME_ADDS
+        return max(own, _LABEL * (private.value.count(".") + 2))
     return max(own, 15 if private.kind == Kind.ADDRESS and ":" not in private.value else _WIDEST[private.kind])
