@@ -7,6 +7,7 @@ import json
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from spectra.ai.privacy.detector import fragment_of
 from spectra.model.ai import Fragment, Kind, Label, Private, generic, local
 from tests.ai.privacy.values import fragments, pieces, redactor
 
@@ -131,6 +132,16 @@ def test_the_last_guard_reads_escapes() -> None:
     assert one.leaks(b'{"x": "see 203.0.113.7"}') == [Private(Kind.ADDRESS, "203.0.113.7")]
     assert one.leaks(b'{"x": "\\u0032\\u0030\\u0033.0.113.7"}')
     assert one.leaks(b"203.0.113.7 is no JSON")
+
+
+def test_pseudonyms_within_escapes_are_none_of_others() -> None:
+    """The guard that reads escapes sees what it gave."""
+    for value in ("192%2E0%2E2%2E7", "2001%3Adb8%3A%3A7", "alice%40example.com"):
+        one = redactor()
+        made = one.text(fragment_of(f"GET /?next=http%3A%2F%2F{value}%2F"))
+        assert value not in made
+        assert one.leaks(json.dumps({"x": made}).encode()) == []
+    assert redactor().leaks(b'{"x": "http%3A%2F%2Ffd12::5"}') == [Private(Kind.ADDRESS, "fd12::5")] * 2
 
 
 def test_generic_words_are_left_alone() -> None:

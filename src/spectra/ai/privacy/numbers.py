@@ -27,7 +27,9 @@ _WHOSE: Final = re.compile(
     r"(?:/|(?:host|address|addr|ip|target|source|dest\w*|src|dst)['\"]?\s?[:=]\s?['\"]?)$", re.IGNORECASE
 )
 _COLONS: Final = re.compile(r"[0-9A-Fa-f:]{3,}+(?:%(?:25)?[A-Za-z][\w.-]*)?", re.ASCII)
-_CODED: Final = re.compile(r"(?<![0-9A-Fa-f%])[0-9A-Fa-f]{0,4}(?:%3[aA][0-9A-Fa-f]{0,4}){2,8}(?![0-9A-Fa-f])")
+_CODED: Final = re.compile(
+    r"(?:(?<=%[0-9A-Fa-f]{2})|(?<![0-9A-Fa-f%]))[0-9A-Fa-f]{0,4}(?:%3[aA][0-9A-Fa-f]{0,4}){2,8}(?![0-9A-Fa-f])"
+)
 _MAC: Final = re.compile(r"(?<![0-9A-Fa-f])(?:[0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}(?![0-9A-Fa-f])")
 _DASH_MAC: Final = re.compile(r"[0-9A-Fa-f]{2}([-_])(?:[0-9A-Fa-f]{2}\1){4,6}[0-9A-Fa-f]{2}(?![0-9A-Fa-f-])")
 _DOT_MAC: Final = re.compile(r"[0-9A-Fa-f]{4}([.-])[0-9A-Fa-f]{4}\1[0-9A-Fa-f]{4}(?![0-9A-Fa-f-]|\.\w)")
@@ -138,8 +140,11 @@ def _counts(address: Address | None) -> bool:
 
 def _colons(text: str, start: int, run: str) -> Iterator[Span]:
     head, percent, zone = run.partition("%")
+    before = text[max(0, start - 2) : start]
+    if before.endswith("%") and head[:2].isalnum():
+        start, head, before = start + 2, head[2:], ""  # an escape
     groups = head.split(":")
-    if start and text[start - 1].isalpha() and groups[0] and text[max(0, start - 2) : start - 1] != "\\":
+    if before[-1:].isalpha() and groups[0] and not before.startswith("\\"):
         start += len(groups[0]) + 1  # the end of a word, such as `addr:`
         groups = groups[1:]
     end = start + sum(map(len, groups)) + len(groups) - 1

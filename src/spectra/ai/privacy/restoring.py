@@ -6,6 +6,7 @@ import ipaddress
 import json
 import re
 from typing import Final
+from urllib.parse import unquote
 
 from spectra.ai.privacy.matching import AHEAD, BEHIND, SHORTEST, Edge, Index, lowered
 
@@ -35,6 +36,8 @@ class Backs:
         else:
             return
         self._new.append((name, real, edge))
+        if "%" in name and (plain := unquote(name)) != name:  # what reads the escapes reads a pseudonym
+            self.put(plain, unquote(real), edge)
 
     def widen(self) -> None:
         """Know them also as models write them, and within JSON."""
