@@ -214,7 +214,7 @@ class ReportDocument(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=Tr
     why no model), or a `person` finished them.
     """
 
-    format: str = FORMAT
+    format: Literal["spectra-report/1"]
     id: str
     version: int
     kind: TargetKind
@@ -340,7 +340,7 @@ class PatternRecord(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=Tru
     scans: tuple[str, ...] = ()
     sections: tuple[str, ...]
     shown: tuple[Table, ...]
-    built_in: bool = True
+    built_in: bool
     examples: int = 0
 
 

@@ -11,6 +11,7 @@ from spectra.ai.reports.facts import Facts, Item, Told
 from spectra.model.ai import Fragment, Kind, Label, Private
 from spectra.model.explanations import Risk
 from spectra.model.reports import (
+    FORMAT,
     CertificateLine,
     ChangeLine,
     Figures,
@@ -115,7 +116,7 @@ def facts(**fields: Any) -> Facts:
 def document(**fields: Any) -> ReportDocument:
     """A report that a model wrote."""
     made = ReportDocument(
-        id=f"report-{'0' * 20}", version=3, kind="ip", target=IP, pattern="full", title="Full assessment",
+        format=FORMAT, id=f"report-{'0' * 20}", version=3, kind="ip", target=IP, pattern="full", title="Full assessment",
         purpose="Everything.", made=NOW, account="alice", by="model", provider="local", model="tiny",
         sections=(
             Section(id="summary", title="Summary", form="text", by="model",

@@ -19,6 +19,7 @@ from spectra.ai.retrieval.context import Sources
 from spectra.errors import BadRequest, NotFound
 from spectra.model.ai import Answer, Label, Prompt
 from spectra.model.reports import (
+    FORMAT,
     MAX_CITES,
     Attempt,
     Author,
@@ -326,6 +327,7 @@ class Reporter:
     ) -> ReportDocument:
         cited = (cite for section in sections for statement in section.statements for cite in statement.cites)
         return ReportDocument(
+            format=FORMAT,
             id=wanted.id,
             version=wanted.version,
             kind=wanted.target.kind,
