@@ -27,7 +27,7 @@ unexport VIRTUAL_ENV UV_PROJECT_ENVIRONMENT
 export UV_COMPILE_BYTECODE := true
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install demo up down test lint format bench accuracy docs clean
+.PHONY: help install demo up down test lint format bench accuracy privacy docs clean
 
 help: ## Print this list
 	@echo 'Spectra: make <target>'
@@ -65,6 +65,9 @@ bench: $(INSTALLED) ## Measure ingest, search and memory (HOSTS=10000)
 
 accuracy: $(INSTALLED) ## Hold the matcher against labels made by others (DATA=../shared/data MISSES=1 for the list)
 	@$(BIN)/python -m spectra.bench.accuracy.main $(or $(DATA),../shared/data) $(if $(MISSES),--misses)
+
+privacy: $(INSTALLED) ## Push labelled data through every way to a model: what would have left (DATA=../shared/data MISSES=1)
+	@$(BIN)/python -m spectra.bench.privacy.main $(or $(DATA),../shared/data)/scans $(if $(MISSES),--misses) $(ARGS)
 
 docs: $(INSTALLED) ## Write the generated parts of the documentation again
 	@$(BIN)/python scripts/generate_docs.py
