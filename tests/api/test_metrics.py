@@ -89,7 +89,9 @@ def test_requests_to_models_are_shown() -> None:
     """By provider and what came of them; nothing before there was any."""
     metrics = Metrics()
     assert "# TYPE spectra_ai_requests_total counter" in metrics.text().decode()
-    metrics.models({("local", "answered"): 2, ("", "ai_no_provider"): 1})
+    metrics.models({("local", "answered"): 1})
+    for _ in range(2):
+        metrics.models({("local", "answered"): 2, ("", "ai_no_provider"): 1})
     text = metrics.text().decode()
     assert 'spectra_ai_requests_total{outcome="answered",provider="local"} 2.0' in text
     assert 'spectra_ai_requests_total{outcome="ai_no_provider",provider=""} 1.0' in text

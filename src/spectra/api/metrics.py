@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import threading
+from collections import Counter as Counts
+from collections.abc import Mapping
 from typing import get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.core import CounterMetricFamily
-from prometheus_client.registry import Collector
 
 from spectra.flow.membership import EarState
 from spectra.mesh.hearing import Hold
@@ -54,8 +54,14 @@ class Metrics:
         self.unwritten = Gauge(
             "spectra_presence_pending", "Heartbeats and changes of presence not stored yet.", registry=self.registry
         )
-        self._models = _Models()
-        self.registry.register(self._models)
+        self.asked = Counter(
+            "spectra_ai_requests",
+            "Requests to language models, by provider (empty: none was asked) and what came of them.",
+            ["provider", "outcome"],
+            registry=self.registry,
+        )
+        self._told: Counts[tuple[str, str]] = Counts()
+        self._telling = threading.Lock()
 
     def hear(self, state: EarState) -> None:
         """Show how it stands with hearing nodes."""
@@ -66,24 +72,12 @@ class Metrics:
         self.unwritten.set(state.pending)
 
     def models(self, counts: Mapping[tuple[str, str], int]) -> None:
-        """Show what came of requests to language models, by provider (empty: none was asked) and outcome."""
-        self._models.counts = counts
+        """Show what came of requests to language models: `counts` are those so far, by provider and outcome."""
+        with self._telling:
+            for labels, more in (Counts(counts) - self._told).items():
+                self.asked.labels(*labels).inc(more)
+            self._told |= Counts(counts)
 
     def text(self) -> bytes:
         """The exposition text."""
         return generate_latest(self.registry)
-
-
-class _Models(Collector):
-    """What somebody else has counted."""
-
-    def __init__(self) -> None:
-        self.counts: Mapping[tuple[str, str], int] = {}
-
-    def collect(self) -> Iterator[CounterMetricFamily]:
-        """The one family."""
-        words = "Requests to language models, by provider and outcome."
-        family = CounterMetricFamily("spectra_ai_requests", words, labels=["provider", "outcome"])
-        for (provider, outcome), count in sorted(self.counts.items()):
-            family.add_metric([provider, outcome], count)
-        yield family
