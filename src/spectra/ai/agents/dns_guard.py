@@ -34,7 +34,7 @@ TUNNEL_LARGE: Final = 200
 # Generated names: domains that nobody registered, whose letters follow one another as no person chooses them.
 DGA_NAMES: Final = 10
 DGA_BITS: Final = -5.0
-"""Mean `names.likelihood` of the domains that do not exist. Of 20,000 draws of ten real names the lowest was above."""
+"""Mean `names.likelihood` of the domains that do not exist. Of 20,000 draws of ten real names one was as low."""
 MISSING_NAMES: Final = 40
 """Distinct domains that do not exist, of one client in an hour: whatever their letters."""
 MISSING_SHARE: Final = 0.5
