@@ -192,6 +192,22 @@ def test_a_target_that_is_gone_fails_the_report(ingest: Ingest, blobs: BlobStore
     assert "Nothing matches" in record.why
 
 
+def test_a_node_that_ends_loses_no_attempt(
+    ingest: Ingest, blobs: BlobStore, tmp_path: Path, model: FaultyModel
+) -> None:
+    """The request that was under way is cancelled; the next start makes that attempt anew."""
+    model.mode = "slow"
+    with engine(ingest, blobs, tmp_path, model.url) as job:
+        report = job.ask(TARGET, "full", "", Act("alice", ingest.clock())).id
+        assert model.arrived.acquire(timeout=60)
+    assert reports.get(ingest.database, report).state == "running"
+    with FaultyModel() as other:
+        other.say(answer())
+        with engine(ingest, blobs, tmp_path, other.url) as job:
+            record = ended(job, report)
+    assert (record.state, record.by, record.attempts) == ("done", "model", 1)
+
+
 @pytest.mark.fault
 def test_a_killed_process_is_gone_on_with(ingest: Ingest, blobs: BlobStore, tmp_path: Path, model: FaultyModel) -> None:
     """Killed while the second answer is waited for: the next process asks for that one again, and for nothing else."""

@@ -41,6 +41,8 @@ _GRACE: Final = timedelta(seconds=5)  # whoever asked for it is about to begin
 _AGAIN: Final = timedelta(seconds=30)
 _GIVEN_UP: Final = timedelta(minutes=10)  # that something fails in a way that only happens again
 _FIRST_PAUSE_S: Final = 1.0
+_ENDING_S: Final = 0.3
+"""How long after the gateway this engine is told that the node ends."""
 _ASK: Final = "ask a model"
 
 # Workflow functions are found by name after a restart, so they are module functions; what they work on is set when the
@@ -95,7 +97,10 @@ def _gather(report: str) -> dict[str, Any]:
 
 @DBOS.step(name=_ASK, retries_allowed=True, max_attempts=_TRIES, interval_seconds=0.5, should_retry=retryable)
 def _attempt(report: str, number: int, found: str, before: list[str], how: dict[str, Any]) -> dict[str, Any]:
-    return msgspec.to_builtins(_reporter().attempt(report, number, found, before, **how))
+    outcome = _reporter().attempt(report, number, found, before, **how)
+    if outcome.kind == "away" and stopping.wait(_ENDING_S):
+        raise Stopped  # the gateway ended, not the model: the next start makes this attempt anew
+    return msgspec.to_builtins(outcome)
 
 
 @DBOS.step(name="write it", retries_allowed=True, max_attempts=_TRIES, interval_seconds=0.5, should_retry=retryable)
