@@ -351,6 +351,13 @@ def test_how_it_stands_with_each() -> None:
             assert (states["gemini"].why, states["xai"].why) == ("ai.gemini has no key", "not opted in")
 
 
+def test_a_machine_that_is_not_this_one_is_not_asked() -> None:
+    """Whatever its residency says: its address decides, and nothing is sent."""
+    with desk(local=at("http://192.0.2.1:9")) as (gateway, _), pytest.raises(NoModel) as caught:
+        gateway.answer(asking(local("raw")), account="a", deadline_s=DEADLINE_S)
+    assert "not on this machine, nor in ai.machine_networks" in caught.value.tried[0].why
+
+
 def test_a_closed_gateway_asks_nobody() -> None:
     """What is on its way is cancelled, and what comes later refused; closing twice is harmless."""
     with FaultyModel("slow") as model, desk(local=at(model.url)) as (gateway, _):

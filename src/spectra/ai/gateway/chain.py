@@ -23,8 +23,8 @@ from spectra.store.aibudgets import Hold, Limit
 from spectra.store.aicalls import Call
 
 if TYPE_CHECKING:
-    from spectra.ai.gateway.failures import Failed
-    from spectra.ai.gateway.wire import Sending
+    from spectra.ai.gateway.failures import Failed, What
+    from spectra.ai.gateway.wire import Sending, Stop
 
 _log = logging.getLogger("spectra.ai")
 
@@ -237,6 +237,8 @@ class Chain:
             self.egress.forget()
             if why := self.egress.down():
                 failure.what, failure.why = "blocked", f"the way out is down: {why}"
+        if failure.why.startswith("does not know its model"):
+            failure.why += f": set ai.{one.provider.name}.model"
         if failure.what in {"passing", "setup"} or (failure.what == "slow" and left >= _FAIR_S):
             one.provider.bad(failure.why, failure.wait_s)
         else:
@@ -256,15 +258,15 @@ def _stopped(one: Try) -> Failed | None:
     from spectra.ai.gateway.failures import Failed
 
     stopped = one.sending.stopped
-    if stopped == "leak":
-        return Failed("was not asked: a private value was still in the request", "leak")
-    if stopped == "record":
-        return Failed("was not asked: the request could not be put on record", "blocked")
-    if stopped == "elsewhere":
-        return Failed("was not asked: it is not where it is configured to be", "setup", 60.0)
-    return None
+    return Failed(*_STOPPED[stopped]) if stopped else None
 
 
+_STOPPED: Final[dict[Stop, tuple[str, What, float | None]]] = {
+    "leak": ("was not asked: a private value was still in the request", "leak", None),
+    "record": ("was not asked: the request could not be put on record", "blocked", None),
+    "elsewhere": ("was not asked: it is not where it is configured to be", "setup", 60.0),
+    "not_machine": ("was not asked: it is not on this machine, nor in ai.machine_networks", "setup", 60.0),
+}
 _SAID: Final[dict[Reason, tuple[str, str]]] = {
     "ai_leak_stopped": (
         "A request to a model was stopped: a private value was still in it.",

@@ -20,6 +20,7 @@ import httpx2
 from httpcore2._backends.anyio import AnyIOStream
 
 from spectra.ai.gateway.egress import Address, Allowed, Blocked, Egress, opened, permitted, proxy_login
+from spectra.ai.gateway.wire import SENDING
 
 _CONNECTIONS: Final = 64
 _CONNECT_S: Final = 10.0
@@ -65,6 +66,10 @@ class _Bound(httpcore2.AsyncNetworkBackend):
                 return AnyIOStream(await self._connected(host, port))
         except TimeoutError as error:
             raise httpcore2.ConnectTimeout(f"{host} does not answer") from error
+        except Blocked as error:
+            if sending := SENDING.get(None):
+                sending.stopped = "not_machine"
+            raise httpcore2.ConnectError(str(error)) from error
         except OSError as error:
             raise httpcore2.ConnectError(str(error)) from error
 

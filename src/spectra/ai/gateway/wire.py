@@ -33,7 +33,7 @@ _HEADERS: Final = frozenset(
 )
 """What is said in headers. Client libraries would tell of this machine, too: its system, its architecture."""
 
-Stop = Literal["leak", "record", "elsewhere"]
+Stop = Literal["leak", "record", "elsewhere", "not_machine"]
 
 
 class Stopped(Exception):
