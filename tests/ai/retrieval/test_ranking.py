@@ -12,6 +12,7 @@ def test_what_several_rankings_have_comes_first() -> None:
     assert fused(["a", "b", "a"], ["b"], []) == ["b", "a"]
     assert fused(["x"], ["w"]) == ["w", "x"]
     assert fused() == []
+    assert fused(["x"], ["w"], weights=(1.0, 0.4)) == ["x", "w"]
 
 
 def test_rankings_of_a_page() -> None:

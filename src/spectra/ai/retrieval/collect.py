@@ -34,6 +34,7 @@ ALIKE: Final = 100
 """CVEs that are asked for by words and vectors."""
 MAX_CVES: Final = 40
 """CVEs whose texts are candidates of a context."""
+_URGENCY: Final = 0.4  # weight of the ranking by urgency, which knows nothing of a question that was asked
 _PRODUCTS: Final = 6  # that are looked for among CVEs
 
 
@@ -58,7 +59,7 @@ class Found(NamedTuple):
 
 class Ranked(NamedTuple):
     """CVEs, the best first: by urgency in the graph, by the question's words there, by words and by vectors anywhere;
-    what is told of each; and why a ranking is missing.
+    what is told of each; why a ranking is missing; and whether a question was asked.
     """
 
     graph: tuple[str, ...] = ()
@@ -67,11 +68,13 @@ class Ranked(NamedTuple):
     vector: tuple[str, ...] = ()
     told: dict[str, VulnSummary] = {}  # noqa: RUF012 - never written
     note: str = ""
+    asked: bool = False
 
     @property
     def fused(self) -> list[str]:
         """All of them as one ranking."""
-        return ranking.fused(self.graph, self.question, self.text, self.vector)
+        weights = (_URGENCY if self.asked else 1.0, 1.0, 1.0, 1.0)
+        return ranking.fused(self.graph, self.question, self.text, self.vector, weights=weights)
 
 
 def gather(
@@ -185,7 +188,8 @@ def rank(sources: Sources, found: Found, question: str, published: frozenset[Nam
             page, note = patience.asked(nearest, text, ALIKE, patience_s)
     alike: dict[str, VulnSummary] = {one.cve: one for one in page.similar} if page else {}
     told = alike | {one.cve: one for one in vulntexts.of(sources.database, graph)}
-    texts = {cve: f"{told[cve].title} {told[cve].description}" for cve in graph if cve in told}
-    asked = tuple(ranking.by_question(Focus(question), texts))
+    focus = Focus(question)
+    texts = {cve: weaknesslines.words_of(told[cve]) for cve in graph if cve in told}
+    asked = tuple(ranking.by_question(focus, texts))
     text, vector = (tuple(ranking.by_words(page)), tuple(ranking.by_vectors(page))) if page else ((), ())
-    return Ranked(graph, asked, text, vector, told, note or (page.note if page else ""))
+    return Ranked(graph, asked, text, vector, told, note or (page.note if page else ""), bool(focus))

@@ -1,6 +1,6 @@
 """Rankings of CVEs put together: those that the graph finds, those that words find, those that vectors find.
 
-Reciprocal rank fusion (Cormack, Clarke and Büttcher, 2009): the score is the sum of `1 / (60 + rank)`.
+Reciprocal rank fusion (Cormack, Clarke and Büttcher, 2009): the score is the sum of `weight / (60 + rank)`.
 """
 
 from __future__ import annotations
@@ -34,10 +34,12 @@ def by_question(focus: Focus, texts: Mapping[str, str]) -> list[str]:
     return sorted((cve for cve in texts if scores[cve]), key=lambda cve: -scores[cve])
 
 
-def fused(*rankings: Sequence[str]) -> list[str]:
-    """All CVEs of some rankings (each the best first), the best first; of equal ones the lower id."""
+def fused(*rankings: Sequence[str], weights: Sequence[float] = ()) -> list[str]:
+    """All CVEs of some rankings (each the best first), the best first; of equal ones the lower id. `weights` are 1
+    where there are none.
+    """
     scores: dict[str, float] = {}
-    for ranking in rankings:
+    for ranking, weight in zip(rankings, weights or [1.0] * len(rankings), strict=True):
         for rank, cve in enumerate(dict.fromkeys(ranking), 1):
-            scores[cve] = scores.get(cve, 0.0) + 1 / (_K + rank)
+            scores[cve] = scores.get(cve, 0.0) + weight / (_K + rank)
     return sorted(scores, key=lambda cve: (-scores[cve], cve))

@@ -18,8 +18,9 @@ _REPAIRED: Final = re.compile(r"(?:^|[\s,])(<=?)\s*([^\s,]{1,60})")
 _MORE: Final = 4
 """Further endpoints with the same CVE that are named."""
 _STEP: Final = 0.5
-_ASKED: Final = 60.0
-"""Priority of the CVE that is most like a question."""
+_ASKED: Final = 84.0
+"""Priority of the CVE that is most like a question; each further one has `_FURTHER` less."""
+_FURTHER: Final = 3.0
 _ALIKE: Final = 26.0
 """Priority of one that is like the software, where nothing was asked."""
 
@@ -78,9 +79,14 @@ def of_cves(
     for number, cve in enumerate(cve for cve in ranked if cve in told):
         one = told[cve]
         concerns = cve in urgent
-        like = _ASKED if asked else _ALIKE
-        score = max(like - number, 54.0 + 0.2 * urgent[cve] - number * _STEP) if concerns else like - 4.0 - number
+        like = _ASKED - _FURTHER * number if asked else _ALIKE - number
+        score = max(like, 54.0 + 0.2 * urgent[cve] - number * _STEP) if concerns else like
         yield line(f"cve:{cve}", cve, [_cve(one, concerns=concerns)], max(score, 1.0))
+
+
+def words_of(one: VulnSummary) -> str:
+    """All that is said of a CVE, for words of a question to be looked for in it."""
+    return f"{one.title} {one.description} {rated(one)}"
 
 
 def _cve(one: VulnSummary, *, concerns: bool) -> str:
