@@ -89,7 +89,8 @@ def test_whose_budget_is_used_up_is_told_and_nothing_is_held(database: Database)
     assert hold(database, 11, account=Limit(10)) == "account"
     assert hold(database, 11, account=Limit(100), provider=Limit(10)) == "provider"
     assert hold(database, 1, cost=0.2, provider=Limit(cost=0.1)) == "provider"
-    assert used(database) == (None, None)
+    assert used(database) == (Spent(), None)
+    assert expire(database, NOW + timedelta(days=1)) == 0
     assert isinstance(hold(database, 10, account=Limit(10)), Hold)
     assert hold(database, 1, account=Limit(10)) == "account"
     assert hold(database, 1, cost=0.0, provider=Limit(10)) == "provider"

@@ -12,22 +12,36 @@ from datetime import date, datetime, timedelta
 from typing import Final, Literal, NamedTuple
 from uuid import UUID, uuid4
 
-from spectra.store.database import Connection, Database
+from spectra.store.database import Database, one
 
 HELD: Final = timedelta(minutes=15)
 """How long something is held back at most: longer than any request may take."""
 
-_KEEP: Final = """
-INSERT INTO ai_hold (id, day, account, provider, tokens, cost, made)
-VALUES (%(id)s, %(day)s, %(account)s, %(provider)s, %(tokens)s, %(cost)s, %(now)s)"""
-_HOLD: Final = """
-INSERT INTO ai_spent AS s (day, kind, name, tokens, cost)
-SELECT %(day)s, %(kind)s, %(name)s, %(tokens)s, %(cost)s
-WHERE (%(most_tokens)s::int8 = 0 OR %(tokens)s::int8 <= %(most_tokens)s::int8)
-  AND (%(most_cost)s::float8 = 0 OR %(cost)s::float8 <= %(most_cost)s::float8)
-ON CONFLICT (day, kind, name) DO UPDATE SET tokens = s.tokens + excluded.tokens, cost = s.cost + excluded.cost
-WHERE (%(most_tokens)s::int8 = 0 OR s.tokens + excluded.tokens <= %(most_tokens)s::int8)
-  AND (%(most_cost)s::float8 = 0 OR s.cost + excluded.cost <= %(most_cost)s::float8)"""
+# One statement: the account's row first, then the provider's, as `aicalls.record` and `release` lock them. Where the
+# provider has no more, the hold stands for the account's part alone until that is given back.
+_RESERVE: Final = """
+WITH account AS (
+  INSERT INTO ai_spent AS s (day, kind, name, tokens, cost)
+  SELECT %(day)s, 'account', %(account)s, %(tokens)s, %(cost)s
+  WHERE (%(account_tokens)s::int8 = 0 OR %(tokens)s::int8 <= %(account_tokens)s::int8)
+    AND (%(account_cost)s::float8 = 0 OR %(cost)s::float8 <= %(account_cost)s::float8)
+  ON CONFLICT (day, kind, name) DO UPDATE SET tokens = s.tokens + excluded.tokens, cost = s.cost + excluded.cost
+  WHERE (%(account_tokens)s::int8 = 0 OR s.tokens + excluded.tokens <= %(account_tokens)s::int8)
+    AND (%(account_cost)s::float8 = 0 OR s.cost + excluded.cost <= %(account_cost)s::float8) RETURNING true),
+provider AS (
+  INSERT INTO ai_spent AS s (day, kind, name, tokens, cost)
+  SELECT %(day)s, 'provider', %(provider)s, %(tokens)s, %(cost)s
+  WHERE EXISTS (SELECT FROM account)
+    AND (%(provider_tokens)s::int8 = 0 OR %(tokens)s::int8 <= %(provider_tokens)s::int8)
+    AND (%(provider_cost)s::float8 = 0 OR %(cost)s::float8 <= %(provider_cost)s::float8)
+  ON CONFLICT (day, kind, name) DO UPDATE SET tokens = s.tokens + excluded.tokens, cost = s.cost + excluded.cost
+  WHERE (%(provider_tokens)s::int8 = 0 OR s.tokens + excluded.tokens <= %(provider_tokens)s::int8)
+    AND (%(provider_cost)s::float8 = 0 OR s.cost + excluded.cost <= %(provider_cost)s::float8) RETURNING true),
+hold AS (
+  INSERT INTO ai_hold (id, day, account, provider, tokens, cost, made)
+  SELECT %(id)s, %(day)s, %(account)s, CASE WHEN EXISTS (SELECT FROM provider) THEN %(provider)s ELSE '' END,
+    %(tokens)s, %(cost)s, %(now)s WHERE EXISTS (SELECT FROM account))
+SELECT EXISTS (SELECT FROM account), EXISTS (SELECT FROM provider)"""
 _RELEASE: Final = """
 WITH held AS (DELETE FROM ai_hold WHERE id = ANY(%(ids)s::uuid[]) RETURNING day, account, provider, tokens, cost),
 back AS (
@@ -89,16 +103,14 @@ def reserve(
     if not (of_account.bounded or of_provider.bounded):
         return Hold(now.date(), account, provider)
     hold = Hold(now.date(), account, provider, tokens, cost, uuid4())
-    try:
-        with database.connection() as connection, connection.transaction():
-            connection.execute("SET LOCAL synchronous_commit = off")
-            # In the order in which `aicalls.record` and `release` take them, so that no two wait for each other.
-            _hold(connection, "account", hold, of_account)
-            _hold(connection, "provider", hold, of_provider)
-            connection.execute(_KEEP, hold._asdict() | {"now": now})
-    except _Full as full:
-        return full.whose
-    return hold
+    words = {**hold._asdict(), "now": now}
+    words |= {"account_tokens": of_account.tokens, "account_cost": of_account.cost}
+    words |= {"provider_tokens": of_provider.tokens, "provider_cost": of_provider.cost}
+    with database.aside() as connection:
+        by_account, by_provider = one(connection.execute(_RESERVE, words))
+    if by_account and not by_provider:
+        release(database, hold)
+    return hold if by_account and by_provider else "provider" if by_account else "account"
 
 
 def release(database: Database, hold: Hold) -> None:
@@ -127,18 +139,3 @@ def spent(
             [now.date(), kind, list(names)],
         ).fetchall()
     return {name: Spent(tokens, cost) for name, tokens, cost in rows}
-
-
-class _Full(Exception):
-    """Undoes the transaction."""
-
-    def __init__(self, whose: Literal["account", "provider"]) -> None:
-        super().__init__(whose)
-        self.whose: Literal["account", "provider"] = whose
-
-
-def _hold(connection: Connection, kind: Literal["account", "provider"], hold: Hold, limit: Limit) -> None:
-    name = hold.account if kind == "account" else hold.provider
-    words = {"kind": kind, "name": name, "most_tokens": limit.tokens, "most_cost": limit.cost}
-    if not connection.execute(_HOLD, words | hold._asdict()).rowcount:
-        raise _Full(kind)

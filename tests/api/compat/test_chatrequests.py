@@ -7,7 +7,14 @@ from typing import Any
 import msgspec
 import pytest
 
-from spectra.api.compat.chatrequests import ChatRequest, EmbeddingRequest, model_of, prompt_of, texts_of
+from spectra.api.compat.chatrequests import (
+    MAX_DETECTED,
+    ChatRequest,
+    EmbeddingRequest,
+    model_of,
+    prompt_of,
+    texts_of,
+)
 from spectra.errors import BadRequest
 from spectra.model.ai import Label, Message, Sampling, Tool, ToolCall, local
 
@@ -175,3 +182,11 @@ def test_detected_free_text_may_leave_without_what_was_found_in_it() -> None:
     assert [private.value for fragment in prompt.fragments() for private in fragment.privates] == ["192.0.2.7"]
     (text,) = texts_of(EmbeddingRequest(input="who is 192.0.2.7?"), "detected")
     assert text.effective == Label.SANITIZED
+
+
+def test_more_than_the_detector_looks_through_stays_here() -> None:
+    """So that nobody keeps the node busy with a book; a part of it holds back the whole."""
+    book = "a " * (MAX_DETECTED // 4 + 1)
+    assert prompt_of(asked({"role": "user", "content": book}), "detected").label == Label.SANITIZED
+    twice = asked({"role": "user", "content": book}, {"role": "user", "content": book})
+    assert prompt_of(twice, "detected").label == Label.LOCAL_ONLY

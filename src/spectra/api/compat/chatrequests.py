@@ -21,6 +21,8 @@ from spectra.model.ai import Fragment, Message, Prompt, Role, Sampling, Tool, To
 
 ANY: Final = "spectra"
 """The model's name that means whichever comes first."""
+MAX_DETECTED: Final = 256 * 1024
+"""Characters of one request that the detector looks through: what comes after them is raw data, that stays here."""
 MAX_DEPTH: Final = 32
 """Of a JSON schema."""
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -230,8 +232,17 @@ def model_of(name: str) -> str:
 
 
 def words(free_text: FreeText) -> Callable[[str], Fragment]:
-    """What makes a fragment of what somebody typed: raw data, or what the detector makes of it."""
-    return local if free_text == "local" else fragment_of
+    """What makes a fragment of what somebody typed: raw data, or what the detector makes of it. For one request."""
+    if free_text == "local":
+        return local
+    room = MAX_DETECTED
+
+    def looked_through(text: str) -> Fragment:
+        nonlocal room
+        room -= len(text)
+        return fragment_of(text) if room >= 0 else local(text)
+
+    return looked_through
 
 
 def _messages(asked: list[ChatMessage], words: Callable[[str], Fragment]) -> tuple[Message, ...]:
