@@ -18,7 +18,9 @@ pytestmark = pytest.mark.engine
 def test_nothing_labelled_leaves_by_any_way(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     """Chat, streams, calls of tools and their answers, embeddings, summaries, reports, agents, MCP."""
     (tmp_path / "scan.xml").write_text('<address addr="192.0.2.7" addrtype="ipv4"/>')
-    status = main([str(tmp_path), "--texts", "5", "--hosts", "1", "--runs", "1", "--json"])
+    status = main(
+        [str(tmp_path), "--texts", "5", "--hosts", "1", "--runs", "1", "--providers", "mistral,openai", "--json"]
+    )
     numbers = msgspec.json.decode(capsys.readouterr().out)
     (ways,) = numbers["ways"].values()
     assert (status, numbers["leaked"]) == (0, 0)

@@ -9,6 +9,7 @@ from typing import Final
 
 from spectra.ai.privacy.addresses import Address, read_address, read_network
 from spectra.ai.privacy.span import Span
+from spectra.ai.privacy.spelling import words
 from spectra.model.ai import Kind
 
 # Patterns begin with characters, not with what stands before: only then is most of a text skipped at once.
@@ -39,12 +40,11 @@ _BARE_MAC: Final = re.compile(
     r"|[0-9A-Fa-f]{2}(?: [0-9A-Fa-f]{2}){5}))(?![0-9A-Za-z])",
     re.ASCII | re.IGNORECASE,
 )
-_VERSION: Final = re.compile(
-    r"(?:(?:\b(?:versions?|ver\.?|v|before|through|thru|until|prior to|up to|below|earlier than|firmware|build|release|"
-    r"from|to|and|or|in)|[<>]=?)[ \t]?|[A-Za-z_]|\b[A-Za-z][\w.]*/)$",
-    re.IGNORECASE,
-)
-_WORDY: Final = re.compile(r"(?:\b(?:from|to|and|or|in)[ \t]?|\\[nrt])$", re.IGNORECASE)
+# Words before four numbers that make a version of them, and words that do so where versions are spoken of.
+_VERSIONS: Final = words("version versions ver ver. v before through thru until below than firmware build release")
+_BETWEEN: Final = words("from to and or in")
+_NEAR: Final = ("version", "firmware", "release", "build", "affect", "prior to")
+_PRODUCT: Final = re.compile(r"[^A-Za-z/]?[A-Za-z][\w.]*/")
 _MASKS: Final = frozenset((0xFFFFFFFF << (32 - n)) & 0xFFFFFFFF for n in range(33))
 _CODED_MAC: Final = re.compile(r"(?:[0-9A-Fa-f]{2}%3[aA]){5}[0-9A-Fa-f]{2}")
 _HEX: Final = frozenset("0123456789abcdefABCDEF")
@@ -120,12 +120,19 @@ def _plain(text: str) -> Iterator[Span]:
 def _is_version(text: str, start: int) -> bool:
     """Whether the words before tell of versions, so that four numbers need not be an address."""
     before = text[max(0, start - 24) : start]
-    if not _VERSION.search(before):
+    said = before.split()
+    if not said:
         return False
-    return not _WORDY.search(before) or _VERSION_NEAR.search(text[max(0, start - 60) : start]) is not None
-
-
-_VERSION_NEAR: Final = re.compile(r"\b(?:versions?|firmware|releases?|builds?|affect\w*)\b", re.IGNORECASE)
+    last = said[-1]
+    if not before[-1].isspace():
+        if before[-1].isalpha() or before[-1] == "_":
+            return not before.endswith(("\\n", "\\t", "\\r"))
+        return (
+            last[-1] in "<>" or (last[-1] == "=" and last[-2:-1] in ("<", ">")) or _PRODUCT.fullmatch(last) is not None
+        )
+    if last in (">", "<", ">=", "<=") or (word := last.lower().strip("(,:;\"'")) in _VERSIONS:
+        return True
+    return word in _BETWEEN and any(near in text[max(0, start - 60) : start].lower() for near in _NEAR)
 
 
 def _counts(address: Address | None) -> bool:

@@ -23,10 +23,14 @@ class Backs:
     def __init__(self) -> None:
         self.plain: Index[Back] = Index()
         self.json: Index[Back] = Index()
+        self._given: set[str] = set()
         self._new: list[tuple[str, str, Edge]] = []
 
     def put(self, name: str, real: str, edge: Edge) -> None:
         """`name` stands for `real`. The same again changes nothing."""
+        if name in self._given:
+            return
+        self._given.add(name)
         key = lowered(name)
         known = self.plain.get(key)
         if known is None:

@@ -20,7 +20,7 @@ from spectra.bench.privacy import corpus
 from spectra.bench.privacy.corpus import Marked
 from spectra.bench.privacy.posing import posing
 from spectra.bench.privacy.quality import Quality, measure
-from spectra.bench.privacy.routes import Pushing, Ways, coordinator, network, submit
+from spectra.bench.privacy.routes import AWAY, Pushing, Ways, coordinator, network, submit
 from spectra.bench.server import scratch
 from spectra.settings.ai import Residency
 
@@ -41,6 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--runs", type=int, default=len(_RUNS), choices=range(1, len(_RUNS) + 1), help="how many of them"
     )
+    parser.add_argument("--providers", default=",".join(AWAY), help="which of them, with commas between")
     parser.add_argument("--misses", action="store_true", help="list what the detector missed, and found wrongly")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of the report")
     chosen = parser.parse_args(arguments)
@@ -49,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     report.quality("made-up texts", measure(corpus.made(5 * chosen.texts)))
     report.quality("outputs of real scans", measure(real))
     report.quality("where no word tells", measure(corpus.bare(chosen.texts)))
-    report.ways(corpus.made(chosen.texts), real, chosen.hosts, chosen.runs)
+    report.ways(corpus.made(chosen.texts), real, chosen.hosts, chosen.runs, chosen.providers.split(","))
     if chosen.json:
         sys.stdout.buffer.write(msgspec.json.encode(report.numbers) + b"\n")
     return 1 if report.leaked else 0
@@ -86,18 +87,18 @@ class Report:
             if self._misses:
                 self._say(f"    {said}")
 
-    def ways(self, made: list[Marked], real: list[Marked], hosts: int, runs: int) -> None:
+    def ways(self, made: list[Marked], real: list[Marked], hosts: int, runs: int, names: list[str]) -> None:
         """Every way, by coordinators that are set up differently."""
         scan, addresses, values = network(hosts)
         logs = "\n".join(text.text for text in made[:40]).encode()
         with scratch() as data_dir, posing() as recorder:
             for number, (name, residency, free_text) in enumerate(_RUNS[:runs]):
                 began = time.perf_counter()
-                place = coordinator(data_dir, recorder, residency=residency, free_text=free_text)
+                place = coordinator(data_dir, recorder, residency=residency, free_text=free_text, names=names)
                 with place as (server, client):
                     if not number:
                         submit(server, client, scan)
-                    pushing = Pushing(client, recorder, detected=free_text == "detected")
+                    pushing = Pushing(client, recorder, detected=free_text == "detected", names=names)
                     pushing.chats([*made, *real] if not number else made[: max(6, len(made) // 5)])
                     pushing.others(addresses, values, server.token, logs)
                 self.told(name, pushing.ways, time.perf_counter() - began)

@@ -53,7 +53,7 @@ Ways = dict[str, Way]
 
 @contextmanager
 def coordinator(
-    data_dir: Path, recorder: Recorder, *, residency: Residency, free_text: str
+    data_dir: Path, recorder: Recorder, *, residency: Residency, free_text: str, names: Sequence[str] = AWAY
 ) -> Generator[tuple[BenchServer, httpx.Client]]:
     """A real one whose every provider but the machine's own is `recorder`, working in `residency`."""
     providers = {
@@ -65,19 +65,22 @@ def coordinator(
             "api_key": "a-key-of-the-bench",
             "residency": residency,
         }
-        for name in AWAY
+        for name in names
     }
-    settings = {"order": list(AWAY), "free_text": free_text, "cache_hours": 0, **providers}
+    settings = {"order": list(names), "free_text": free_text, "cache_hours": 0, **providers}
     with serving(data_dir, {"SPECTRA_AI": json.dumps(settings)}) as server, client_of(server) as client:
         yield server, client
 
 
 class Pushing:
-    """Pushes texts and keeps count. `labelled` False: free text may leave without what the detector finds, so that
-    values which it does not find are counted apart; True: no value may leave at all.
+    """Pushes texts to providers and keeps count. `detected`: free text may leave without what the detector finds, so
+    that values which it does not find are counted apart; else none may leave at all.
     """
 
-    def __init__(self, client: httpx.Client, recorder: Recorder, *, detected: bool) -> None:
+    def __init__(
+        self, client: httpx.Client, recorder: Recorder, *, detected: bool, names: Sequence[str] = AWAY
+    ) -> None:
+        self._providers = names
         self.ways: Ways = {}
         self._client = client
         self._recorder = recorder
@@ -86,7 +89,7 @@ class Pushing:
     def chats(self, texts: Sequence[Marked]) -> None:
         """Each text by chat, stream, calls of tools, their answers, and embeddings, by each provider in turn."""
         for number, marked in enumerate(texts):
-            provider = AWAY[number % len(AWAY)]
+            provider = self._providers[number % len(self._providers)]
             self._chat(marked, provider)
             self._streamed(marked, provider)
             self._tools(marked, provider)
