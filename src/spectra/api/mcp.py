@@ -8,6 +8,7 @@ the protocol, in all of its versions.
 from __future__ import annotations
 
 import logging
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final, Literal
 from urllib.parse import urlsplit
 
@@ -143,10 +144,14 @@ class _Answer(Response):
 
 
 def _load() -> None:
-    """Import the protocol, which takes a second the first time; and have it tell of trouble alone."""
+    """Import the protocol and describe the tools, which takes a second the first time; and have it tell of trouble
+    alone.
+    """
     from mcp.server import streamable_http_manager
 
     logging.getLogger(streamable_http_manager.__name__.partition(".")[0]).setLevel(logging.WARNING)
+    for spec in TOOLS:
+        _tool(spec)
 
 
 def _server(request: Request) -> Server[Any]:
@@ -179,6 +184,7 @@ def _server(request: Request) -> Server[Any]:
     )
 
 
+@cache
 def _tool(spec: Spec) -> Tool:
     import mcp_types as types
 
