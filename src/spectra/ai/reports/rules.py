@@ -123,7 +123,7 @@ def _weak(group: Sequence[FindingLine]) -> Statement:
     first = group[0]
     cves = list(dict.fromkeys(one.cve for one in group))
     places = list(dict.fromkeys(f"{one.ip} {one.port}/{one.protocol}" for one in group))
-    facts = [f"CVSS {first.cvss:.1f}" if first.cvss is not None else "", _exploited(group)]
+    facts = [f"CVSS {first.cvss:.1f}" if first.cvss is not None else "", _exploited(first)]
     about = ", ".join(fact for fact in facts if fact)
     says = sentence(f"{first.cve}{f' ({about})' if about else ''}: {whole_words(first.title)}")
     more = f" {count(len(cves) - 1, 'further weakness', 'further weaknesses')} of it." if len(cves) > 1 else ""
@@ -136,11 +136,10 @@ def _weak(group: Sequence[FindingLine]) -> Statement:
     return _said(f"{says}{more}{where}{patched}{sure}", cites[:_CITED], f"{product_of(first)}", weight)
 
 
-def _exploited(group: Sequence[FindingLine]) -> str:
-    if any(one.kev for one in group):
+def _exploited(one: FindingLine) -> str:
+    if one.kev:
         return "known to be exploited"
-    best = max((one.epss or 0.0 for one in group), default=0.0)
-    return f"{best:.0%} likely to be exploited within 30 days" if best >= 0.1 else ""
+    return f"{one.epss:.0%} likely to be exploited within 30 days" if one.epss and one.epss >= 0.1 else ""
 
 
 def _by_software(findings: Sequence[FindingLine]) -> list[list[FindingLine]]:
