@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from spectra.model.agents import AgentRecord, AgentRun
 
 MAX_BYTES: Final = 32 * 1024 * 1024
+_UNITS: Final = {"findings": "finding", "store": "finding", "scan history": "look"}
 OCTETS: Final = "application/octet-stream"
 
 agents = typer.Typer(cls=Group, help="Have agents look at alerts, logs, findings and the history of scans.")
@@ -91,9 +92,9 @@ def _tell(result: AgentRun) -> None:
     shown = [one for one in result.insights if one.insight.severity != "info"] or list(result.insights)
     count = emit(shown, columns(datetime.now(UTC)), target)
     finish(count, target, what="insight", nothing="Nothing that would be worth a word.")
-    read = f"{plural(result.lines, 'line')} of {result.format} read" + (
-        f", {result.skipped} of them unknown" if result.skipped else ""
-    )
+    unit = _UNITS.get(result.format, "")
+    read = plural(result.lines, unit) if unit else f"{plural(result.lines, 'line')} of {result.format}"
+    read += " read" + (f", {result.skipped} of them unknown" if result.skipped else "")
     more = f"; {result.left_out} more were left out" if result.left_out else ""
     note(f"{read}; {result.new} new, {result.again} known{more}. One in full: spectra insights show ID")
 

@@ -59,7 +59,7 @@ class Check(NamedTuple):
 def _none_of(estate: Estate, told: Told, bad: str, good: str, severity: Severity) -> Check:
     """Bad where there is any; good where the estate was scanned and there is none."""
     if told.number:
-        return Check("bad", f"{told.number} {bad}.", _places(told), severity)
+        return Check("bad", f"{bad}: {told.number}.", _places(told), severity)
     if estate.scanned:
         return Check("good", good)
     return Check("unknown", "Nothing was scanned within 30 days.")
@@ -73,7 +73,7 @@ def _clear_protocols(estate: Estate) -> Check:
     return _none_of(
         estate,
         estate.posture.clear,
-        "services carry passwords or data in clear",
+        "Services that carry passwords or data in clear",
         "No service was seen that carries passwords in clear.",
         "high",
     )
@@ -84,7 +84,7 @@ def _mail_in_clear(estate: Estate) -> Check:
     return _none_of(
         estate,
         Told(len(places), places),
-        "mail services without TLS",
+        "Mail services without TLS",
         "No mail service without TLS was seen.",
         "medium",
     )
@@ -94,7 +94,7 @@ def _web_in_clear(estate: Estate) -> Check:
     return _none_of(
         estate,
         estate.posture.web_in_clear,
-        "web services at addresses of the Internet answer without TLS (also such as only lead to https)",
+        "Web services at addresses of the Internet that answer without TLS (also such as only lead to https)",
         "No web service without TLS was seen at addresses of the Internet.",
         "low",
     )
@@ -104,7 +104,7 @@ def _admin_services(estate: Estate) -> Check:
     return _none_of(
         estate,
         estate.posture.admin,
-        "services for administration, and databases, are open to the Internet",
+        "Services for administration, and databases, that are open to the Internet",
         "No service for administration was seen open to the Internet.",
         "high",
     )
@@ -117,7 +117,7 @@ def _databases(estate: Estate) -> Check:
     return _none_of(
         estate,
         Told(len(places), places),
-        "databases are open to the Internet",
+        "Databases that are open to the Internet",
         "No database was seen open to the Internet.",
         "critical",
     )
@@ -131,7 +131,7 @@ def _certificates(estate: Estate) -> Check:
     return _none_of(
         estate,
         bad,
-        "certificates have ended or have keys that are too short",
+        "Certificates that have ended or have keys that are too short",
         "No certificate was seen that has ended or has too short a key.",
         "medium",
     )
@@ -196,7 +196,7 @@ def _obsolete_systems(estate: Estate) -> Check:
     check = _none_of(
         estate,
         estate.posture.obsolete,
-        "hosts run systems that get no updates any more",
+        "Hosts with systems that get no updates any more",
         "No host was seen with a system that gets no updates any more.",
         "high",
     )

@@ -7,10 +7,12 @@ comes from the looks alone, by the rule of three: what n looks never found has, 
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from itertools import pairwise
+from operator import attrgetter
 from statistics import median
 from typing import Final, NamedTuple
 
@@ -45,11 +47,12 @@ ADMIN: Final = {
 }  # fmt: skip
 """Ports by which machines are steered or their data read."""
 
+_LAST: Final = 1 << 32
 _PROTOCOLS: Final = {6: "tcp", 17: "udp", 132: "sctp"}
 
 
 class Scan(NamedTuple):
-    """One scan: which ports it asked for, as ranges (first, last) of `protocol << 16 | port`; None: nobody knows."""
+    """One scan: which ports it asked for, ascending ranges (first, last) of `protocol << 16 | port`; None: unknown."""
 
     id: str
     swept: tuple[tuple[int, int], ...] | None
@@ -82,9 +85,7 @@ def run(looks: Sequence[Look], now: datetime) -> list[Insight]:
     """What the looks since `now - RECENT` show that those before did not."""
     since = now - RECENT
     hosts: list[_Host] = []
-    for ip, mine in grouped(
-        (look.ip, look) for look in sorted(looks, key=lambda look: (look.at, look.scan.id))
-    ).items():
+    for ip, mine in grouped((look.ip, look) for look in sorted(looks, key=attrgetter("at"))).items():
         host = _Host(ip, [one for one in mine if one.at <= since], [one for one in mine if since < one.at <= now])
         if host.lately:
             hosts.append(host)
@@ -167,7 +168,11 @@ def asks(look: Look, port: int) -> bool:
     """Whether a look says whether a port is open."""
     if port in look.ports:
         return True
-    return look.scan.swept is not None and any(first <= port <= last for first, last in look.scan.swept)
+    swept = look.scan.swept
+    if not swept:
+        return False
+    at = bisect_right(swept, (port, _LAST)) - 1
+    return at >= 0 and port <= swept[at][1]
 
 
 def _since(there: list[bool]) -> list[bool]:
