@@ -194,7 +194,8 @@ def _away(error: SpectraError, refused: tuple[str, ...], attempts: int) -> _Fail
     """Nobody answered, or nobody answered again."""
     if refused or isinstance(error, TooLate):
         return _late(refused, attempts)
-    tried = "; ".join(f"{name}: {why}" for name, why in error.tried) if isinstance(error, NoModel) else ""
+    untold = [one for one in error.tried if one.provider not in error.message] if isinstance(error, NoModel) else []
+    tried = "; ".join(f"{name}: {why}" for name, why in untold)
     return _Failed(f"{error.message} ({tried})" if tried else error.message, error.reason, attempts)
 
 
