@@ -78,11 +78,11 @@ def test_every_route_is_in_it_with_its_scope(openapi: dict[str, Any]) -> None:
 
 def test_problems_are_documented_as_such(openapi: dict[str, Any]) -> None:
     """No status of 4xx or 5xx has any other body, the framework's 422 included; but OAuth has errors of its own
-    (RFC 6749 section 5.2).
+    (RFC 6749 section 5.2), and so have the protocols of others that are spoken here.
     """
     for method, path, operation in operations(openapi):
         allowed = {"application/problem+json"}
-        allowed |= {"application/json"} if path.startswith("/v0/auth/") else set()
+        allowed |= {"application/json"} if path.startswith(("/v0/auth/", "/v1/", "/mcp")) else set()
         for status, response in operation["responses"].items():
             if int(status) >= 400:
                 assert set(response["content"]) <= allowed, (method, path, status)
