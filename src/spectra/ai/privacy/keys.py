@@ -28,7 +28,7 @@ _VENDORS: Final = re.compile(
     rf"|eyJ{_B64}{{8,}}\.{_B64}{{4,}}(?:\.{_B64}*){{0,3}}|eyJ{_B64}{{40,}}"
     r")"
 )
-# One character that the alternatives share says whether it is worth while.
+_LONG: Final = re.compile(r"[A-Za-z0-9_.:/+=-]{15,}+")  # none of those is shorter, and prose has few
 _PEM: Final = re.compile(
     r"-----BEGIN (?P<what>[A-Z0-9 ]{1,40})-----(?:[A-Za-z0-9+/=,:\s\\-]{0,20000}?-----END (?P=what)-----"
     r"|[A-Za-z0-9+/=\s\\]{0,20000})"
@@ -99,9 +99,11 @@ _EMPTY: Final = frozenset(
 
 def found(text: str) -> Iterator[Span]:
     """What is a secret by its form."""
-    for match in _VENDORS.finditer(text):
-        if not text[match.start() - 1 : match.start()].isalnum() or text[match.start() - 2 : match.start() - 1] == "\\":
-            yield Span(match.start(), match.end(), Kind.SECRET, True)
+    for run in _LONG.finditer(text):
+        for match in _VENDORS.finditer(text, run.start(), run.end()):
+            before = text[max(0, match.start() - 2) : match.start()]
+            if not before[-1:].isalnum() or before.startswith("\\"):
+                yield Span(match.start(), match.end(), Kind.SECRET, True)
     if "-----BEGIN " in text:
         for match in _PEM.finditer(text):
             yield Span(match.start(), match.end(), Kind.SECRET if "KEY" in match["what"] else Kind.ID, True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Final
 
@@ -110,6 +111,8 @@ class Pseudonyms:
 
     def _unique(self, made: str, kind: Kind, value: str) -> str:
         """`made`, or another spelling of it where it stands for another spelling of the same value."""
+        if made != value and self._known.setdefault(made, value) == value:
+            return made
         letters = [place for place in range(len(made) - 1, -1, -1) if made[place].isalpha()][:6]
         for turn in range(_SPELLINGS):
             tried = list(made)
@@ -124,6 +127,7 @@ class Pseudonyms:
         return token
 
 
+@lru_cache(maxsize=4096)
 def edge_of(private: Private) -> Edge:
     """What may not stand beside the value for it to be this value; the same holds for its pseudonym."""
     kind, value = private
