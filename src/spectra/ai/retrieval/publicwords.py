@@ -6,6 +6,7 @@ what sources of CVEs name (`store.vulntexts.published`), and numbers of versions
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Collection, Iterable
 from typing import Final
@@ -50,6 +51,7 @@ _SYSTEMS: Final = (
 )
 
 
+@functools.lru_cache(maxsize=4096)
 def named(cpe: str) -> Named | None:
     """Vendor and product of a CPE name (2.3 or the older form); None where it names no product."""
     if cpe.startswith("cpe:2.3:"):
