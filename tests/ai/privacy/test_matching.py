@@ -61,6 +61,7 @@ def test_what_stands_for_itself() -> None:
     assert beside("x", "1.2", "y", Edge.DIGIT)
     assert not beside("", "1.2", "3", Edge.DIGIT)
     assert not beside("4", "1.2", "", Edge.DIGIT)
+    assert beside("\\u0019", "1.2", "", Edge.DIGIT)
     assert beside("n", "fe80::1", " ", Edge.HEX)
     assert not beside("a", "fe80::1", "", Edge.HEX)
     assert not beside("", "fe80::1", ":2", Edge.HEX)

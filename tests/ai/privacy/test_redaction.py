@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from spectra.ai.privacy.detector import fragment_of
@@ -17,6 +17,7 @@ USER = Private(Kind.USER, "CORP\\alice")
 
 
 @settings(max_examples=150, deadline=None)
+@example(Fragment(("\x19", Private(Kind.ADDRESS, "1.0.0.0")), Label.SANITIZED), [])
 @given(fragments(), st.lists(st.integers(0, 10_000), max_size=12))
 def test_what_was_taken_out_comes_back_however_it_is_cut(fragment: Fragment, cuts: list[int]) -> None:
     """Restoring a whole text, a stream in any pieces, and JSON in any pieces, gives what there was."""

@@ -65,7 +65,7 @@ def stands(low: str, start: int, end: int, edge: Edge) -> bool:
     before = low[start - 1] if start else ""
     after = low[end] if end < len(low) else ""
     if edge is Edge.DIGIT:
-        return before not in _DIGITS and after not in _DIGITS
+        return after not in _DIGITS and (before not in _DIGITS or _escaped(low, start))
     if edge is Edge.HEX:
         if after in _HEX or (after in (":", "-") and low[end + 1 : end + 2] in _HEX and low[end - 1] != after):
             return False
