@@ -51,12 +51,16 @@ RecordId = Annotated[str, Meta(max_length=300, pattern=rf"^{_RECORD}\Z")]
 """
 
 
-class Evidence(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class InsightEvidence(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One thing that an insight rests on: a record, or line `line` (from 1; 0: none) of what the agent was given."""
 
     says: Annotated[str, Meta(max_length=MAX_SAYS)]
     record: Annotated[str, Meta(max_length=300, pattern=rf"^({_RECORD})?\Z")] = ""
     line: Annotated[int, Meta(ge=0, le=2**40)] = 0
+
+
+Evidence = InsightEvidence
+"""Its name among agents; machines bring evidence of another kind."""
 
 
 class Feature(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
