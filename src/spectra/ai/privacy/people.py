@@ -101,7 +101,7 @@ _SYSLOG: Final = re.compile(
     r"|[+-]\d\d:?\d\d)) ([A-Za-z][\w.-]{1,252}) [\w./-]+(?:\[\d+\])?:",
     re.MULTILINE,
 )
-_NUMBERED: Final = re.compile(r"[A-Za-z][A-Za-z-]*[0-9][A-Za-z0-9-]*")
+_NUMBERED: Final = re.compile(r"[A-Za-z][A-Za-z-]{0,40}[0-9][A-Za-z0-9-]{0,40}")
 _MADE_UP: Final = re.compile(
     r"(?:DESKTOP|LAPTOP|WIN|PC|WS|WKS|NB|SRV|SERVER|VM|EC2AMAZ|ip|ec2|vps|kvm)-[A-Za-z0-9-]*\d[A-Za-z0-9-]*|"
     r"(?:[a-z]{2,6}-){0,3}(?:web|www|db|app|srv|dc|fw|gw|vpn|mail|mx|ns|dns|proxy|node|host|sw|rtr|router"
