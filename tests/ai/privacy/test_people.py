@@ -74,4 +74,4 @@ def test_no_users() -> None:
 def test_directories_and_paths() -> None:
     """Names of LDAP are somebody's; folders of every system are nobody's."""
     assert named("dn: cn=Bob Doe,ou=Staff,dc=corp,dc=lan", Kind.ID) == {"cn=Bob Doe,ou=Staff,dc=corp,dc=lan"}
-    assert named("in D:/work/plan.txt and /etc/passwd and /usr/bin/x", Kind.PATH) == {"D:/work/plan.txt"}
+    assert named("in D:/plans/plan.txt and /etc/passwd and /usr/bin/x", Kind.PATH) == {"D:/plans/plan.txt"}
