@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -68,14 +69,31 @@ def name_of(path: Path) -> str:
     return path.relative_to(SOURCE).as_posix()
 
 
-def imports(path: Path) -> Iterator[str]:
+# Reading every file takes seconds, and six of the tests ask for all of them.
+@cache
+def nodes(path: Path) -> tuple[ast.AST, ...]:
+    """Everything in a file, the module itself first."""
+    return tuple(ast.walk(ast.parse(path.read_text("utf-8"))))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def forgotten() -> Iterator[None]:
+    """Nobody else needs what was read: hundreds of megabytes, through which every search for garbage would go."""
+    yield
+    nodes.cache_clear()
+
+
+@cache
+def imports(path: Path) -> frozenset[str]:
     """Every module a file imports, at whatever depth."""
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+    found: set[str] = set()
+    for node in nodes(path):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            found.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            found.add(node.module)
+            found.update(f"{node.module}.{alias.name}" for alias in node.names)
+    return frozenset(found)
 
 
 def rooms_imported(path: Path) -> set[str]:
@@ -102,7 +120,7 @@ def test_every_room_is_in_the_table() -> None:
 def test_the_core_is_pure(room: str) -> None:
     """Identity, model and ingest know no event loop, socket, HTTP client, database or subprocess."""
     for path in files(room):
-        assert not IMPURE_MODULES & set(imports(path)), name_of(path)
+        assert not IMPURE_MODULES & imports(path), name_of(path)
 
 
 def test_only_the_store_holds_sql() -> None:
@@ -110,17 +128,16 @@ def test_only_the_store_holds_sql() -> None:
     for path in files():
         if name_of(path).startswith(("store/", "bench/")):
             continue
-        tree = ast.parse(path.read_text("utf-8"))
-        docstrings = _docstrings(tree)
-        for node in ast.walk(tree):
+        docstrings = _docstrings(path)
+        for node in nodes(path):
             if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings:
                 assert not SQL.search(node.value), f"{name_of(path)}:{node.lineno} holds SQL"
 
 
-def _docstrings(tree: ast.AST) -> set[int]:
+def _docstrings(path: Path) -> set[int]:
     """The ids of the constants that are docstrings."""
     found: set[int] = set()
-    for node in ast.walk(tree):
+    for node in nodes(path):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and node.body:
             first = node.body[0]
             if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
@@ -139,7 +156,7 @@ def test_only_the_gate_seals_and_only_identity_builds_verified() -> None:
     sealers = [name_of(p) for p in files() if "spectra.identity.verified.seal" in set(imports(p))]
     assert sealers == ["ingest/gate.py"]
     for path in files():
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        for node in nodes(path):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Verified":
                 assert name_of(path) == "identity/verified.py"
 
