@@ -192,15 +192,16 @@ def _answered(gateway: Gateway, asked: Prompt) -> None:
         raise SpectraError("The gateway's answer is not that of the benchmark's model.", reason="bench")
 
 
-def _explainer(world: World, gateway: Gateway) -> Explainer:
-    return Explainer(gateway, world.sources, explain, lambda: datetime.now(UTC))
+def _explainer(world: World, gateway: Gateway, url: str) -> Explainer:
+    """Whose kept summaries are of the model at `url` alone."""
+    return Explainer(gateway, world.sources, explain, lambda: datetime.now(UTC), models=url)
 
 
 def _kept(world: World, url: str, count: int) -> list[float]:
     """Milliseconds of summaries that are given again."""
     took: list[float] = []
     with _gateway_to(world, url, "machine") as gateway:
-        explainer = _explainer(world, gateway)
+        explainer = _explainer(world, gateway, url)
         for number in range(count):
             target, question = world.target(number % world.hosts), _question(number)
             explainer.summary(target, _ACCOUNT, question)
@@ -215,7 +216,7 @@ def _summary_ms(world: World, number: int, url: str, reason: str) -> float:
     """One summary by a gateway that has not asked this model before."""
     told: list[AiSummary] = []
     with _gateway_to(world, url, "machine") as gateway:
-        explainer = _explainer(world, gateway)
+        explainer = _explainer(world, gateway, url)
         target = world.target(number * 7 % world.hosts)
         took = _ms(lambda: told.append(explainer.summary(target, _ACCOUNT, QUESTIONS[1])))
     if (told[0].by, told[0].reason) != ("rules", reason):
