@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
+from tests.support.clusters import keep_clusters
 from tests.support.processes import leave_out, pytest_collection, pytest_runtest_protocol
 
 __all__ = ["pytest_collection", "pytest_runtest_protocol"]
@@ -33,6 +34,11 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 WAITING = frozenset({"bench", "e2e", "mesh", "test_app.py"})
 LOGGERS = ("spectra", "uvicorn", "uvicorn.error", "uvicorn.access", "dbos")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Coordinators begin from a copy of a database that was made once."""
+    keep_clusters(config)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -25,7 +25,7 @@ from spectra.localidentity import LOCAL_CONTRIBUTOR
 from spectra.settings import ApiSettings, DatabaseSettings, LogSettings, Settings
 from tests.support import samples
 from tests.support.postgres import database_url, embedded
-from tests.support.running import Running, spectra
+from tests.support.running import Running, first_spectra, spectra
 from tests.support.waiting import eventually
 
 __all__ = ["database_url", "embedded"]
@@ -35,7 +35,14 @@ pytestmark = pytest.mark.engine
 
 @pytest.fixture
 def running() -> Iterator[Running]:
-    """A Spectra that is not started yet."""
+    """A Spectra that is not started yet, and makes its own database when it is."""
+    with first_spectra() as one:
+        yield one
+
+
+@pytest.fixture
+def prepared() -> Iterator[Running]:
+    """The same where it is not the first start that counts: its database has been made."""
     with spectra() as one:
         yield one
 
@@ -81,16 +88,16 @@ def test_first_start_and_later_ones(running: Running) -> None:
     assert len(running.get("/v0/keys")["keys"]) == 1
 
 
-def test_a_second_one_is_refused(running: Running) -> None:
+def test_a_second_one_is_refused(prepared: Running) -> None:
     """It says which process has the folder, and the first never notices."""
-    running.start()
-    assert running.process is not None
-    done = running.run("up")
+    prepared.start()
+    assert prepared.process is not None
+    done = prepared.run("up")
     assert done.returncode == 1
-    assert str(running.process.pid) in done.stderr
-    with pytest.raises(SetupError, match=str(running.process.pid)):
-        serve(Settings(data_dir=running.data_dir), ready=print)
-    assert running.get("/health/ready") == {"status": "ok"}
+    assert str(prepared.process.pid) in done.stderr
+    with pytest.raises(SetupError, match=str(prepared.process.pid)):
+        serve(Settings(data_dir=prepared.data_dir), ready=print)
+    assert prepared.get("/health/ready") == {"status": "ok"}
 
 
 def test_a_taken_port_fails_before_any_engine(running: Running) -> None:
@@ -129,18 +136,18 @@ def test_a_folder_that_cannot_be_made(running: Running) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_either_signal_ends_it_cleanly(running: Running, number: signal.Signals) -> None:
+def test_either_signal_ends_it_cleanly(prepared: Running, number: signal.Signals) -> None:
     """Code 0, no process left, no record of one; a second signal meanwhile changes nothing."""
-    running.start()
-    children = running.postgres
+    prepared.start()
+    children = prepared.postgres
     assert children
-    assert running.process is not None
-    running.process.send_signal(number)
-    assert running.end(number) == 0
+    assert prepared.process is not None
+    prepared.process.send_signal(number)
+    assert prepared.end(number) == 0
     assert not [pid for pid in children if psutil.pid_exists(pid)]
-    assert left(running) == []
-    assert lifecycle.read_state(running.data_dir) is None
-    assert not (running.data_dir / "postgres" / "postmaster.pid").exists()
+    assert left(prepared) == []
+    assert lifecycle.read_state(prepared.data_dir) is None
+    assert not (prepared.data_dir / "postgres" / "postmaster.pid").exists()
 
 
 @pytest.mark.fault
@@ -159,39 +166,39 @@ def test_a_signal_during_the_start_leaves_nothing(running: Running, number: sign
 
 @pytest.mark.fault
 @pytest.mark.parametrize("with_database", [False, True])
-def test_after_sigkill_it_starts_again(running: Running, *, with_database: bool) -> None:
+def test_after_sigkill_it_starts_again(prepared: Running, *, with_database: bool) -> None:
     """What was acknowledged is there, also what was only accepted; a PostgreSQL that was left is dealt with."""
-    running.start()
+    prepared.start()
     fast, durable = samples.address(), samples.address()
-    assert running.submit(running.seal(samples.scan_of(fast, 80))).status_code == 200
-    assert running.submit(running.seal(samples.scan_of(durable, 80)), "/v0/ingest").status_code == 202
+    assert prepared.submit(prepared.seal(samples.scan_of(fast, 80))).status_code == 200
+    assert prepared.submit(prepared.seal(samples.scan_of(durable, 80)), "/v0/ingest").status_code == 202
     if with_database:
-        os.kill(running.postmaster, signal.SIGKILL)
-    running.end(signal.SIGKILL)
-    running.start()
-    eventually(lambda: len(running.found(f"ip:{fast},{durable}")) == 2)
-    assert running.get("/v0/status")["counts"]["observations"] == 2
-    assert json.loads(running.cli("provenance", "verify", "--json").splitlines()[-1])["ok"]
-    assert running.end() == 0
-    assert left(running) == []
+        os.kill(prepared.postmaster, signal.SIGKILL)
+    prepared.end(signal.SIGKILL)
+    prepared.start()
+    eventually(lambda: len(prepared.found(f"ip:{fast},{durable}")) == 2)
+    assert prepared.get("/v0/status")["counts"]["observations"] == 2
+    assert json.loads(prepared.cli("provenance", "verify", "--json").splitlines()[-1])["ok"]
+    assert prepared.end() == 0
+    assert left(prepared) == []
 
 
 @pytest.mark.fault
 @pytest.mark.slow
-def test_a_database_that_cannot_be_kept_running_ends_it(running: Running) -> None:
+def test_a_database_that_cannot_be_kept_running_ends_it(prepared: Running) -> None:
     """Killed again and again: at some point it is given up, and a service manager is told by the exit code."""
-    running.start()
-    assert running.process is not None
-    while running.process.poll() is None:
-        for pid in running.postgres:
+    prepared.start()
+    assert prepared.process is not None
+    while prepared.process.poll() is None:
+        for pid in prepared.postgres:
             try:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
                 continue
-        eventually(lambda: running.postgres or running.process is None or running.process.poll() is not None)
-    assert running.process.poll() == 1
-    assert "giving up" in running.logged
-    assert left(running) == []
+        eventually(lambda: prepared.postgres or prepared.process is None or prepared.process.poll() is not None)
+    assert prepared.process.poll() == 1
+    assert "giving up" in prepared.logged
+    assert left(prepared) == []
 
 
 # --- engines ---

@@ -10,7 +10,7 @@ import pytest
 
 from spectra.bench import main
 from spectra.errors import BadRequest
-from tests.support.postgres import reachable_folder
+from tests.support.clusters import roomy_folder, seeded_running
 
 # What scripts and the changelog compare over time: a key may be added, never renamed.
 PROMISED = {
@@ -54,9 +54,10 @@ def test_a_run_measures_everything_and_leaves_nothing(
     """A small run through a real server gives every promised key a value, says where it is, and removes its folder. It
     prints exactly the documented keys in one object; `-o` keeps the same.
     """
-    folder = reachable_folder()
+    folder = roomy_folder()
     folder.chmod(0o755)  # the database's own account passes through
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    monkeypatch.setattr(main, "running", seeded_running)
     told: list[str] = []
 
     result = main.run(300, batch=100, say=told.append)

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from spectra.bench import mesh
-from tests.support.postgres import reachable_folder
+from tests.support.clusters import roomy_folder, seeded_running
 
 KEYS = {
     "join_s",
@@ -33,9 +33,10 @@ KEYS = {
 @pytest.mark.slow
 def test_a_small_run_measures_everything(monkeypatch: pytest.MonkeyPatch) -> None:
     """Real machines join, renew and are revoked, and simulated ones are heard; nothing is left behind."""
-    folder = reachable_folder()
+    folder = roomy_folder()
     folder.chmod(0o755)  # the database's own account passes through
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    monkeypatch.setattr(mesh, "running", seeded_running)
     said: list[str] = []
     result = mesh.run(45, seconds=2.0, machines=2, renewals=4, say=said.append)
     found = msgspec.structs.asdict(result)

@@ -16,7 +16,7 @@ import pytest
 from spectra.bench import vulns
 from spectra.errors import BadRequest
 from tests.bench import weaknesses
-from tests.support.postgres import reachable_folder
+from tests.support.clusters import roomy_folder, seeded_scratch
 
 pytestmark = pytest.mark.engine
 
@@ -40,9 +40,10 @@ PROMISED = {
 def test_a_run_measures_everything_and_leaves_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Through a real server, with every promised key; what it counts is what was sent, and its folder is gone."""
     weaknesses.fill(tmp_path)
-    folder = reachable_folder()
+    folder = roomy_folder()
     folder.chmod(0o755)  # the database's own account passes through
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    monkeypatch.setattr(vulns, "scratch", seeded_scratch)
     told: list[str] = []
 
     result = vulns.run(400, folder=tmp_path, rounds=2, say=told.append)

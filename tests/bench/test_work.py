@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from spectra.bench import work
-from tests.support.postgres import reachable_folder
+from tests.support.clusters import roomy_folder, seeded_scratch
 
 KEYS = {
     "machines",
@@ -32,9 +32,10 @@ KEYS = {
 @pytest.mark.slow
 def test_a_small_run_measures_everything(monkeypatch: pytest.MonkeyPatch) -> None:
     """Real machines work, one is killed, then the coordinator, and what was spooled is brought; nothing is left."""
-    folder = reachable_folder()
+    folder = roomy_folder()
     folder.chmod(0o755)  # the database's own account passes through
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    monkeypatch.setattr(work, "scratch", seeded_scratch)
     said: list[str] = []
     result = work.run(8, waiting=500, machines=2, slots=2, spooling=3, lease_s=6.0, say=said.append)
     found = msgspec.structs.asdict(result)

@@ -22,7 +22,7 @@ from spectra.model.envelope import sha256_hex
 from tests.e2e.witness import Witness, is_problem
 from tests.support import samples
 from tests.support.postgres import reachable_folder
-from tests.support.running import Running, spectra
+from tests.support.running import Running, first_spectra, spectra
 from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.engine, pytest.mark.fault, pytest.mark.slow]
@@ -124,7 +124,7 @@ def test_a_full_disk_under_everything(disk: Disk) -> None:
     """Database, log and blobs on it: each submission is acknowledged or refused, and once there is room it goes on."""
     with (
         tempfile.TemporaryDirectory() as elsewhere,
-        spectra(disk.folder, SPECTRA_GATE__RATE_PER_MINUTE="0") as running,
+        first_spectra(disk.folder, SPECTRA_GATE__RATE_PER_MINUTE="0") as running,
     ):
         running.log = Path(elsewhere) / "log"
         witness = Witness(running.start())

@@ -14,7 +14,7 @@ import pytest
 
 from spectra.engines import lifecycle
 from tests.support import samples
-from tests.support.running import Running, spectra
+from tests.support.running import Running, first_spectra
 
 pytestmark = [pytest.mark.e2e, pytest.mark.engine]
 
@@ -75,7 +75,7 @@ def samples_of(folder: Path, ip: str) -> Path:
 @pytest.fixture
 def running() -> Iterator[Running]:
     """A folder where Spectra was never started."""
-    with spectra() as one:
+    with first_spectra() as one:
         yield one
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from tests.mesh.netns import HQ, Net, net
 from tests.mesh.town import Board, Town
-from tests.support.postgres import reachable_folder
+from tests.support.clusters import roomy_folder
 from tests.support.running import SPECTRA, Running
 from tests.support.waiting import eventually
 
@@ -36,6 +36,7 @@ class Hq(Running):
 
     def launch(self) -> subprocess.Popen[bytes]:
         """Start `spectra up` there."""
+        self.prepare()
         with self.log.open("ab") as log:
             words = [*self._net.enter(self._net.hq), *SPECTRA, "up"]
             self.process = subprocess.Popen(words, stdout=log, stderr=log, env=self.environment, start_new_session=True)
@@ -98,7 +99,7 @@ class Towns(Town):
 def mesh() -> Generator[Towns]:
     """One mesh for all tests: a coordinator and six boards that joined across the wires."""
     with net() as made:
-        folder = reachable_folder()
+        folder = roomy_folder()
         folder.chmod(0o755)
         town = Towns(made, folder)
         try:

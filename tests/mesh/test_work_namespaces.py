@@ -14,7 +14,7 @@ from tests.mesh.netns import Net, net, run
 from tests.mesh.test_namespaces import Hq
 from tests.mesh.town import Board
 from tests.mesh.yard import Yard
-from tests.support.postgres import reachable_folder
+from tests.support.clusters import roomy_folder
 from tests.support.running import SPECTRA
 from tests.support.waiting import eventually
 
@@ -81,7 +81,7 @@ class Fields(Yard):
 def fields() -> Iterator[Fields]:
     """A coordinator and four workers, each on a wire."""
     with net() as made:
-        folder = reachable_folder()
+        folder = roomy_folder()
         folder.chmod(0o755)
         ground = Fields(made, folder)
         try:

@@ -19,7 +19,7 @@ from spectra.engines import natsprocess
 from spectra.fabric.nodefolder import NodeFolder
 from spectra.identity import jointokens
 from spectra.identity.provisioner import Provisioner
-from tests.support.postgres import reachable_folder
+from tests.support.clusters import roomy_folder
 from tests.support.running import SPECTRA, Running
 from tests.support.waiting import eventually
 
@@ -186,7 +186,7 @@ class Town:
 @contextlib.contextmanager
 def town(**variables: str) -> Generator[Town]:
     """A mesh at work, until the block ends."""
-    folder = reachable_folder()
+    folder = roomy_folder()
     folder.chmod(0o755)  # PostgreSQL's own account has to pass where the tests run as root
     made = Town(folder, **variables)
     try:

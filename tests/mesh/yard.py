@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 
 from tests.mesh.town import Board, Town
-from tests.support.postgres import reachable_folder
+from tests.support.clusters import roomy_folder
 from tests.support.waiting import eventually
 
 LEASE_S = 6.0
@@ -161,7 +161,7 @@ class Yard(Town):
 @contextlib.contextmanager
 def yard(**variables: str) -> Generator[Yard]:
     """A mesh at work, until the block ends."""
-    folder = reachable_folder()
+    folder = roomy_folder()
     folder.chmod(0o755)  # PostgreSQL's own account has to pass where the tests run as root
     made = Yard(folder, **variables)
     try:

@@ -21,6 +21,7 @@ from spectra.engines.orphans import end_leftovers, servers_of
 from spectra.identity.keys import SigningKey
 from spectra.identity.tokens import LocalCredential
 from tests.support import samples
+from tests.support.clusters import roomy_folder, seed
 from tests.support.postgres import reachable_folder
 from tests.support.waiting import eventually
 
@@ -35,6 +36,8 @@ class Running:
         self.data_dir = folder / "data"
         self.log = folder / "spectra.log"
         self.process: subprocess.Popen[bytes] | None = None
+        self.seeded = True
+        """Whether the first start finds a database; without, it makes one as it does for a user."""
         own = {k: v for k, v in os.environ.items() if not k.startswith(("SPECTRA_", "XDG_", "NO_COLOR"))}
         self.environment = own | {
             "XDG_CONFIG_HOME": str(folder / "config"),
@@ -51,11 +54,17 @@ class Running:
 
     def launch(self) -> subprocess.Popen[bytes]:
         """Start `spectra up` and return at once."""
+        self.prepare()
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [*SPECTRA, "up"], stdout=log, stderr=log, env=self.environment, start_new_session=True
             )
         return self.process
+
+    def prepare(self) -> None:
+        """What is there before a first start."""
+        if self.seeded and "SPECTRA_DATABASE__URL" not in self.environment:
+            seed(self.data_dir)
 
     def start(self) -> Running:
         """Start `spectra up` and wait until it serves."""
@@ -176,12 +185,25 @@ class Running:
 @contextlib.contextmanager
 def spectra(folder: Path | None = None, **variables: str) -> Generator[Running]:
     """A folder for one Spectra, not started; ended and removed with the block."""
-    base = folder or reachable_folder()
+    base = folder or roomy_folder()
     base.chmod(0o755)  # PostgreSQL's own account has to pass where the tests run as root
     running = Running(base, **variables)
     try:
         yield running
     finally:
         running.clean_up()
+        if folder is None:
+            shutil.rmtree(base, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def first_spectra(folder: Path | None = None, **variables: str) -> Generator[Running]:
+    """The same for tests of a first start, as a user has it: on the disk, and with no database made before."""
+    base = folder or reachable_folder()
+    try:
+        with spectra(base, **variables) as running:
+            running.seeded = False
+            yield running
+    finally:
         if folder is None:
             shutil.rmtree(base, ignore_errors=True)
