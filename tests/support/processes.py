@@ -57,7 +57,21 @@ EVERYTHING = 5000
 ON_BOTH = frozenset(
     f"test_{name}.py"
     for name in (
-        *("blobs", "database", "jobs", "keys", "leases", "limits", "nodes", "observations", "provenance", "results"),
+        *(
+            "blobs",
+            "database",
+            "jobs",
+            "keys",
+            "leases",
+            "limits",
+            "nodes",
+            "observations",
+            "provenance",
+            "results",
+            "insights",
+            "aibudgets",
+            "reports",
+        ),
         *("search", "vectors", "meshfabric", "baseline"),
     )
 )
