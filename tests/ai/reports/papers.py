@@ -117,7 +117,8 @@ def document(**fields: Any) -> ReportDocument:
     """A report that a model wrote."""
     made = ReportDocument(
         format=FORMAT, id=f"report-{'0' * 20}", version=3, kind="ip", target=IP, pattern="full",
-        title="Full assessment", purpose="Everything.", made=NOW, account="alice", by="model", provider="local", model="tiny",
+        title="Full assessment", purpose="Everything.", made=NOW, account="alice",
+        by="model", provider="local", model="tiny",
         sections=(
             Section(id="summary", title="Summary", form="text", by="model",
                     statements=(Statement(f"It says {EVIL}", (f"host:{IP}",)),)),
