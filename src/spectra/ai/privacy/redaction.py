@@ -84,8 +84,11 @@ class Redactor:
 
     def stream(self, *, json: bool = False) -> Restorer:
         """A restorer for one stream; `json` for the arguments of one tool call."""
+        if json:
+            self._backs.widen_json()
+            return Restorer(self._backs.json)
         self._backs.widen()
-        return Restorer(self._backs.json if json else self._backs.plain)
+        return Restorer(self._backs.plain)
 
     def left(self, text: str) -> tuple[Private, ...]:
         """The known private values that still stand in `text`, by the rules by which they are replaced."""
@@ -144,6 +147,7 @@ class Redactor:
         try:
             value = json.loads(found[0], strict=False)
         except ValueError:
+            self._backs.widen_json()
             return self._backs.restore(found[0], self._backs.json)
         restored = self._backs.restore(value)
         return found[0] if restored == value else f'"{escaped(restored)}"'

@@ -25,6 +25,7 @@ class Backs:
         self.json: Index[Back] = Index()
         self._given: set[str] = set()
         self._new: list[tuple[str, str, Edge]] = []
+        self._bare: list[tuple[str, str, Edge]] = []
 
     def put(self, name: str, real: str, edge: Edge) -> None:
         """`name` stands for `real`. The same again changes nothing."""
@@ -44,15 +45,22 @@ class Backs:
             self.put(plain, unquote(real), edge)
 
     def widen(self) -> None:
-        """Know them also as models write them, and within JSON."""
+        """Know them in `plain` also as models write them."""
         for name, real, edge in self._new:
-            _put(self.json, escaped(name), escaped(real), edge)
             for other, meant in variants(name, real):
                 _put(self.plain, other, meant, edge)
+        self._bare += self._new
+        self._new.clear()
+
+    def widen_json(self) -> None:
+        """Know them within JSON, too. Few answers need it."""
+        self.widen()
+        for name, real, edge in self._bare:
+            for other, meant in ((name, real), *variants(name, real)):
                 _put(self.json, escaped(other), escaped(meant), edge)
             if "/" in name:
                 _put(self.json, name.replace("/", "\\/"), escaped(real), edge)
-        self._new.clear()
+        self._bare.clear()
 
     def restore(self, text: str, index: Index[Back] | None = None) -> str:
         """`text` with what they stand for in their places."""
@@ -71,6 +79,8 @@ def meant(back: Back, spelled: str) -> str:
 
 def escaped(text: str) -> str:
     """`text` as it stands within a JSON string."""
+    if text.isascii() and text.isprintable() and '"' not in text and "\\" not in text:
+        return text
     return json.dumps(text, ensure_ascii=False)[1:-1]
 
 
