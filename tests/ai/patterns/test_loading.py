@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from spectra.ai.patterns import loading
-from spectra.ai.patterns.nodes import BadPattern
+from spectra.ai.patterns.loading import BadPattern
 from spectra.model.reports import PATTERN_NAME
 
 PATTERNS = loading.load()

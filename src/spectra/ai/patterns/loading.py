@@ -14,10 +14,11 @@ from typing import Annotated, Any, Final, NamedTuple, cast
 import msgspec
 from msgspec import Meta
 
-from spectra.ai.patterns import answers, nodes, schemas
+from spectra.ai.patterns import answers, schemas
 from spectra.ai.patterns.answers import Plan
-from spectra.ai.patterns.nodes import BadPattern
+from spectra.errors import SetupError
 from spectra.model.reports import MAX_SECTIONS, PATTERN_NAME, Form, PatternRecord, Table
+from spectra.model.yamlnodes import Reader, at
 
 BUILT_IN: Final = Path(__file__).parent
 DEFAULT: Final = "full"
@@ -33,6 +34,15 @@ WRITERS: Final = (
 _FILES: Final = ("pattern.yaml", "system.md", "schema.json")
 
 Writer = Annotated[str, Meta(pattern=rf"^({'|'.join(WRITERS)})$")]
+
+
+class BadPattern(SetupError):
+    """A pattern that does not hold; the message begins with `FILE:LINE`."""
+
+    reason = "bad_pattern"
+
+
+_READER: Final = Reader(BadPattern, depth=16)
 
 
 class SectionPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -156,11 +166,11 @@ def read(name: str, files: Mapping[str, str], place: str = "", *, built_in: bool
             raise BadPattern(f"{place}{wanted}:1: the file is missing or empty")
         if len(files[wanted]) > MAX_FILE:
             raise BadPattern(f"{place}{wanted}:1: larger than {MAX_FILE} characters")
-    plan, node = nodes.converted(files["pattern.yaml"], _File, f"{place}pattern.yaml")
+    plan, node = _READER.converted(files["pattern.yaml"], _File, f"{place}pattern.yaml")
     ids = [section.id for section in plan.sections]
     if again := [number for number, one in enumerate(ids) if one in ids[:number]]:
-        where = nodes.at(node, f".sections[{again[0]}].id")
-        raise nodes.bad(f"{place}pattern.yaml", where, f"the section `{ids[again[0]]}` stands here twice")
+        where = at(node, f".sections[{again[0]}].id")
+        raise _READER.bad(f"{place}pattern.yaml", where, f"the section `{ids[again[0]]}` stands here twice")
     return Pattern(
         name=name,
         system=files["system.md"].strip(),
@@ -220,18 +230,18 @@ def _text(path: Path) -> str:
 
 
 def _schema(text: str, name: str, sections: list[str]) -> dict[str, Any]:
-    node = nodes.composed(text, name)
+    node = _READER.composed(text, name)
     try:
         schema = json.loads(text)
     except json.JSONDecodeError as error:
         raise BadPattern(f"{name}:{error.lineno}: it is not JSON: {error.msg}") from error
     for path, what in schemas.unsound(schema):
-        raise nodes.bad(name, nodes.at(node, path), what)
+        raise _READER.bad(name, at(node, path), what)
     known = cast("dict[str, Any]", schema)
     properties: dict[str, Any] = known.get("properties", {})
     if known.get("type") != "object" or list(properties) != sections:
         said = f"the answer is an object of the sections of pattern.yaml in their order: {', '.join(sections)}"
-        raise nodes.bad(name, nodes.at(node, ".properties"), said)
+        raise _READER.bad(name, at(node, ".properties"), said)
     for section, shape in properties.items():
         below: dict[str, Any] = shape.get("items", {})
         named = set(below.get("properties", {}))
@@ -239,7 +249,7 @@ def _schema(text: str, name: str, sections: list[str]) -> dict[str, Any]:
             said = (
                 f"`{section}` is an array of objects with `text` and `cites`, and perhaps `title`, `weight`, `verdict`"
             )
-            raise nodes.bad(name, nodes.at(node, f".properties.{section}"), said)
+            raise _READER.bad(name, at(node, f".properties.{section}"), said)
     return known
 
 
@@ -250,4 +260,4 @@ def _examples(files: Mapping[str, str], place: str) -> tuple[tuple[str, Example]
     named = sorted(name for name in files if name.startswith("examples/") and name.endswith(".json"))
     if len(named) > MAX_EXAMPLES:
         raise BadPattern(f"{place}examples: more than {MAX_EXAMPLES} tests")
-    return tuple((f"{place}{name}", nodes.converted(files[name], Example, f"{place}{name}")[0]) for name in named)
+    return tuple((f"{place}{name}", _READER.converted(files[name], Example, f"{place}{name}")[0]) for name in named)

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import Response
 
 from spectra.ai.patterns import loading
-from spectra.ai.patterns.nodes import BadPattern
+from spectra.ai.patterns.loading import BadPattern
 from spectra.ai.reports import rendering, targets
 from spectra.api.answers import a_problem, answer, described
 from spectra.api.auth import ServicesDep, caller_of, scope

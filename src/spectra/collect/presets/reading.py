@@ -3,32 +3,31 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Final, cast
 
-import msgspec
 import yaml
 
 from spectra.collect.ports import parse_ports
 from spectra.collect.scanners.nmap import NO_SCRIPTS
 from spectra.errors import BadRequest, SetupError
 from spectra.model.presets import PRESET_NAME, Preset
+from spectra.model.yamlnodes import Reader, at
 
 BUILT_IN: Final = Path(__file__).parent
 MAX_FILE: Final = 64 * 1024  # bytes
 MAX_DEPTH: Final = 8  # a preset has three
 MAX_PRESETS: Final = 500  # of one folder
 
-_YAML: Any = yaml  # its types are told in part only
-_PLACE = re.compile(r"^(?P<message>.*?)(?: - at `\$(?P<path>[^`]*)`)?$", re.DOTALL)
-_STEP = re.compile(r"\.(?P<key>[^.\[\]]+)|\[(?P<index>[0-9]+|\.\.\.)\]")
-
 
 class BadPreset(SetupError):
     """A preset file that does not hold; the message begins with `FILE:LINE`."""
 
     reason = "bad_preset"
+
+
+_READER: Final = Reader(BadPreset, MAX_DEPTH)
 
 
 def places(configuration: Path, extra: Path | None = None) -> tuple[Path, ...]:
@@ -59,19 +58,14 @@ def read(path: Path) -> Preset:
         raise BadPreset(f"cannot read the preset {path}: {error}") from error
     if len(data) > MAX_FILE:
         raise BadPreset(f"{path}: larger than {MAX_FILE} bytes")
-    node = _composed(text, path)
-    raw = _plain(node, path)
+    node = _READER.composed(text, str(path))
+    raw = _READER.plain(node, str(path))
     if not isinstance(raw, dict):
-        raise _bad(path, node, "a preset is a mapping of options")
+        raise _READER.bad(str(path), node, "a preset is a mapping of options")
     named = cast("dict[str, object]", raw)
     if named.setdefault("name", path.stem) != path.stem:
-        raise _bad(path, _at(node, ".name"), "a preset is named as its file is: leave out `name`")
-    try:
-        preset = msgspec.convert(named, Preset, strict=True)
-    except msgspec.ValidationError as error:
-        said = _PLACE.match(str(error))
-        assert said is not None
-        raise _bad(path, _at(node, said["path"] or ""), said["message"]) from error
+        raise _READER.bad(str(path), at(node, ".name"), "a preset is named as its file is: leave out `name`")
+    preset = _READER.struct(named, Preset, node, str(path))
     _check(preset, path, node)
     return preset
 
@@ -89,77 +83,17 @@ def _files(folder: Path) -> list[Path]:
     return files
 
 
-def _composed(text: str, path: Path) -> yaml.Node:
-    """The nodes of one document; aliases and tags of Python are no part of a preset."""
-    try:
-        depth = 0
-        for event in _YAML.parse(text, Loader=yaml.SafeLoader):
-            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-            if isinstance(event, yaml.AliasEvent) or depth > MAX_DEPTH:
-                raise BadPreset(f"{path}:{event.start_mark.line + 1}: neither aliases nor such depths are read")
-        node = cast("yaml.Node | None", _YAML.compose(text, Loader=yaml.SafeLoader))
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise BadPreset(f"{path}:{line}: {error.problem or 'not YAML'}") from error
-    except yaml.YAMLError as error:
-        raise BadPreset(f"{path}: not YAML: {error}") from error
-    if node is None:
-        raise BadPreset(f"{path}:1: the file is empty")
-    return node
-
-
-def _plain(node: yaml.Node, path: Path) -> object:
-    """A node as plain values; no key twice."""
-    if isinstance(node, yaml.MappingNode):
-        values: dict[str, object] = {}
-        for key, value in cast("list[tuple[yaml.Node, yaml.Node]]", node.value):
-            if not isinstance(key, yaml.ScalarNode):
-                raise _bad(path, key, "a key is a word")
-            if key.value in values:
-                raise _bad(path, key, f"`{key.value}` stands here twice")
-            values[str(key.value)] = _plain(value, path)
-        return values
-    if isinstance(node, yaml.SequenceNode):
-        return [_plain(item, path) for item in cast("list[yaml.Node]", node.value)]
-    loader = _YAML.SafeLoader("")
-    try:
-        return loader.construct_object(node)
-    except (yaml.YAMLError, ValueError) as error:
-        raise _bad(path, node, f"{str(node.value)[:40]!r} cannot be read as {node.tag}") from error
-    finally:
-        loader.dispose()
-
-
-def _at(node: yaml.Node, place: str) -> yaml.Node:
-    """The node that a path of msgspec (`.nmap.scripts[0]`) leads to, or the last one on the way."""
-    for step in _STEP.finditer(place):
-        below: Mapping[str, yaml.Node] = {}
-        if isinstance(node, yaml.MappingNode):
-            below = {key.value: value for key, value in cast("list[tuple[yaml.Node, yaml.Node]]", node.value)}
-        elif isinstance(node, yaml.SequenceNode):
-            below = {str(n): value for n, value in enumerate(cast("list[yaml.Node]", node.value))}
-        found = below.get(step["key"] or step["index"])
-        if found is None:
-            break
-        node = found
-    return node
-
-
 def _check(preset: Preset, path: Path, node: yaml.Node) -> None:
     """What a type cannot say."""
     try:
         parse_ports(preset.ports)
     except BadRequest as error:
-        raise _bad(path, _at(node, ".ports"), error.message) from error
+        raise _READER.bad(str(path), at(node, ".ports"), error.message) from error
     if len(set(preset.tools)) < len(preset.tools):
-        raise _bad(path, _at(node, ".tools"), "a tool stands here twice")
+        raise _READER.bad(str(path), at(node, ".tools"), "a tool stands here twice")
     for index, word in enumerate(preset.nmap.scripts):
         if word in NO_SCRIPTS:
-            raise _bad(path, _at(node, f".nmap.scripts[{index}]"), f"scripts `{word}` are not run")
+            raise _READER.bad(str(path), at(node, f".nmap.scripts[{index}]"), f"scripts `{word}` are not run")
     bbot = preset.bbot
     if "bbot" in preset.tools and not (bbot.presets or bbot.flags or bbot.modules):
-        raise _bad(path, _at(node, ".tools"), "BBOT has to be told presets, flags or modules (`bbot:`)")
-
-
-def _bad(path: Path, node: yaml.Node, message: str) -> BadPreset:
-    return BadPreset(f"{path}:{node.start_mark.line + 1}: {message}")
+        raise _READER.bad(str(path), at(node, ".tools"), "BBOT has to be told presets, flags or modules (`bbot:`)")

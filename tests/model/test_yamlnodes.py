@@ -1,12 +1,19 @@
-"""Files of patterns: what is wrong in one is told with its line."""
+"""YAML that people write: what is wrong in it is told with its line."""
 
 from __future__ import annotations
 
 import msgspec
 import pytest
 
-from spectra.ai.patterns import nodes
-from spectra.ai.patterns.nodes import BadPattern
+from spectra.errors import SetupError
+from spectra.model.yamlnodes import Reader, at
+
+
+class BadFile(SetupError):
+    """What a reader of the tests raises."""
+
+
+READER = Reader(BadFile, depth=16)
 
 
 class Kept(msgspec.Struct, forbid_unknown_fields=True):
@@ -19,10 +26,10 @@ class Kept(msgspec.Struct, forbid_unknown_fields=True):
 def test_a_file_becomes_a_struct() -> None:
     """YAML and JSON alike, and a path leads to its node."""
     for text in ("names: [a, b]\nmore: 2\n", '{\n "names": ["a", "b"], "more": 2}'):
-        kept, node = nodes.converted(text, Kept, "f")
+        kept, node = READER.converted(text, Kept, "f")
         assert (kept.names, kept.more) == (["a", "b"], 2)
-        assert nodes.at(node, ".names[1]").value == "b"
-        assert nodes.at(node, ".names[7].x") is nodes.at(node, ".names")
+        assert at(node, ".names[1]").value == "b"
+        assert at(node, ".names[7].x") is at(node, ".names")
 
 
 @pytest.mark.parametrize(
@@ -42,6 +49,6 @@ def test_a_file_becomes_a_struct() -> None:
 )
 def test_what_is_wrong_has_a_line(text: str, said: str) -> None:
     """Of a type, an unknown or repeated key, an alias, a broken file, an empty one, and one that is too deep."""
-    with pytest.raises(BadPattern) as caught:
-        nodes.converted(text, Kept, "f")
+    with pytest.raises(BadFile) as caught:
+        READER.converted(text, Kept, "f")
     assert caught.value.message.startswith(said)
