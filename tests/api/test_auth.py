@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
+import httpx
 import pytest
 from fastapi.routing import APIRoute
 
@@ -63,9 +64,18 @@ def test_a_role_may_do_what_its_scopes_say(node: Node, route: Route, role: str) 
     if allows(role, route.scope):
         assert response.status_code not in (401, 403, 500), response.text
     else:
-        body = is_problem(response, 403, "forbidden")
-        assert role in body["detail"]
-        assert route.scope in body["detail"]
+        words = refused(response, route, 403, "forbidden")
+        assert role in words
+        assert route.scope in words
+
+
+def refused(response: httpx.Response, route: Route, status: int, reason: str) -> str:
+    """Why a route refused: a problem, or an error of OpenAI's where its API is spoken."""
+    if not route.path.startswith("/v1/"):
+        return is_problem(response, status, reason)["detail"]
+    error = response.json()["error"]
+    assert (response.status_code, error["code"]) == (status, reason)
+    return error["message"]
 
 
 @pytest.mark.parametrize("route", GUARDED, ids=named)
@@ -73,7 +83,7 @@ def test_nobody_gets_in_without_a_token(node: Node, route: Route) -> None:
     """401 with `WWW-Authenticate` (RFC 9110 section 11.6.1): no token, a made-up one, another scheme."""
     for header in ({}, {"authorization": f"Bearer {tokens.new_token()}"}, {"authorization": "Basic YTpi"}):
         response = node.ask(route.method, route.path, "", headers=header)
-        is_problem(response, 401, "unauthenticated")
+        refused(response, route, 401, "unauthenticated")
         assert response.headers["www-authenticate"] == "Bearer"
 
 
