@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
@@ -41,6 +41,7 @@ def test_an_empty_table_says_so() -> None:
 
 
 @settings(max_examples=60)
+@example("1.")
 @given(st.text(st.sampled_from("ab1.)(-+=*_`[]<>|#~!$&\\ :/htps@w\n\t"), max_size=30))
 def test_no_text_is_markup(text: str) -> None:
     """Whatever it is made of: a paragraph, and in it only text."""

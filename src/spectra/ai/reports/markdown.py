@@ -9,7 +9,7 @@ from typing import Final
 from spectra.ai.reports.view import SectionView, TableView, View
 
 _SPECIAL: Final = re.compile(r"([\\`*_{}\[\]<>#|~!$&])")
-_LEADING: Final = re.compile(r"^(\d+)([.)])(?=\s)|^([-+=])")
+_LEADING: Final = re.compile(r"^(\d+)([.)])(?=\s|$)|^([-+=])")
 _LINK: Final = re.compile(r"(?i)\b(https?|ftp|mailto|www)([:.])")
 
 
