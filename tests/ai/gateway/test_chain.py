@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 
 import pytest
@@ -43,6 +44,7 @@ def job(seconds: float = 100.0) -> Job:
         purpose="chat",
         label=prompt.label,
         render=rendered,
+        may_go=lambda residency: True,
         named=lambda provider: True,
         lacks=lambda provider: "",
         model="",
@@ -70,6 +72,20 @@ def test_time_is_shared_between_those_that_can_be_asked() -> None:
     assert given["xai"] == 30
     assert len(books.given_back) == 3
     assert [call.outcome for call in books.calls] == ["ai_unavailable"]
+
+
+def test_nothing_is_rendered_for_who_is_not_asked() -> None:
+    """That another provider could be asked is known without replacing private values for it."""
+    asked, seen = job(), list[Residency]()
+
+    def rendered(residency: Residency) -> Outgoing | None:
+        seen.append(residency)
+        return asked.render(residency)
+
+    both = chain(Memory(), local=at(URL), mistral=at(URL, "eu", api_key="k"))
+    one, seconds = both.first(dataclasses.replace(asked, render=rendered), lambda one, seconds: seconds)
+    assert (one.provider.name, seen) == ("local", ["machine"])
+    assert seconds < 100, "there is another one"
 
 
 def test_three_failures_and_it_is_spared() -> None:

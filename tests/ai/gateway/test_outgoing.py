@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from spectra.ai.gateway.outgoing import WITHHELD, Outgoing, render, render_texts
+from spectra.ai.gateway.outgoing import WITHHELD, Outgoing, may_go, render, render_texts
 from spectra.ai.privacy.pseudonyms import Pseudonyms
 from spectra.ai.privacy.redaction import Redactor
 from spectra.model.ai import Fragment, Kind, Label, Message, Private, Prompt, Tool, ToolCall, generic, local
@@ -68,6 +68,25 @@ def test_what_may_not_go_is_withheld_or_holds_back_the_prompt() -> None:
     assert several.turns[1].text.endswith("[3 parts withheld]\nWhy?")
     assert render(asking(TOLD, local("raw")), "eu", redactor, lambda _: Label.SANITIZED) is None
     assert render(asking(TOLD), "elsewhere", redactor, lambda _: Label.SANITIZED) is None
+
+
+@pytest.mark.parametrize("residency", ["machine", "eu", "elsewhere"])
+@pytest.mark.parametrize("said", list(Label))
+def test_whether_anything_may_go_is_known_beforehand(residency: Residency, said: Label) -> None:
+    """By labels, of fragments, calls and texts that nobody labelled, as when it is rendered."""
+    call = Message("assistant", (generic("I look."),), (ToolCall("1", "look", "{}"),))
+    plain = asking(TOLD)
+    prompts = [
+        asking(generic("Why?")),
+        plain,
+        asking(TOLD, local("raw")),
+        asking(TOLD, local("raw", droppable=True)),
+        plain._replace(messages=(*plain.messages, call)),
+        asking(generic("Why?"), tools=(Tool("look", "x" * 1_100_000, {}),)),
+    ]
+    for prompt in prompts:
+        gone = render(prompt, residency, redactor, lambda _: said) is not None
+        assert may_go(prompt, residency, lambda _: said) == gone
 
 
 def test_tools_schemas_and_calls_are_looked_through() -> None:

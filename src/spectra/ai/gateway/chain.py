@@ -39,12 +39,15 @@ _FAIR_S: Final = 1.0  # a provider that had less time than this is not slow
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """What is asked. `render`: what a residency may see of it, None for nothing; `until` is of `time.monotonic`."""
+    """What is asked. `render`: what a residency may see of it, None for nothing; `may_go`: whether that is anything, told
+    at little cost. `until` is of `time.monotonic`.
+    """
 
     account: str
     purpose: str
     label: Label
     render: Callable[[Residency], Outgoing | None]
+    may_go: Callable[[Residency], bool]
     named: Callable[[Provider], bool]
     lacks: Callable[[Provider], str]
     model: str
@@ -119,7 +122,7 @@ class Chain:
                 if one is None:
                     continue
                 left = job.until - time.monotonic()
-                more = any(self._may(job, later, course) for later in wanted[number + 1 :])
+                more = any(_may(job, later) for later in wanted[number + 1 :])
                 try:
                     answer = ask(one, min(left * _SHARE if more else left, provider.settings.timeout_s))
                 except Exception as error:  # noqa: BLE001 - whatever a library raises, the next provider is asked
@@ -167,10 +170,6 @@ class Chain:
         """Requests so far, by provider and outcome."""
         with self._lock:
             return dict(self._counts)
-
-    def _may(self, job: Job, provider: Provider, course: _Course) -> bool:
-        """Whether a later provider may be asked, should it come to that."""
-        return not provider.off() and not job.lacks(provider) and self._rendered(job, provider, course) is not None
 
     def _rendered(self, job: Job, provider: Provider, course: _Course) -> Outgoing | None:
         residency = provider.settings.residency
@@ -251,6 +250,11 @@ class Chain:
     def _lost(self, job: Job, course: _Course, error: SpectraError) -> None:
         self.count("", error.reason)
         self.record(job, job.label, error.reason, left=course.left)
+
+
+def _may(job: Job, provider: Provider) -> bool:
+    """Whether a later provider may be asked, should it come to that. It hardly does: nothing is rendered for it."""
+    return not provider.off() and not job.lacks(provider) and job.may_go(provider.settings.residency)
 
 
 def _stopped(one: Try) -> Failed | None:

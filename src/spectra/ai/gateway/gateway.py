@@ -19,7 +19,8 @@ from spectra.ai.gateway.chain import Chain, Job, Try
 from spectra.ai.gateway.egress import Allowed, Egress
 from spectra.ai.gateway.errors import NoModel, Tried
 from spectra.ai.gateway.loop import Loop
-from spectra.ai.gateway.outgoing import Outgoing, render, render_texts
+from spectra.ai.gateway.outgoing import Outgoing, may_go, render, render_texts
+from spectra.ai.gateway.policy import decide_texts
 from spectra.ai.gateway.providers import Provider, providers_of
 from spectra.ai.gateway.streams import Stream
 from spectra.ai.privacy import secret as privacy_secret
@@ -123,6 +124,7 @@ class Gateway:
             purpose="embed",
             label=label,
             render=lambda residency: render_texts(fragments, residency, lambda: self._redactor(account)),
+            may_go=lambda residency: decide_texts(fragments, residency).allowed,
             named=lambda provider: provider.named(model) or model == provider.settings.embedding_model,
             lacks=lambda provider: "" if provider.embeds else "it makes no vectors",
             model=model,
@@ -193,6 +195,7 @@ class Gateway:
             purpose=prompt.purpose,
             label=prompt.label,
             render=lambda residency: render(prompt, residency, lambda: self._redactor(account), self._calls.label_of),
+            may_go=lambda residency: may_go(prompt, residency, self._calls.label_of),
             named=lambda provider: provider.named(prompt.model),
             lacks=lambda _: "",
             model=prompt.model,

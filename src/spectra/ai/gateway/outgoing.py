@@ -102,6 +102,13 @@ class Outgoing(NamedTuple):
         return call if self.redactor is None else call._replace(arguments=self.redactor.restore_json(call.arguments))
 
 
+def may_go(prompt: Prompt, residency: Residency, said: Callable[[ToolCall], Label]) -> bool:
+    """Whether `render` gives something to send to `residency`: told by labels, nothing is made for it."""
+    if not decide(prompt, residency, said).allowed:
+        return False
+    return residency == "machine" or not any(_loose(t).effective > Label.SANITIZED for t in _unlabelled(prompt))
+
+
 def render(
     prompt: Prompt, residency: Residency, redactor: Callable[[], Redactor], said: Callable[[ToolCall], Label]
 ) -> Outgoing | None:
