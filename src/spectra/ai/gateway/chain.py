@@ -39,8 +39,8 @@ _FAIR_S: Final = 1.0  # a provider that had less time than this is not slow
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """What is asked. `render`: what a residency may see of it, None for nothing; `may_go`: whether that is anything, told
-    at little cost. `until` is of `time.monotonic`.
+    """What is asked. `render`: what a residency may see of it, None for nothing; `may_go` says at little cost whether
+    that is anything. `until` is of `time.monotonic`.
     """
 
     account: str
