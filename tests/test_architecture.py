@@ -33,8 +33,10 @@ MAY_IMPORT = {
     "collect": {"model", "identity", "fabric"},
     "intel": {"model"},
     "ai": {"model", "store"},
-    "flow": {"model", "identity", "store", "ingest", "intel", "fabric", "mesh", "collect", "ai"},
-    "api": {"flow", "store", "identity", "model", "ingest", "intel", "fabric", "mesh", "ai"},
+    "act": {"model", "store", "fabric"},
+    "flow": {"model", "identity", "store", "ingest", "intel", "fabric", "mesh", "collect", "ai", "act"},
+    "api": {"flow", "store", "identity", "model", "ingest", "intel", "fabric", "mesh", "ai", "act"},
+    "web": {"api", "identity", "model"},
     "cli": {"model", "identity", "collect", "engines", "fabric"},
     "engines": set[str](),
 }
@@ -52,6 +54,7 @@ ENGINE = {"flow/workflows.py", "flow/correlateflow.py", "flow/vulnflow.py", "flo
     "flow/recovery.py",
     "flow/targetflow.py",
     "flow/reportflow.py",
+    "flow/notifyflow.py",
 }
 PURE = ("model", "identity", "ingest", "intel", "mesh")
 IMPURE_MODULES = {"asyncio", "socket", "httpx", "requests", "urllib.request", "psycopg", "subprocess", "fastapi"}

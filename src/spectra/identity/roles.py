@@ -19,9 +19,9 @@ SELF: Final = frozenset({"self:read", "self:write"})
 
 _READ = SELF | frozenset(
     {"coverage:read", "hosts:read", "observations:read", "plan:read", "search:read", "status:read", "workflows:read"}
-    | {"ai:read", "feeds:read", "findings:read", "jobs:read", "vulns:read"}
+    | {"activity:read", "ai:read", "alerts:read", "feeds:read", "findings:read", "jobs:read", "vulns:read"}
 )
-_USER = _READ | {"ai:ask", "findings:write", "keys:read", "nodes:read", "provenance:read"}
+_USER = _READ | {"ai:ask", "alerts:write", "findings:write", "keys:read", "nodes:read", "provenance:read"}
 _CONTRIBUTOR = _USER | {"observations:write", "keys:rotate"}
 _MODULE = SELF | frozenset({"keys:rotate", "observations:read", "observations:write", "status:read", "workflows:read"})
 _STEERING = frozenset(
@@ -45,7 +45,8 @@ _AUTOMATION = (
 
 _ADMIN = frozenset(
     {"audit:read", "blocks:read", "blocks:write", "exclusions:read", "exclusions:write"}
-    | {"accounts:read", "accounts:write", "admin:all", "keys:write", "nodes:write"}
+    | {"accounts:read", "accounts:write", "admin:all", "keys:write", "logs:read", "nodes:write", "outlets:write"}
+    | {"settings:read"}
 )
 
 SCOPES = _CONTRIBUTOR | _AUTOMATION | _ADMIN
