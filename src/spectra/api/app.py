@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from spectra import __version__
 from spectra.api import document, mcp
+from spectra.api.auth import INSIDE
 from spectra.api.compat import openai
 from spectra.api.compat.chatanswers import failure
 from spectra.api.compat.eventstream import Streams
@@ -123,7 +124,10 @@ ROUTERS: Final = (
 
 
 def create_app(services: Services) -> FastAPI:
-    """The app around `services`; starting and stopping those is the caller's."""
+    """The app around `services`; starting and stopping those is the caller's.
+
+    Where `app.state.paged` is set, it says of a request how its errors are told, or None: as everywhere else.
+    """
     app = routed_app()
     app.state.services = services
     app.state.admission = ingest.Admission(services.max_concurrent_ingests, 4 * services.max_envelope_bytes)
@@ -169,7 +173,10 @@ def _framework_error(request: Request, error: Exception) -> Response:
 
 
 def _told(request: Request) -> Callable[..., Response]:
-    """How errors of a path are told."""
+    """How errors of a path are told: to browsers, where the app has pages, as one."""
+    paged: Callable[[Request], Callable[..., Response] | None] | None = getattr(request.app.state, "paged", None)
+    if paged is not None and (page := paged(request)) is not None:
+        return page
     return failure if request.url.path.startswith(openai.PREFIX) else problem
 
 
@@ -202,7 +209,7 @@ class Observed:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
-        if scope["type"] != "http":
+        if scope["type"] != "http" or INSIDE in scope:  # a page asks: the page itself is what is observed
             await self._app(scope, receive, send)
             return
         request_id = scope.setdefault("state", {})["request_id"] = _request_id(scope)
@@ -213,11 +220,12 @@ class Observed:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                kept = any(name == b"cache-control" for name, _ in message["headers"])
                 message["headers"] = [
                     *message["headers"],
                     (b"x-request-id", request_id.encode()),
                     (b"x-content-type-options", b"nosniff"),
-                    (b"cache-control", b"no-store"),
+                    *(() if kept else ((b"cache-control", b"no-store"),)),
                 ]
             await send(message)
 
@@ -227,9 +235,8 @@ class Observed:
             _log.exception("request failed", extra={"http.request.id": request_id, "url.path": scope["path"]})
             if status:
                 raise  # the answer has begun: all that is left is to break it off
-            await problem(SpectraError("Something went wrong in here; the log has it.", reason="internal"), request_id)(
-                scope, receive, send_with_id
-            )
+            error = SpectraError("Something went wrong in here; the log has it.", reason="internal")
+            await _told(Request(scope))(error, request_id)(scope, receive, send_with_id)
         finally:
             self._record(scope, status or 500, time.perf_counter() - began, request_id)
 

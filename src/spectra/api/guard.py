@@ -15,6 +15,7 @@ import anyio.to_thread
 from fastapi import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from spectra.api.auth import INSIDE
 from spectra.api.networks import Networks
 from spectra.api.problems import problem
 from spectra.errors import BadRequest, SpectraError
@@ -138,7 +139,7 @@ class Guard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
-        if scope["type"] != "http":
+        if scope["type"] != "http" or INSIDE in scope:
             await self._app(scope, receive, send)
             return
         state = scope.setdefault("state", {})

@@ -1,0 +1,1 @@
+"""What Spectra does to the world outside of it."""
