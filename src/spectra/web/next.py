@@ -25,19 +25,19 @@ _ENCODED: Final = re.compile(r"%(?![0-9A-Fa-f]{2})|%(?:2[ef]|5c|[01][0-9a-f]|7f)
 _NEVER: Final = ("/login", "/logout", "/setup", "/static/", "/v0/", "/v1/", "/mcp", "/live", "/health/", "/metrics")
 
 
-def safe_next(text: str) -> str:
-    """`text` if it is a path of ours, with or without a query; else the overview."""
+def own_path(text: str, otherwise: str = HOME) -> str:
+    """`text` if it is a path of ours, with or without a query; else `otherwise`."""
     if len(text) > _MOST or not _PATH.fullmatch(text):
-        return HOME
+        return otherwise
     path = text.partition("?")[0]
     if _ENCODED.search(path) or path.startswith(_NEVER):
-        return HOME
+        return otherwise
     return text
 
 
 def login_path(asked: str, query: str = "") -> str:
     """The path of the sign-in page that leads back to `asked` (a path, not quoted) afterwards."""
     wanted = quote(asked, safe=f"/{_PLAIN}") + (f"?{quote(query, safe=f'/?%{_PLAIN}')}" if query else "")
-    if safe_next(wanted) == HOME:
+    if own_path(wanted) == HOME:
         return LOGIN
     return f"{LOGIN}?{urlencode({'next': wanted})}"
