@@ -60,7 +60,7 @@ def scope(name: str) -> DependsMarker:
         caller = request.state.caller = request.scope.get(INSIDE) or _caller(request, services)
         require_scope(caller, name)
 
-    return _declaring(check, name)
+    return declaring(check, name)
 
 
 def require_scope(caller: Caller, name: str) -> None:
@@ -86,7 +86,7 @@ def open_to(name: str) -> DependsMarker:
     def check() -> None:
         return None
 
-    return _declaring(check, name)
+    return declaring(check, name)
 
 
 def by_certificate(*, demanded: bool = True) -> DependsMarker:
@@ -106,7 +106,7 @@ def by_certificate(*, demanded: bool = True) -> DependsMarker:
                 hint="Join the mesh first: `spectra node token` on the coordinator prints how.",
             )
 
-    return _declaring(check, CERTIFICATE)
+    return declaring(check, CERTIFICATE)
 
 
 def certificate_of(request: Request) -> x509.Certificate | None:
@@ -120,7 +120,8 @@ def node_of(request: Request) -> Peer:
     return request.state.peer
 
 
-def _declaring(check: Callable[..., object], name: str) -> DependsMarker:
+def declaring(check: Callable[..., object], name: str) -> DependsMarker:
+    """`check` as a dependency that says which scope a route needs: whoever makes one has to check it."""
     setattr(check, "spectra_scope", name)  # noqa: B010 - read by scope_of
     return DependsMarker(check)
 

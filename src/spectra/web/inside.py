@@ -7,9 +7,9 @@ once; what a page could not ask for by hand it cannot show either.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 from urllib.parse import quote, urlencode
 
 import msgspec
@@ -170,7 +170,8 @@ class Inside:
 def _pairs(params: Mapping[str, Any]) -> list[tuple[str, str]]:
     pairs: list[tuple[str, str]] = []
     for name, value in params.items():
-        for one in value if isinstance(value, list | tuple) else (value,):
+        several = cast("Sequence[object]", value) if isinstance(value, list | tuple) else (value,)
+        for one in several:
             if one is None or one == "":
                 continue
             pairs.append((name, str(one).lower() if isinstance(one, bool) else str(one)))

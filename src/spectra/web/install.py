@@ -1,0 +1,71 @@
+"""Puts the dashboard into the app of the API: its pages, its files, and errors that a person can read."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Final
+
+from fastapi import FastAPI, Request
+from starlette.responses import RedirectResponse, Response
+
+from spectra.api.problems import status_of
+from spectra.errors import SpectraError
+from spectra.web import statics
+from spectra.web.inside import Problem
+from spectra.web.next import login_path
+from spectra.web.page import HEADERS, SignInFirst, visit_of
+from spectra.web.routes import theme
+
+ROUTERS: Final = (
+    statics.router,
+    theme.router,
+)
+_TITLES: Final = {
+    400: "That cannot be read",
+    401: "Sign in first",
+    402: "This belongs to Pro",
+    403: "You may not do this",
+    404: "There is nothing here",
+    405: "Not that way",
+    409: "Not as things stand",
+    413: "Too much at once",
+    429: "Too often",
+    503: "Busy for a moment",
+    504: "That took too long",
+}
+
+
+def install(app: FastAPI) -> None:
+    """Serve the dashboard by `app`, which serves the API already."""
+    api = {_first(getattr(route, "path", "/")) for route in app.routes} - {""}
+    for router in ROUTERS:
+        app.include_router(router)
+
+    def paged(request: Request) -> Callable[..., Response] | None:
+        is_page = "text/html" in request.headers.get("accept", "") and _first(request.url.path) not in api
+        return _teller(request) if is_page else None
+
+    app.state.paged = paged
+
+
+def _first(path: str) -> str:
+    return path.lstrip("/").partition("/")[0]
+
+
+def _teller(request: Request) -> Callable[..., Response]:
+    """Tells the errors of one request of a browser."""
+
+    def told(error: SpectraError, request_id: str, /, **_: object) -> Response:
+        if isinstance(error, SignInFirst):
+            return RedirectResponse(login_path(error.path, error.query), 303, HEADERS)
+        status = error.status if isinstance(error, Problem) else status_of(error)
+        title = _TITLES.get(status, "Something went wrong")
+        response = visit_of(request).page(
+            "error.html", title=title, status=status, error=error, request_id=request_id, code=status
+        )
+        if wait := getattr(error, "retry_after_s", 0.0):
+            response.headers["retry-after"] = str(math.ceil(wait))
+        return response
+
+    return told
