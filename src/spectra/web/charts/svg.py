@@ -6,6 +6,7 @@ No chart has a style of its own: classes (`static/app.css`) give colours in both
 from __future__ import annotations
 
 from collections.abc import Iterable
+from math import log
 from typing import Final, NamedTuple
 
 from markupsafe import Markup, escape
@@ -38,13 +39,18 @@ class Chart(NamedTuple):
 
 def tag(name: str, /, *children: str, **attributes: Attribute) -> Markup:
     """An element. `class_` is `class`, other underscores are hyphens, what is None is left out; text is escaped."""
-    given = "".join(
-        Markup(' {}="{}"').format(_name(key), number(value) if isinstance(value, float | int) else value)
+    given = Markup("").join(
+        Markup(' {}="{}"').format(key.rstrip("_").replace("_", "-"), _value(value))
         for key, value in attributes.items()
         if value is not None
     )
     inside = Markup("").join(children)
-    return Markup(f"<{name}{given}>{inside}</{name}>" if inside else f"<{name}{given}/>")
+    whole = Markup("<{0}{1}>{2}</{0}>") if inside else Markup("<{0}{1}/>")
+    return whole.format(name, given, inside)
+
+
+def _value(value: Attribute) -> str:
+    return number(value) if isinstance(value, float | int) else str(value)
 
 
 def number(value: float) -> str:
@@ -58,13 +64,12 @@ def drawing(
     size: tuple[float, float],
     shapes: Iterable[str],
     links: Iterable[str] = (),
-    description: str = "",
 ) -> Markup:
     """The whole `<svg>`: `shapes` are one image that is called `title`; `links` lie over it.
 
     What is in an image is not there for a reader of screens, so links cannot be part of it.
     """
-    told = [tag("title", title), *([tag("desc", description)] if description else [])]
+    told = (tag("title", title),)
     over = list(links)
     box = f"0 0 {number(size[0])} {number(size[1])}"
     if not over:
@@ -115,6 +120,4 @@ def shade(value: float, most: float, shades: int = 8) -> int:
     """1..`shades` by the logarithm of `value` against `most`, 0 for nothing: counts of networks lie far apart."""
     if value <= 0 or most <= 0:
         return 0
-    from math import log
-
     return 1 + min(int(shades * log(1 + value) / log(1 + most) * 0.999), shades - 1) if most > 1 else shades
