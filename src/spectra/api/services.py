@@ -36,6 +36,7 @@ from spectra.model.registration import MeshStatus
 from spectra.model.tiers import POLICY
 from spectra.model.tiers import Policy as TierPolicy
 from spectra.model.work import JobRecord, JobRequest, Schedule, WorkerRecord, WorkStatus
+from spectra.settings import WebSettings
 from spectra.store.accounts import Act
 from spectra.store.blobs import BlobStore
 from spectra.store.database import Database
@@ -194,6 +195,7 @@ class Services:
     limits: Limits = field(default_factory=Limits)
     networks: Networks = field(default_factory=NoNetworks)
     trusted_proxies: tuple[Network, ...] = ()
+    web: WebSettings = field(default_factory=WebSettings)
     mesh: Mesh | None = None
     """None where this coordinator holds no mesh."""
     work: Work | None = None

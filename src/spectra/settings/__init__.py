@@ -21,6 +21,7 @@ from pydantic_settings import (
 from spectra.settings.ai import AiSettings
 from spectra.settings.mesh import MESH_PORTS, NO_PORTS, AttestationSettings, MeshPorts, MeshSettings, NodeSettings
 from spectra.settings.section import Section
+from spectra.settings.web import WebSettings
 from spectra.settings.work import WorkerSettings, WorkSettings
 
 __all__ = [
@@ -40,6 +41,7 @@ __all__ = [
     "NodeSettings",
     "ScanSettings",
     "Settings",
+    "WebSettings",
     "WorkSettings",
     "WorkerSettings",
     "config_dir",
@@ -337,6 +339,7 @@ class Settings(BaseSettings):
     work: WorkSettings = WorkSettings()
     worker: WorkerSettings = WorkerSettings()
     ai: AiSettings = AiSettings()
+    web: WebSettings = WebSettings()
     log: LogSettings = LogSettings()
 
     @property

@@ -65,11 +65,15 @@ CREATE TABLE session (
     source      inet,
     created     timestamptz NOT NULL,
     used        timestamptz NOT NULL, -- the last refresh
-    expires     timestamptz NOT NULL,
-    revoked     timestamptz
+    expires     timestamptz NOT NULL, -- of a browser's: moves on with its use
+    revoked     timestamptz,
+    cookie      bytea, -- SHA-256 of the secret in the cookie, of a browser's
+    browser     bytea -- SHA-256 of what tells this browser from others that come from the same network
 );
 CREATE INDEX session_contributor ON session (contributor, created DESC);
 CREATE INDEX session_expires ON session (expires);
+CREATE UNIQUE INDEX session_cookie ON session (cookie);
+CREATE INDEX session_browser ON session (browser, contributor);
 
 -- Used ones stay until they expire: who shows one again has stolen it, or was stolen from.
 CREATE TABLE refresh_token (
@@ -79,6 +83,71 @@ CREATE TABLE refresh_token (
     used    timestamptz
 );
 CREATE INDEX refresh_token_session ON refresh_token (session);
+
+-- What is asked for besides a password, or instead of it.
+CREATE TABLE factor (
+    id          uuid PRIMARY KEY,
+    contributor text NOT NULL REFERENCES contributor,
+    kind        text NOT NULL CHECK (kind IN ('totp', 'passkey')),
+    name        text NOT NULL,
+    created     timestamptz NOT NULL,
+    used        timestamptz,
+    counter     bigint NOT NULL DEFAULT 0, -- totp: the newest time step whose code was taken; passkey: its own count
+    sealed      bytea, -- totp: the secret, encrypted with a key that the database does not have
+    sealed_by   text, -- which key that is
+    credential  bytea UNIQUE, -- passkey: its id, its public key (COSE) and how browsers reach it
+    public_key  bytea,
+    transports  text[]
+);
+CREATE INDEX factor_contributor ON factor (contributor);
+
+-- Codes for who has lost their second factor: SHA-256, a row goes when it is used.
+CREATE TABLE recovery_code (
+    contributor text NOT NULL REFERENCES contributor,
+    digest      bytea NOT NULL,
+    PRIMARY KEY (contributor, digest)
+);
+
+-- What is good once and soon over: a set-up link, a sign-in that waits for its second factor, a factor being set up.
+CREATE TABLE ticket (
+    digest      bytea PRIMARY KEY, -- SHA-256 of the secret
+    kind        text NOT NULL,
+    contributor text REFERENCES contributor,
+    detail      text NOT NULL,
+    expires     timestamptz NOT NULL
+);
+CREATE INDEX ticket_contributor ON ticket (contributor, kind);
+CREATE INDEX ticket_expires ON ticket (expires);
+
+-- Devices that wait to be let in (RFC 8628). `contributor` decided, and let it in if `allowed`.
+CREATE TABLE device_grant (
+    digest      bytea PRIMARY KEY, -- SHA-256 of the device code
+    user_code   text NOT NULL UNIQUE,
+    client_id   text NOT NULL,
+    scopes      text[], -- NULL: all that the role holds
+    source      inet,
+    created     timestamptz NOT NULL,
+    expires     timestamptz NOT NULL,
+    every_s     int2 NOT NULL, -- no sooner may it ask again
+    polled      timestamptz,
+    contributor text REFERENCES contributor,
+    allowed     boolean
+);
+CREATE INDEX device_grant_expires ON device_grant (expires);
+
+-- By which coordinators know the challenges that they gave to passkeys: one row.
+CREATE TABLE challenge_key (
+    one boolean PRIMARY KEY DEFAULT true CHECK (one),
+    key bytea NOT NULL
+);
+
+-- Sign-ins that were refused, gathered by account ('' for names that nobody has) for an hour.
+CREATE TABLE refused_sign_in (
+    account text PRIMARY KEY,
+    since   timestamptz NOT NULL,
+    count   int NOT NULL,
+    source  inet -- of the last
+);
 
 -- The public halves of the keys by which coordinators sign access tokens: each verifies what all of them signed.
 CREATE TABLE token_key (

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import uuid
 from datetime import datetime, timedelta
+from ipaddress import ip_network
 from typing import Any, Final, NamedTuple
 
 from spectra.errors import NotFound
@@ -32,6 +33,9 @@ LEFT JOIN account a ON a.name = c.name LEFT JOIN role r ON r.name = c.role LEFT 
 WHERE {_STANDS} AND a.disabled IS NULL
   AND (s.keyid IS NULL OR (k.revoked IS NULL AND (k.expires IS NULL OR k.expires > %(now)s)))"""
 _PRUNE: Final = 200
+_TOUCH_EVERY: Final = timedelta(minutes=1)
+KNOWN_FOR: Final = timedelta(days=90)
+"""How long a network, or a browser, that an account was signed in to from is remembered."""
 
 
 class NewSession(NamedTuple):
@@ -44,6 +48,13 @@ class NewSession(NamedTuple):
     keyid: str
     source: str
     expires: datetime
+
+
+class Cookie(NamedTuple):
+    """SHA-256 of the secret of a browser's session, and of what tells this browser from others."""
+
+    secret: bytes
+    browser: bytes
 
 
 class Standing(NamedTuple):
@@ -61,29 +72,120 @@ class Standing(NamedTuple):
 
 
 def begin(database: Database, new: NewSession, *, refresh: bytes | None, refresh_until: datetime, now: datetime) -> str:
-    """Keep a new session, with the SHA-256 of its first refresh token if it gets one; returns its id."""
+    """Keep a new session, with the SHA-256 of its first refresh token if it gets one; returns its id.
+
+    A person's goes on record, with whether they are known to come from there.
+    """
     session = str(uuid.uuid4())
-    with database.transaction() as connection:
-        connection.execute(
-            "INSERT INTO session"
-            " (id, contributor, client_id, grant_type, scopes, keyid, source, created, used, expires)"
-            " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
-            [
-                session,
-                new.contributor,
-                new.client_id,
-                new.grant_type,
-                None if new.scopes is None else list(new.scopes),
-                new.keyid or None,
-                new.source or None,
-                now,
-                now,
-                new.expires,
-            ],
-        )
+
+    def work(connection: Connection) -> tuple[str, list[Entry]]:
+        told = [] if new.keyid else [_begun(connection, session, new, None, now)]
+        _insert(connection, session, new, None, now)
         if refresh is not None:
             _add_refresh(connection, session, refresh, refresh_until)
-    return session
+        return session, told
+
+    return commit(database, work)
+
+
+def begin_browser(database: Database, new: NewSession, cookie: Cookie, now: datetime) -> str:
+    """Keep a new session of a browser, on record; returns its id."""
+    session = str(uuid.uuid4())
+
+    def work(connection: Connection) -> tuple[str, list[Entry]]:
+        told = _begun(connection, session, new, cookie, now)
+        _insert(connection, session, new, cookie, now)
+        return session, [told]
+
+    return commit(database, work)
+
+
+def _insert(connection: Connection, session: str, new: NewSession, cookie: Cookie | None, now: datetime) -> None:
+    connection.execute(
+        "INSERT INTO session"
+        " (id, contributor, client_id, grant_type, scopes, keyid, source, created, used, expires, cookie, browser)"
+        " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+        [
+            session,
+            new.contributor,
+            new.client_id,
+            new.grant_type,
+            None if new.scopes is None else list(new.scopes),
+            new.keyid or None,
+            new.source or None,
+            now,
+            now,
+            new.expires,
+            cookie.secret if cookie else None,
+            cookie.browser if cookie else None,
+        ],
+    )
+
+
+def _begun(connection: Connection, session: str, new: NewSession, cookie: Cookie | None, now: datetime) -> Entry:
+    """`known`: somebody signed in to the account from this network, or with this browser, within 90 days; `first`:
+    nobody ever did from anywhere, so that there is nothing to compare with.
+    """
+    row = connection.execute(
+        "SELECT count(*) > 0, coalesce(bool_or(source <<= %(source)s::inet OR browser = %(browser)s), false)"
+        " FROM session WHERE contributor = %(account)s AND created > %(since)s AND keyid IS NULL",
+        {
+            "source": network_of(new.source) or None,
+            "browser": cookie.browser if cookie else None,
+            "account": new.contributor,
+            "since": now - KNOWN_FOR,
+        },
+    ).fetchone()
+    others, known = row or (False, False)
+    detail = {
+        "session": session,
+        "account": new.contributor,
+        "by": new.grant_type,
+        "client": new.client_id,
+        "source": new.source,
+        "known": known,
+        "first": not others,
+    }
+    return Entry("session.begun", f"session:{session}", detail, now)
+
+
+def network_of(address: str) -> str:
+    """What one subscriber has: an IPv4 address, or an IPv6 /64."""
+    return str(ip_network((address, 64), strict=False)) if ":" in address else address
+
+
+def of_cookie(
+    database: Database, secret: bytes, now: datetime, *, idle: timedelta, total: timedelta
+) -> Standing | None:
+    """The session of a browser by the SHA-256 of its secret, which is used with that; None where none stands.
+
+    It ends when unused for `idle`, and in any case `total` after it began. Its use is written down once a minute.
+    """
+    with database.connection() as connection:
+        row = connection.execute(
+            "SELECT s.id::text, c.name, c.role, coalesce(r.scopes, '{}'), s.scopes, s.client_id, s.expires,"
+            f" s.created, s.used {_WHOLE} AND s.cookie = %(secret)s",
+            {"secret": secret, "now": now},
+        ).fetchone()
+        if row is None:
+            return None
+        *standing, created, used = row
+        if now - used >= _TOUCH_EVERY:
+            connection.execute(
+                "UPDATE session SET used = %s, expires = %s WHERE id = %s AND revoked IS NULL",
+                [now, min(now + idle, created + total), standing[0]],
+            )
+    return _standing(tuple(standing))
+
+
+def known_browser(database: Database, account: str, browser: bytes, now: datetime) -> bool:
+    """Whether somebody has signed in to `account` with this browser within the last 90 days."""
+    with database.connection() as connection:
+        found = connection.execute(
+            "SELECT FROM session WHERE browser = %s AND contributor = %s AND created > %s LIMIT 1",
+            [browser, account, now - KNOWN_FOR],
+        )
+        return found.fetchone() is not None
 
 
 def standing(database: Database, session: str, kid: str, now: datetime) -> Standing | None:
@@ -187,7 +289,7 @@ def known_source(database: Database, account: str, source: str, now: datetime) -
     with database.connection() as connection:
         found = connection.execute(
             "SELECT FROM session WHERE contributor = %s AND source <<= %s::inet AND created > %s LIMIT 1",
-            [account, source, now - timedelta(days=90)],
+            [account, source, now - KNOWN_FOR],
         )
         return found.fetchone() is not None
 
@@ -196,7 +298,7 @@ def prune(database: Database, now: datetime) -> int:
     """Forget a bounded number of things that have expired; returns how many. Sessions are kept for 90 days more, by
     which a known source is told.
     """
-    ended, long_ended = now - timedelta(minutes=5), now - timedelta(days=90)
+    ended, long_ended = now - timedelta(minutes=5), now - KNOWN_FOR
     with database.connection() as connection:
         refreshes = connection.execute(
             "DELETE FROM refresh_token WHERE digest IN (SELECT digest FROM refresh_token WHERE expires < %s LIMIT %s)",
