@@ -44,16 +44,21 @@ def _print(records: list[KeyRecord], json: bool) -> None:
     emit(records, _columns(datetime.now(UTC)), Target.of(json=json))
 
 
-def list_keys(context: typer.Context, *, json: JsonOption = False) -> None:
+def list_keys(
+    context: typer.Context,
+    *,
+    contributor: Annotated[str, typer.Option("--contributor", metavar="NAME", help="Only this account's.")] = "",
+    json: JsonOption = False,
+) -> None:
     """List the keys the server knows."""
     with Machine.of(context).client(notify=note) as client:
-        _print(_known(client), json)
+        _print(_known(client, contributor), json)
 
 
-def _known(client: Client) -> list[KeyRecord]:
+def _known(client: Client, contributor: str = "") -> list[KeyRecord]:
     from spectra.cli.answers import KeyList
 
-    return list(client.get("/v0/keys", KeyList).keys)
+    return list(client.get("/v0/keys", KeyList, {"contributor": contributor} if contributor else None).keys)
 
 
 def generate(

@@ -44,10 +44,11 @@ def find(database: Database, keyid: str) -> KeyRecord | None:
     return _record(row) if row else None
 
 
-def every(database: Database) -> tuple[KeyRecord, ...]:
-    """All keys, oldest first."""
+def every(database: Database, contributor: str = "") -> tuple[KeyRecord, ...]:
+    """All keys, or those of one contributor, oldest first."""
+    some = "WHERE k.contributor = %(of)s" if contributor else ""
     with database.connection() as connection:
-        rows = connection.execute(f"{_SELECT} ORDER BY k.created, k.keyid").fetchall()
+        rows = connection.execute(f"{_SELECT} {some} ORDER BY k.created, k.keyid", {"of": contributor}).fetchall()
     return tuple(_record(row) for row in rows)
 
 

@@ -67,6 +67,8 @@ def test_the_life_of_a_key(node: Node) -> None:
     assert [submits(node, key, name) for key in (old, new)] == [401, 401]
     listed = {k["keyid"]: k["status"] for k in node.get("/v0/keys", "user").json()["keys"]}
     assert listed[old.public.keyid] == listed[new.public.keyid] == "revoked"
+    own = node.get("/v0/keys", "user", contributor=name).json()["keys"]
+    assert [k["keyid"] for k in own] == [old.public.keyid, new.public.keyid]
 
 
 def test_what_was_accepted_before_stays_after_a_revocation(node: Node) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 import msgspec
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from msgspec import Meta
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
@@ -63,12 +63,15 @@ class KeyToRevoke(msgspec.Struct, forbid_unknown_fields=True):
     "/v0/keys",
     summary="All keys",
     dependencies=[scope("keys:read")],
-    responses=described(Keys, 401, 403),
+    responses=described(Keys, 400, 401, 403),
     response_class=Response,
 )
-def every(services: ServicesDep) -> Response:
+def every(
+    services: ServicesDep,
+    contributor: Annotated[str, Query(max_length=200, description="only the keys of this account")] = "",
+) -> Response:
     """Public keys with their contributor, role and status."""
-    return answer(Keys(list(keys.every(services.database))))
+    return answer(Keys(list(keys.every(services.database, contributor))))
 
 
 @router.post(
