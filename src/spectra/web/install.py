@@ -15,11 +15,14 @@ from spectra.web import statics
 from spectra.web.inside import Problem
 from spectra.web.next import login_path
 from spectra.web.page import HEADERS, SignInFirst, visit_of
-from spectra.web.routes import theme
+from spectra.web.routes import accounts, login, roles, theme
 
 ROUTERS: Final = (
     statics.router,
     theme.router,
+    login.router,
+    accounts.router,
+    roles.router,
 )
 _TITLES: Final = {
     400: "That cannot be read",
