@@ -125,7 +125,9 @@ def around(database: Database, ip: str, *, relation: Relation | None = None, mos
             cursors = [connection.execute(_STATEMENTS[one], params) for one in wanted]
             if not known.fetchall():
                 raise NotFound(f"No host {ip} is known.", hint=f"Scan it: spectra scan {ip} --submit")
-            found = {one: _shared(cursor.fetchall()) for one, cursor in zip(wanted, cursors, strict=True)}
+            found: dict[Relation, list[_Found]] = {
+                one: _shared(cursor.fetchall()) for one, cursor in zip(wanted, cursors, strict=True)
+            }
         hosts = _hosts(connection, {other for rows in found.values() for row in rows for other in row.ips or ()})
     ties = (_tie(one, row, hosts) for one, rows in found.items() for row in rows)
     return Around(ip, tuple(ties))
