@@ -59,6 +59,7 @@ from spectra.store.database import Database, migrate
 from spectra.store.limits import AccountLimit, Buckets, Rate
 from spectra.store.plans import Keeping
 from spectra.store.tallies import Folder
+from spectra.web import install as dashboard
 from spectra.workparts import coordinator_of, settling, work_of
 
 _log = logging.getLogger("spectra")
@@ -237,6 +238,7 @@ def _services(
             limits=Limits(Buckets(database), _rates(settings.limits)),
             networks=networks,
             trusted_proxies=tuple(ip_network(text) for text in settings.api.trusted_proxies),
+            web=settings.web,
             mesh=mesh.admin if mesh else None,
             work=work,
             results=settled.results(workflows),
@@ -390,8 +392,10 @@ def _serve_on(
     with engines(settings, ending=ending, machines=machines) as services:
         url = url_of("http", reachable(settings.api.host), port_of(listener))
         ensure_local_identity(services.database, settings.data_dir, url, now())
+        served = create_app(services)
+        dashboard.install(served)
         config = uvicorn.Config(
-            create_app(services),
+            served,
             http=BoundedHttp,
             lifespan="off",
             log_config=None,

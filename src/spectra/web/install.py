@@ -9,6 +9,7 @@ from typing import Final
 from fastapi import FastAPI, Request
 from starlette.responses import RedirectResponse, Response
 
+from spectra.api.app import ROUTERS as API
 from spectra.api.problems import status_of
 from spectra.errors import SpectraError
 from spectra.web import statics
@@ -41,7 +42,7 @@ _TITLES: Final = {
 
 def install(app: FastAPI) -> None:
     """Serve the dashboard by `app`, which serves the API already."""
-    api = {_first(getattr(route, "path", "/")) for route in app.routes} - {""}
+    api = {_first(getattr(route, "path", "/")) for router in API for route in router.routes}
     for router in ROUTERS:
         app.include_router(router)
 
