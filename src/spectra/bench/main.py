@@ -84,7 +84,7 @@ def run(n_hosts: int = 10_000, *, batch: int = 1000, say: Say | None = None) -> 
         load.load_feeds(server, networks.feeds(n_hosts + 100 * _VISIBLE_SAMPLES))
         tell("ingest over HTTP")
         seconds = load.submit_all(server, files, clients=_CLIENTS, progress=_counter(tell, len(files)))
-        _settle(server)
+        settle(server)
         size = _database_bytes(server)
         visible = load.spread(load.visible_ms(server, n_hosts, _VISIBLE_SAMPLES))
         rate = n_hosts / seconds
@@ -197,7 +197,7 @@ def _baseline(server: BenchServer, n_hosts: int, batch: int) -> float:
     return n_hosts / seconds
 
 
-def _settle(server: BenchServer) -> None:
+def settle(server: BenchServer) -> None:
     """Statistics as autovacuum would gather them within the minute, so that a short run is not measured without."""
     with psycopg.connect(PostgresServer(server.data_dir).url, autocommit=True) as connection:
         connection.execute("VACUUM (ANALYZE)")

@@ -45,19 +45,22 @@ def bench(
     ai: Annotated[
         bool, typer.Option("--ai", help="Measure the gateway to models instead, retrieval, and summaries.")
     ] = False,
+    web: Annotated[
+        bool, typer.Option("--web", help="Measure the dashboard instead: pages, alerts, live clients.")
+    ] = False,
     output: Annotated[
         Path | None, typer.Option("--out", "-o", metavar="FILE", help="Write the JSON object there too.")
     ] = None,
     json: JsonOption = False,
 ) -> None:
-    """Measure ingest, search and host pages in a scratch database on this machine; or CVEs, mesh, work, scans, AI."""
-    kinds = (("vulns", vulns), ("mesh", mesh), ("work", work), ("quality", quality), ("ai", ai))
+    """Measure ingest and questions in a scratch database on this machine; or CVEs, mesh, work, scans, AI, pages."""
+    kinds = (("vulns", vulns), ("mesh", mesh), ("work", work), ("quality", quality), ("ai", ai), ("web", web))
     chosen = [name for name, wanted in kinds if wanted]
     if len(chosen) > 1:
         both = " and ".join(f"--{name}" for name in chosen[:2])
         raise BadRequest(f"{both} are two benchmarks.", field=chosen[1], hint="Run one after the other.")
     if chosen:
-        measure = _measure(chosen[0], nodes=nodes, services=services, feeds=feeds)
+        measure = _measure(chosen[0], hosts=hosts, nodes=nodes, services=services, feeds=feeds)
         from spectra.bench.main import printed
 
         raise typer.Exit(printed(measure, as_json=json, output=output))
@@ -68,12 +71,13 @@ def bench(
     raise typer.Exit(main(hosts, as_json=json, batch=batch, output=output))
 
 
-def _measure(kind: str, *, nodes: int, services: int, feeds: Path | None) -> Measure:
+def _measure(kind: str, *, hosts: int, nodes: int, services: int, feeds: Path | None) -> Measure:
     """The benchmark of that name, which is told where to say how far it is."""
-    from spectra.bench import ai, mesh, quality, vulns, work
+    from spectra.bench import ai, mesh, quality, vulns, web, work
 
     measures: dict[str, Measure] = {
         "ai": lambda say: ai.run(folder=feeds, say=say),
+        "web": lambda say: web.run(hosts, say=say),
         "work": lambda say: work.run(say=say),
         "quality": lambda say: quality.run(say=say),
         "mesh": lambda say: mesh.run(nodes, say=say),
@@ -90,5 +94,6 @@ BENCH_EXAMPLES = examples(
     "spectra bench --work --json",
     "spectra bench --quality --json",
     "spectra bench --ai --json",
+    "spectra bench --web --hosts 1000000 --json",
     "spectra bench -o today.json",
 )
