@@ -27,6 +27,7 @@ from spectra.store import (
     authorities,
     blocks,
     do_not_scan,
+    factors,
     feeds,
     insights,
     jobs,
@@ -74,9 +75,11 @@ _RECORDED: Final = (
     "insights.",
     "insight.",
     "report.",
+    "factor.",
+    "recovery.",
 )
 """Kinds of entry whose newest says what the row of its subject is."""
-_UNRECORDED: Final = ("session.", "ai-egress")
+_UNRECORDED: Final = ("session.", "signin.", "device.", "ai-egress")
 """Kinds of entry that tell of an act which leaves no row of its own."""
 _ALTERED: Final = (
     audit.altered_log,
@@ -107,6 +110,7 @@ _ROOMS: Final = (
     workstate,
     insights,
     reports,
+    factors,
 )
 """What holds those rows: each has `details`."""
 
@@ -189,7 +193,14 @@ class _Walk:
         self.entries = link.seq
 
     def _told(self, link: Link, detail: dict[str, Any], stored: Stored | None) -> None:
-        if link.kind in ("role.removed", "feed.removed", "node.removed", "schedule.removed"):
+        if link.kind in (
+            "role.removed",
+            "feed.removed",
+            "node.removed",
+            "schedule.removed",
+            "factor.removed",
+            "recovery.removed",
+        ):
             self._identities.pop(link.subject, None)
         elif link.kind.startswith(_RECORDED):
             self._identities[link.subject] = link.seq, detail

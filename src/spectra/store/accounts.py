@@ -7,7 +7,7 @@ the entries of its keys repeat them: changing them puts new entries of every key
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
@@ -24,6 +24,7 @@ FROM contributor c LEFT JOIN account a ON a.name = c.name"""
 _DETAIL: Final = """
 SELECT c.name, c.role, c.trust, c.created, a.disabled, a.password, a.password_at, a.changed, a.by
 FROM account a JOIN contributor c ON c.name = a.name"""
+_FIRST_LOCK: Final = 0x5EC7_0023
 _ROLE: Final = "SELECT name, scopes, changed, by FROM role"
 
 # How the row of an account is made where a contributor has none yet.
@@ -87,16 +88,45 @@ def sign_in(database: Database, name: str) -> SignIn | None:
 def create(database: Database, name: str, *, role: str, trust: float, password: str, act: Act) -> AccountRecord:
     """A new account; `password` is a hash or empty. Raises `BadRequest("account_exists")`."""
 
-    def work(connection: Connection) -> tuple[AccountRecord, list[Entry]]:
-        added = connection.execute(
-            "INSERT INTO contributor (name, role, trust, created) VALUES (%s, %s, %s, %s) ON CONFLICT DO NOTHING",
-            [name, role, trust, act.now],
-        ).rowcount
-        if not added:
-            raise BadRequest(f"There is an account {name} already.", reason="account_exists", field="name")
-        return _touched(connection, name, "account.created", act, password=password)
+    return commit(database, lambda c: _created(c, name, role=role, trust=trust, password=password, act=act))
+
+
+def _created(
+    connection: Connection, name: str, *, role: str, trust: float, password: str, act: Act
+) -> tuple[AccountRecord, list[Entry]]:
+    added = connection.execute(
+        "INSERT INTO contributor (name, role, trust, created) VALUES (%s, %s, %s, %s) ON CONFLICT DO NOTHING",
+        [name, role, trust, act.now],
+    ).rowcount
+    if not added:
+        raise BadRequest(f"There is an account {name} already.", reason="account_exists", field="name")
+    return _touched(connection, name, "account.created", act, password=password)
+
+
+def create_first(
+    database: Database, name: str, *, role: str, password: str, ticket: Callable[[Connection], bool], now: datetime
+) -> AccountRecord | None:
+    """The first account that has a password, made by itself; None where `ticket`, asked within the transaction, says
+    no, or where somebody has a password already. Raises `BadRequest("account_exists")`.
+    """
+
+    def work(connection: Connection) -> tuple[AccountRecord | None, list[Entry]]:
+        connection.execute("SELECT pg_advisory_xact_lock(%s)", [_FIRST_LOCK])  # one at a time
+        if not ticket(connection) or _anybody(connection):
+            return None, []
+        return _created(connection, name, role=role, trust=1.0, password=password, act=Act(name, now))
 
     return commit(database, work)
+
+
+def anybody(database: Database) -> bool:
+    """Whether anybody has a password."""
+    with database.connection() as connection:
+        return _anybody(connection)
+
+
+def _anybody(connection: Connection) -> bool:
+    return connection.execute("SELECT FROM account WHERE password <> '' LIMIT 1").fetchone() is not None
 
 
 def change(
