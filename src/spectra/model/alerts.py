@@ -155,13 +155,17 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
 
 class RuleRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """A rule as it is stored; `by` changed it last. `firing`: its alerts that nobody looked after yet."""
+    """A rule as it is stored; `by` changed it last. `firing`: its alerts that nobody looked after yet.
+
+    `trouble`: why it could not be looked at last, such as a regular expression that takes too long.
+    """
 
     rule: Rule
     created: datetime
     changed: datetime
     by: str
     firing: int = 0
+    trouble: str = ""
 
 
 class RuleList(msgspec.Struct, frozen=True):

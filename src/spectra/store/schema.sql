@@ -180,6 +180,17 @@ CREATE TABLE login_throttle (
 );
 CREATE INDEX login_throttle_until ON login_throttle (until);
 
+-- Searches that people keep under a name, each for themselves.
+CREATE TABLE saved_search (
+    contributor text NOT NULL REFERENCES contributor,
+    name        text NOT NULL,
+    query       text NOT NULL,
+    sort        text NOT NULL,
+    created     timestamptz NOT NULL,
+    changed     timestamptz NOT NULL,
+    PRIMARY KEY (contributor, name)
+);
+
 -- Submissions ---------------------------------------------------------------------------------------------------------
 
 -- One row an accepted envelope. UNIQUE (contributor, nonce) is the durable half of replay protection: it is written in
@@ -491,7 +502,8 @@ CREATE INDEX plan_account ON plan (account, created DESC, id DESC);
 
 -- Alerts ------------------------------------------------------------------------------------------------------------
 
--- `body` is JSON of model/alerts.py Rule. Until `looked` it was looked for what comes with time, such as certificates.
+-- `body` is JSON of model/alerts.py Rule. Until `looked` it was looked for what comes with time, such as certificates;
+-- `trouble` is why the last look failed.
 CREATE TABLE alert_rule (
     name    text COLLATE "C" PRIMARY KEY,
     body    text NOT NULL,
@@ -499,7 +511,8 @@ CREATE TABLE alert_rule (
     created timestamptz NOT NULL,
     changed timestamptz NOT NULL,
     by      text NOT NULL,
-    looked  timestamptz
+    looked  timestamptz,
+    trouble text NOT NULL DEFAULT ''
 );
 
 -- How far the chain was looked through: for what is seen at hosts (`seq`), and for weaknesses of that, which are found a

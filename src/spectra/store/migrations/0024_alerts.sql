@@ -7,7 +7,8 @@ CREATE TABLE alert_rule (
     created timestamptz NOT NULL,
     changed timestamptz NOT NULL,
     by      text NOT NULL,
-    looked  timestamptz
+    looked  timestamptz,
+    trouble text NOT NULL DEFAULT ''
 );
 
 CREATE TABLE alert_watch (
