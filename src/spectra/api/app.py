@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from typing import Final
 
+import anyio
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
@@ -22,10 +23,12 @@ from spectra.api.compat import openai
 from spectra.api.compat.chatanswers import failure
 from spectra.api.compat.eventstream import Streams
 from spectra.api.guard import Guard, Refusals
+from spectra.api.live import THREADS
 from spectra.api.metrics import Metrics
 from spectra.api.problems import problem
 from spectra.api.routes import (
     accounts,
+    activity,
     agents,
     ai,
     around,
@@ -56,8 +59,10 @@ from spectra.api.routes import (
     presets,
     provenance,
     reports,
+    saved,
     schedules,
     search,
+    settings,
     similar,
     space,
     summaries,
@@ -90,6 +95,7 @@ ROUTERS: Final = (
     search.router,
     counts.router,
     space.router,
+    saved.router,
     places.router,
     filters.router,
     plan.router,
@@ -113,6 +119,7 @@ ROUTERS: Final = (
     accounts.router,
     tiers.router,
     provenance.router,
+    activity.router,
     audit.router,
     blocks.router,
     do_not_scan.router,
@@ -123,6 +130,7 @@ ROUTERS: Final = (
     insights.router,
     summaries.router,
     openai.router,
+    settings.router,
     health.router,
 )
 
@@ -136,6 +144,7 @@ def create_app(services: Services) -> FastAPI:
     app.state.services = services
     app.state.admission = ingest.Admission(services.max_concurrent_ingests, 4 * services.max_envelope_bytes)
     app.state.streams = Streams()
+    app.state.live = anyio.CapacityLimiter(THREADS)
     app.add_exception_handler(SpectraError, _spectra_error)
     app.add_exception_handler(RequestValidationError, _framework_error)
     app.add_exception_handler(HTTPException, _framework_error)

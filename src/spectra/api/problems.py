@@ -79,6 +79,7 @@ _BY_REASON: Final[dict[str, int]] = {
     "no_pdf": 501,
     "report_settled": 409,
     "unknown_pattern": 409,
+    "too_many_searches": 409,
     "feed_corrupt": 422,
     "feed_unknown": 422,
     "feed_unreadable": 422,
