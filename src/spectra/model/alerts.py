@@ -43,6 +43,7 @@ __all__ = [
     "RuleList",
     "RuleRecord",
     "Severity",
+    "Told",
     "Trial",
     "TrialAlert",
     "Trying",
@@ -84,7 +85,7 @@ KINDS: Final[dict[Kind, str]] = {
 _FOUND: Final[tuple[Kind, ...]] = ("finding.new", "kev.match")
 _AT_HOSTS: Final[tuple[Kind, ...]] = ("host.new", "port.opened", "service.new", "service.changed", "host.gone")
 _CERTIFICATES: Final[tuple[Kind, ...]] = ("certificate.changed", "certificate.expiring")
-ABOUT_HOSTS: Final[frozenset[Kind]] = frozenset(_AT_HOSTS + _CERTIFICATES + _FOUND)
+ABOUT_HOSTS: Final[frozenset[Kind]] = frozenset((*_AT_HOSTS, *_CERTIFICATES, *_FOUND))
 """Kinds that a rule's query narrows down."""
 LASTING: Final[frozenset[Kind]] = frozenset(
     {"certificate.expiring", "finding.new", "kev.match", "host.gone", "worker.lost", "feed.stale"}

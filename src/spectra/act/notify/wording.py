@@ -29,28 +29,24 @@ _MANY: Final[dict[Kind, str]] = {
 }
 
 
-def title_of(key: str, found: Sequence[Occurrence], count: int) -> str:
-    """What an alert is called by what it found, the newest last: that itself, or how many of what."""
-    if count <= 1 or (len({one.key for one in found}) == 1 and count == found[-1].times):
-        return line(found[-1].title, _MAX_LINE)
-    kinds = list(dict.fromkeys(one.kind for one in found))
-    what = _MANY[kinds[0]] if len(kinds) == 1 else "changes"
-    where = "" if key == EVERYTHING or any(one.key == key for one in found) else f" at {key}"
-    return line(f"{count:,} {what}{where}", _MAX_LINE)
+def title_of(key: str, kinds: Sequence[Kind], newest: str, things: int) -> str:
+    """What an alert of so many different things is called: as the only one of them is, or how many of what."""
+    if things <= 1:
+        return line(newest, _MAX_LINE)
+    what = _MANY[kinds[0]] if len(set(kinds)) == 1 else "changes"
+    return line(f"{things:,} {what}" + ("" if key == EVERYTHING else f" at {key}"), _MAX_LINE)
 
 
-def message(
-    alert: AlertRecord, told: Told, new: Sequence[Occurrence], *, ident: str, now: datetime, total: int | None = None
-) -> Message:
-    """What is sent of an alert: the things in `new`, the newest first, of `total`."""
+def message(alert: AlertRecord, told: Told, new: Sequence[Occurrence], now: datetime, total: int) -> Message:
+    """What is sent of an alert: the things in `new`, the newest first, of `total`. It has no id yet."""
     shown = sorted(new, key=lambda one: one.at, reverse=True)[: MAX_LINES - 1]
     lines = [line(one.title, _MAX_LINE) for one in shown]
-    rest = (len(new) if total is None else total) - len(shown)
+    rest = total - len(shown)
     lines += [f"and {rest:,} more"] if rest > 0 else []
     if told == "resolved":
         lines = [f"It is over: {alert.why}" if alert.why else "It is over."]
     return Message(
-        id=ident,
+        id="",
         alert=alert.id,
         rule=alert.rule,
         told=told,
