@@ -147,6 +147,17 @@ def mute(database: Database, ident: str, until: datetime | None, reason: str, ac
     return alertrules.mute_all(database, wanted, act)
 
 
+def mark(database: Database) -> object:
+    """Another value when messages were written or sent; cheap. What else becomes of alerts is in the chain."""
+    with database.connection() as connection:
+        return one(
+            connection.execute(
+                "SELECT (SELECT max(num) FROM notification), count(*), max(attempts) FROM delivery"
+                " WHERE state = 'waiting'"
+            )
+        )
+
+
 def sweep(connection: Connection, now: datetime) -> int:
     """Forget alerts that were resolved long ago, and the messages of those; how many."""
     rows = connection.execute(

@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 
+import msgspec
 from psycopg.types.json import Jsonb
 
 from spectra.model.alerts import (
