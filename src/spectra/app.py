@@ -37,6 +37,7 @@ from spectra.flow.feeds import Feeds
 from spectra.flow.nvdapi import Api
 from spectra.flow.relocation import Relocation
 from spectra.flow.similar import Similar
+from spectra.flow.stream import Stream
 from spectra.flow.submission import Ingest
 from spectra.flow.vectorflow import Follower, Vectors
 from spectra.flow.vectorjob import VectorJob
@@ -196,7 +197,8 @@ def _services(
     feeds = _feeds(settings, database, blobs)
     correlation = Correlation(database)
     correlator, correlations = Correlator(correlation), Correlations(correlation)
-    ingest = _ingest(settings, database, blobs, feeds, correlator.wake)
+    stream = Stream(database)
+    ingest = _ingest(settings, database, blobs, feeds, lambda: (correlator.wake(), stream.wake()))
     vuln_feeds, vuln_job = _vuln_feeds(settings, database, blobs, after_sync=correlator.wake)
     vectors = VectorJob(_vectors(settings.embeddings, database, blobs))
     follower = Follower(vectors.vectors.is_due, vectors.start, settings.embeddings.look_every_s)
@@ -212,7 +214,7 @@ def _services(
         own=coordinator_of(settings, mesh),
     )
     background = (workflows, vuln_feeds, Folder(database), correlator, follower) if with_workflows else ()
-    with _running(ingest, (feeds, *background, ai)):  # models are left first: workflows may be waiting for one
+    with _running(ingest, (feeds, stream, *background, ai)):  # models are left first: workflows may be waiting for one
         yield Services(
             database=database,
             blobs=blobs,
@@ -242,6 +244,7 @@ def _services(
             mesh=mesh.admin if mesh else None,
             work=work,
             results=settled.results(workflows),
+            stream=stream,
             **ai.services(),
         )
 
@@ -311,7 +314,7 @@ def _vuln_feeds(
 
 
 def _ingest(
-    settings: Settings, database: Database, blobs: BlobStore, feeds: Feeds, after_write: Callable[[], None]
+    settings: Settings, database: Database, blobs: BlobStore, feeds: Feeds, after_write: Callable[[], object]
 ) -> Ingest:
     return Ingest(
         database,
@@ -408,7 +411,9 @@ def _serve_on(
             backlog=BACKLOG,
         )
         try:
-            ending.run(_Server(config, on_ready=lambda: _announce(settings, url, ready)), listener)
+            hang_up = services.stream.hang_up if services.stream else lambda: None
+            server = _Server(config, on_ready=lambda: _announce(settings, url, ready), on_stop=hang_up)
+            ending.run(server, listener)
         finally:
             lifecycle.remove_state(settings.data_dir)
         _log.info("stopping")
@@ -453,15 +458,21 @@ def _announce(settings: Settings, url: str, ready: Callable[[str], None]) -> Non
 class _Server(uvicorn.Server):
     """uvicorn, telling when it answers, and ending the same way on either signal."""
 
-    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None], on_stop: Callable[[], None]) -> None:
         super().__init__(config)
         self._on_ready = on_ready
+        self._on_stop = on_stop
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start answering, then say so."""
         await super().startup(sockets)
         if self.started:
             self._on_ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop answering, once those who listen without end are told to hang up."""
+        self._on_stop()
+        await super().shutdown(sockets)
 
     @contextmanager
     def capture_signals(self) -> Generator[None]:

@@ -22,6 +22,7 @@ from spectra.flow.membership import EarState
 from spectra.flow.reportflow import ReportJob
 from spectra.flow.results import Results
 from spectra.flow.similar import Similar
+from spectra.flow.stream import Stream
 from spectra.flow.submission import Ingest
 from spectra.flow.vectorjob import VectorJob
 from spectra.flow.vulnfeeds import VulnFeeds
@@ -212,5 +213,7 @@ class Services:
     """Makes reports; None in tests that have none."""
     agents: Agents | None = None
     """Runs agents; None in tests that have none."""
+    stream: Stream | None = None
+    """Tells of what happens; None in tests that have none."""
     insights: Insights | None = None
     """Keeps what agents conclude; None in tests that have none."""

@@ -12,6 +12,7 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 from typing import Final, NamedTuple
 
 from spectra.errors import SpectraError, Unavailable
@@ -192,7 +193,7 @@ class Stream(Waking):
             if not self._kept or cursor >= self._kept[-1].cursor:
                 return ()
             missed = self._kept[-1].cursor - cursor  # numbers have no gaps
-            return tuple(self._kept)[-missed:]
+            return tuple(islice(reversed(self._kept), missed))[::-1]
 
     def progress(self) -> Mapping[str, Progress]:
         """How far the jobs are, by id, as of the last look."""

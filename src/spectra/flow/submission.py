@@ -144,7 +144,7 @@ class Ingest:
         facts: Source | None = None,
         cpe: NameCpe = no_cpe,
         lifetimes: Lifetimes | None = None,
-        after_write: Callable[[], None] = lambda: None,
+        after_write: Callable[[], object] = lambda: None,
     ) -> None:
         self._after_write = after_write
         self._lifetimes = lifetimes

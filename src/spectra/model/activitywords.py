@@ -35,6 +35,11 @@ TITLES: Final[Mapping[str, str]] = {
     "account.enabled": "Account {name} was enabled again",
     "account.password": "Account {name} has a new password",
     "account.rehashed": "The password of {name} is stored by newer rules",
+    "alert.acknowledged": "Alert seen to by {by}: {title}",
+    "alert.fired": "Alert ({severity}): {title}",
+    "alert.resolved": "Alert over: {title}",
+    "alert-mute.added": "Alerts were muted: {reason}",
+    "alert-mute.removed": "Alerts are not muted any more",
     "attestation.accepted": "Node {node} showed what it runs",
     "block.added": "{network}{net} may not use the API: {reason}",
     "block.removed": "{network}{net} may use the API again",
@@ -104,18 +109,18 @@ TITLES: Final[Mapping[str, str]] = {
 
 _PATHS: Final[Mapping[str, str]] = {
     "account": "/accounts",
-    "alert": "/alerts",
+    "alert": "/alerts/{id}",
+    "alert-mute": "/alerts",
+    "alert-rule": "/rules",
     "block": "/exclusions",
     "ca": "/nodes",
     "do_not_scan": "/exclusions",
     "feed": "/feeds",
-    "insight": "/insights",
     "insights": "/insights",
     "join-token": "/nodes",
     "outlet": "/outlets",
     "result": "/jobs/{job}",
     "role": "/accounts",
-    "rule": "/rules",
     "schedule": "/schedules",
     "node": "/nodes/{name}",
     "attestation": "/nodes/{node}",
@@ -128,6 +133,7 @@ _COUNTED: Final = (
     ("hostnames", "name", "names"),
     ("silent", "silent network", "silent networks"),
 )
+_BY_ID: Final = ("insight", "job", "observation", "report")
 # Who did it is told by the first of these that an entry has.
 _BY: Final = ("removed_by", "decided_by", "by", "added_by", "created_by", "account", "contributor")
 
@@ -187,13 +193,13 @@ def _triage(detail: Mapping[str, Any]) -> str:
 
 def _path(kind: str, subject: str, detail: Mapping[str, Any]) -> str:
     noun = kind.partition(".")[0]
-    if noun in ("job", "report"):
-        return f"/{noun}s/{quote(subject, safe='')}"
+    if noun in _BY_ID:
+        return f"/{noun}s/{quote(subject.removeprefix(f'{noun}:'), safe='')}"
     if noun == "triage":
         ip, cve = _text(detail, "ip"), _text(detail, "cve")
         return f"/hosts/{quote(ip, safe=':.')}" if ip else f"/vulns/{quote(cve, safe='')}" if cve else ""
     found = _PATHS.get(noun, "")
-    filled = found.format_map(_Blank({key: quote(_text(detail, key), safe="") for key in ("name", "node", "job")}))
+    filled = found.format_map(_Blank({key: quote(_text(detail, key), safe="") for key in ("id", "name", "node", "job")}))
     return filled.rstrip("/")
 
 

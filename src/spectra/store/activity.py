@@ -78,11 +78,12 @@ def page(
     *,
     before: int | None = None,
     after: int | None = None,
+    least: int = 0,
     limit: int = 100,
     whole: bool = False,
 ) -> ActivityPage:
-    """A page: newest first, or with `after` the oldest first; `before` and `after` are left out themselves. `whole`
-    with what the entries say.
+    """A page: newest first, or with `after` the oldest first; `before`, `after` and what is not after `least` are left
+    out. `whole` with what the entries say.
 
     With `after` all that is answered is on disk: who goes on from its cursors misses nothing, whatever breaks down.
     Raises `Corrupt` for an entry that is none any more.
@@ -90,7 +91,8 @@ def page(
     forward = after is not None
     with database.connection() as connection:
         newest = _head(connection)
-        low, high = after or 0, before if before is not None else newest + 1
+        least = max(after or 0, least)
+        low, high = least, before if before is not None else newest + 1
         if wanted.text and forward:
             high = min(high, low + SPAN + 1)
         elif wanted.text:
@@ -101,7 +103,7 @@ def page(
         flush(database)
     more = found[-1].cursor if len(rows) > limit else None
     if more is None and wanted.text:
-        more = (high - 1 if high <= newest else None) if forward else (low + 1 if low > 0 else None)
+        more = (high - 1 if high <= newest else None) if forward else (low + 1 if low > least else None)
     return ActivityPage(found, newest, more)
 
 
@@ -167,7 +169,9 @@ def _rows(connection: Connection, wanted: Wanted, low: int, high: int, limit: in
     }
     order = _ORDERS[forward]
     query: LiteralString = " UNION ALL ".join(branches)
-    rows = connection.execute(f"{query} ORDER BY seq {order} LIMIT %(limit)s", params).fetchall()
+    rows = connection.execute(
+        f"SELECT * FROM ({query}) AS found ORDER BY seq {order} LIMIT %(limit)s", params
+    ).fetchall()
     return [Link(*row) for row in rows]
 
 
