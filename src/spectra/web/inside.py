@@ -21,6 +21,8 @@ from spectra.errors import BadRequest, SpectraError
 T = TypeVar("T")
 
 _MAX_ANSWER: Final = 64 * 1024 * 1024
+# The origin that passkeys are bound to, and the cookie that this browser is known by where a password is asked again.
+_HANDED_ON: Final = frozenset({b"host", b"x-forwarded-proto", b"cookie"})
 
 
 class _Told(msgspec.Struct):
@@ -139,15 +141,13 @@ class Inside:
                 task.cancel()
 
     def _scope(self, method: str, path: str, params: Mapping[str, Any], body: bytes, media_type: str) -> Scope:
-        headers = [
-            (b"host", b"inside"),
-            (b"content-type", media_type.encode()),
-            (b"content-length", str(len(body)).encode()),
-        ]
+        outer = self._outer
+        headers = [pair for pair in outer["headers"] if pair[0] in _HANDED_ON]
+        if body:
+            headers += [(b"content-type", media_type.encode()), (b"content-length", str(len(body)).encode())]
         pairs = _pairs(params)
         if "\0" in path or any("\0" in value for _, value in pairs):
             raise BadRequest("A field has a NUL character.", field="path")
-        outer = self._outer
         state = {name: outer.get("state", {}).get(name) for name in ("address", "request_id")}
         return {
             "type": "http",
@@ -159,7 +159,7 @@ class Inside:
             "raw_path": quote(path).encode(),
             "query_string": urlencode(pairs).encode(),
             "root_path": "",
-            "headers": headers if body else headers[:1],
+            "headers": headers,
             "client": outer.get("client"),
             "server": outer.get("server"),
             "state": state,
