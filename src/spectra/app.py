@@ -55,6 +55,7 @@ from spectra.meshparts import MeshParts, mesh_listening
 from spectra.model.lifetimes import Lifetimes
 from spectra.model.tiers import Policy as TierPolicy
 from spectra.settings import EmbeddingSettings, LimitsSettings, Settings
+from spectra.settings.inforce import in_force
 from spectra.store.blobs import BlobStore
 from spectra.store.database import Database, migrate
 from spectra.store.limits import AccountLimit, Buckets, Rate
@@ -241,6 +242,8 @@ def _services(
             networks=networks,
             trusted_proxies=tuple(ip_network(text) for text in settings.api.trusted_proxies),
             web=settings.web,
+            settings=in_force(settings),
+            data_dir=settings.data_dir,
             mesh=mesh.admin if mesh else None,
             work=work,
             results=settled.results(workflows),

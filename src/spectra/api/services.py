@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Protocol
 
 from spectra.ai.enrich.service import Enricher
@@ -38,6 +39,7 @@ from spectra.model.tiers import POLICY
 from spectra.model.tiers import Policy as TierPolicy
 from spectra.model.work import JobRecord, JobRequest, Schedule, WorkerRecord, WorkStatus
 from spectra.settings import WebSettings
+from spectra.settings.inforce import Setting
 from spectra.store.accounts import Act
 from spectra.store.blobs import BlobStore
 from spectra.store.database import Database
@@ -197,6 +199,9 @@ class Services:
     networks: Networks = field(default_factory=NoNetworks)
     trusted_proxies: tuple[Network, ...] = ()
     web: WebSettings = field(default_factory=WebSettings)
+    settings: tuple[Setting, ...] = ()
+    """Those that this process started with."""
+    data_dir: Path | None = None
     mesh: Mesh | None = None
     """None where this coordinator holds no mesh."""
     work: Work | None = None

@@ -6,7 +6,7 @@ import os
 import secrets
 import sys
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -16,50 +16,49 @@ from spectra.cli.output import Column, Target, emit, json_line, note
 from spectra.cli.pages import Command, Group
 from spectra.errors import BadRequest, SetupError
 
+if TYPE_CHECKING:
+    from spectra.settings.inforce import Setting
+
 config = typer.Typer(cls=Group, help="Show and change settings.")
-MASK = "********"
 Mapping = dict[str, Any]
 
 
-def show(context: typer.Context, *, json: JsonOption = False) -> None:
+def show(
+    context: typer.Context,
+    *,
+    running: Annotated[
+        bool, typer.Option("--running", help="Those that the running node started with, asked of it.")
+    ] = False,
+    json: JsonOption = False,
+) -> None:
     """Show every setting with its value and where it comes from; secrets are masked."""
-    values = Machine.of(context).settings.model_dump(mode="json")
-    _mask_urls(values)
-    if json:
-        sys.stdout.write(json_line(values) + "\n")
-        return
-    rows = [(key, value, _origin(key)) for key, value in _flat(values)]
-    columns: list[Column[tuple[str, object, str]]] = [
-        Column("key", lambda row: row[0], "setting", style="cyan"),
-        Column("value", lambda row: _shown(row[1]), flexible=True),
-        Column("from", lambda row: row[2], style="dim", flexible=True, optional=True),
+    from spectra.settings import inforce
+
+    machine = Machine.of(context)
+    if running:
+        rows = _of_the_node(machine)
+    else:
+        settings = machine.settings
+        if json:
+            sys.stdout.write(json_line(inforce.values_of(settings)) + "\n")
+            return
+        rows = inforce.in_force(settings)
+    columns: list[Column[Setting]] = [
+        Column("key", lambda row: row.key, "setting", style="cyan"),
+        Column("value", lambda row: _shown(row.value), flexible=True),
+        Column("from", lambda row: row.origin, style="dim", flexible=True, optional=True),
     ]
-    emit(rows, columns, Target())
+    emit(rows, columns, Target.of(json=json))
 
 
-def _mask_urls(values: Mapping) -> None:
-    """A URL in a plain setting or in a list may still carry a password (`s3://key:secret@...`)."""
-    for key, value in values.items():
-        if isinstance(value, dict):
-            _mask_urls(cast("Mapping", value))
-        elif isinstance(value, list):
-            values[key] = [_masked(item) for item in cast("list[object]", value)]
-        else:
-            values[key] = _masked(value)
+def _of_the_node(machine: Machine) -> tuple[Setting, ...]:
+    import msgspec
 
+    from spectra.settings import inforce
 
-def _masked(value: object) -> object:
-    if not isinstance(value, str) or "://" not in value or "@" not in value:
-        return value
-    scheme, _, rest = value.partition("://")
-    return f"{scheme}://{MASK}@{rest.rpartition('@')[2]}"
-
-
-def _flat(values: Mapping, prefix: str = "") -> list[tuple[str, object]]:
-    rows: list[tuple[str, object]] = []
-    for key, value in values.items():
-        rows += _flat(cast("Mapping", value), f"{prefix}{key}.") if isinstance(value, dict) else [(prefix + key, value)]
-    return rows
+    with machine.client(notify=note) as client:
+        found = client.get("/v0/settings", dict[str, Any])
+    return msgspec.convert(found["settings"], tuple[inforce.Setting, ...])
 
 
 def _shown(value: object) -> str:
@@ -70,49 +69,14 @@ def _shown(value: object) -> str:
     return str(value)
 
 
-def _origin(key: str) -> str:
-    from spectra.settings import config_dir
-
-    if variable(key) in {name.upper() for name in os.environ}:
-        return variable(key)
-    for file in (config_dir() / "config.yaml", Path("/etc/spectra/config.yaml")):
-        held: object = _read(file)
-        for part in key.split("."):
-            held = _inside(held, part)
-        if held is not None:
-            return str(file)
-    return "default"
-
-
-def _inside(held: object, part: str) -> object:
-    return cast("Mapping", held).get(part) if isinstance(held, dict) else None
-
-
-def variable(key: str) -> str:
-    """The environment variable of a setting: `api.port` is `SPECTRA_API__PORT`."""
-    return f"SPECTRA_{key.replace('.', '__')}".upper()
-
-
-def _read(path: Path) -> Mapping:
-    import yaml
-
-    try:
-        held: object = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-        raise SetupError(f"cannot read {path}: {error}") from error
-    if held is not None and not isinstance(held, dict):
-        raise SetupError(f"{path} does not hold settings", hint="It has `key: value` lines.")
-    return cast("Mapping", held or {})
-
-
 def set_value(
     *,
     key: Annotated[str, typer.Argument(metavar="KEY", help="Such as api.port; `config show` lists them.")],
     value: Annotated[str, typer.Argument(metavar="VALUE", help="In YAML: a word, a number, [a, list].")],
 ) -> None:
     """Write one setting to your config.yaml, after checking it. The file gets mode 0600: settings can be secrets."""
+    from spectra.settings.inforce import variable
+
     path = store(_known_key(key), _parsed(key, value))
     note(f"{key} is set in {path}; it holds from the next start.")
     if variable(key) in os.environ:
@@ -125,9 +89,10 @@ def store(key: str, value: object) -> Path:
     Raises `BadRequest` for a value the settings refuse, `SetupError` for a file that cannot be read or written.
     """
     from spectra.settings import config_dir
+    from spectra.settings.inforce import read
 
     path = config_dir() / "config.yaml"
-    held = _read(path)
+    held = read(path)
     section = held
     *parents, last = key.split(".")
     for parent in parents:
@@ -143,8 +108,9 @@ def store(key: str, value: object) -> Path:
 
 def _known_key(key: str) -> str:
     from spectra.settings import Settings
+    from spectra.settings.inforce import flat, values_of
 
-    known = [name for name, _ in _flat(Settings.model_construct().model_dump(mode="json"))]
+    known = [name for name, _ in flat(values_of(Settings.model_construct()))]
     if key not in known:
         import difflib
 
@@ -193,7 +159,11 @@ def _write(path: Path, held: Mapping) -> None:
         raise SetupError(f"cannot write {path}: {error.strerror}") from error
 
 
-config.command("show", cls=Command, epilog=examples("spectra config show", "spectra config show --json"))(show)
+config.command(
+    "show",
+    cls=Command,
+    epilog=examples("spectra config show", "spectra config show --running", "spectra config show --json"),
+)(show)
 config.command(
     "set",
     cls=Command,

@@ -106,3 +106,31 @@ def test_a_walk_that_cannot_go_on_says_why(node: Node) -> None:
         last = walk(broken)[-1]
     assert last["error"]["reason"] == "internal"
     assert "NoneType" not in str(last)
+
+
+def test_entries_are_read_page_by_page(node: Node) -> None:
+    """Newest first by cursor; those after a number; of one kind. A cursor that was not made here is refused."""
+    receipt = node.submitted(samples.scan_of(samples.address(), 80))
+    first = node.get("/v0/provenance/entries", limit=2).json()
+    second = node.get("/v0/provenance/entries", limit=2, cursor=first["next_cursor"]).json()
+    numbers = [one["seq"] for one in first["entries"] + second["entries"]]
+    assert numbers == list(range(numbers[0], numbers[0] - 4, -1))
+    later = node.get("/v0/provenance/entries", after=numbers[-1], limit=2).json()
+    assert [one["seq"] for one in later["entries"]] == [numbers[-1] + 2, numbers[-1] + 1]
+    about = node.get("/v0/provenance/entries", subject=receipt["observation_id"], kind="observation.accepted").json()
+    assert [one["subject"] for one in about["entries"]] == [receipt["observation_id"]]
+    assert "next_cursor" not in node.get("/v0/provenance/entries", kind="nothing").json()
+    is_problem(node.get("/v0/provenance/entries", cursor="x"), 400, "bad_request")
+
+
+def test_an_entry_is_proved(node: Node) -> None:
+    """Its hash, and its place in the chain; what those with privileges did is told to who may read that."""
+    node.of("user")
+    newest = node.get("/v0/provenance/entries", kind="key", limit=1).json()["entries"][0]
+    path = f"/v0/provenance/entries/{newest['seq']}"
+    proof = node.get(path).json()
+    assert (proof["hashes"], proof["follows"]) == (True, True)
+    assert json.loads(proof["text"])["subject"] == newest["subject"]
+    hidden = node.get(path, "user").json()
+    assert (hidden["text"], hidden["entry"]["withheld"], hidden["entry"]["hash"]) == ("", True, newest["hash"])
+    is_problem(node.get("/v0/provenance/entries/999999999"), 404, "unknown_entry")

@@ -10,22 +10,26 @@ from collections.abc import Iterator
 from typing import Annotated, Final
 
 import msgspec
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import Response, StreamingResponse
 
 from spectra.api.answers import answer, described
-from spectra.api.auth import ServicesDep, scope
+from spectra.api.auth import ServicesDep, caller_of, scope
 from spectra.api.services import Services
-from spectra.errors import SpectraError
+from spectra.errors import BadRequest, SpectraError
 from spectra.flow import audit
+from spectra.model.chain import ChainPage, ChainProof
 from spectra.model.records import ChainReport
-from spectra.store import provenance
+from spectra.store import chainpages, provenance
 
 router = APIRouter(tags=["provenance"])
 
 _log = logging.getLogger("spectra.api")
 _QUEUE: Final = 64
 _WAIT_S: Final = 60.0
+_ACTS: Final = "audit:read"
+"""The scope that tells what those with privileges did."""
+_MOST: Final = 2**53
 
 
 class ChainHead(msgspec.Struct):
@@ -66,6 +70,57 @@ def verify(
 ) -> StreamingResponse:
     """Hashes, signatures, blobs and rows; `deep` also every row of the graph."""
     return StreamingResponse(_walk(services, deep=deep), media_type="application/x-ndjson")
+
+
+@router.get(
+    "/v0/provenance/entries",
+    summary="Entries of the chain, newest first",
+    dependencies=[scope("provenance:read")],
+    responses=described(ChainPage, 400, 401, 403),
+    response_class=Response,
+)
+def entries(
+    request: Request,
+    services: ServicesDep,
+    *,
+    kind: Annotated[str, Query(max_length=100, description="one kind, as `block.added`, or a noun, as `key`")] = "",
+    subject: Annotated[str, Query(max_length=200, description="what it is about: the id of a key, a block ...")] = "",
+    after: Annotated[int | None, Query(ge=0, le=_MOST, description="only the next after this number")] = None,
+    cursor: Annotated[str, Query(max_length=20, description="`next_cursor` of the page before")] = "",
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+) -> Response:
+    """Submissions and acts. What those with privileges did is told in full to who may read the audit."""
+    if cursor and not (cursor.isascii() and cursor.isdecimal() and len(cursor) < 19):
+        raise BadRequest("This cursor was not made here.", field="cursor", hint="Start again without one.")
+    if "\x00" in kind + subject:
+        raise BadRequest("There is no such kind or subject.", field="kind")
+    told = _ACTS in caller_of(request).scopes
+    found = chainpages.page(
+        services.database,
+        kind=kind,
+        subject=subject,
+        before=int(cursor) if cursor else None,
+        after=after,
+        limit=limit + 1,
+        told=told,
+    )
+    more = len(found) > limit
+    page = found[-limit:] if after is not None else found[:limit]
+    older = more or after is not None
+    return answer(ChainPage(page, str(page[-1].seq) if older and page and page[-1].seq > 1 else ""))
+
+
+@router.get(
+    "/v0/provenance/entries/{seq}",
+    summary="One entry, and the proof that it holds",
+    dependencies=[scope("provenance:read")],
+    responses=described(ChainProof, 400, 401, 403, 404),
+    response_class=Response,
+)
+def entry(request: Request, services: ServicesDep, seq: Annotated[int, Path(ge=1, le=_MOST)]) -> Response:
+    """Its hash computed again, and its place between the entries before and after it."""
+    told = _ACTS in caller_of(request).scopes
+    return answer(chainpages.one(services.database, seq, told=told))
 
 
 def _walk(services: Services, *, deep: bool) -> Iterator[bytes]:
