@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final, TypeVar
 
 import anyio
@@ -56,6 +56,7 @@ class Live(Response):
         still: Callable[[], bool],
         cursor: int | None = None,
         threads: anyio.CapacityLimiter,
+        headers: Mapping[str, str] | None = None,
         beat_s: float = BEAT_S,
     ) -> None:
         super().__init__()
@@ -66,6 +67,7 @@ class Live(Response):
         self._still = still
         self._cursor = cursor
         self._threads = threads
+        self._more = [(name.encode(), value.encode()) for name, value in (headers or {}).items()]
         self._beat_s = beat_s
         self._news = asyncio.Event()
         self._said = -1
@@ -91,7 +93,7 @@ class Live(Response):
             listener.close()
 
     async def _answer(self, listener: Listener, send: Send) -> None:
-        headers = [*HEADERS, (b"cache-control", b"no-store")]
+        headers = [*HEADERS, *self._more, (b"cache-control", b"no-store")]
         with anyio.move_on_after(_SEND_S):
             await send({"type": "http.response.start", "status": 200, "headers": headers})
             await send(_piece(b"retry: 3000\n" + self._at(listener)))

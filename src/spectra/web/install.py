@@ -16,11 +16,15 @@ from spectra.web import statics
 from spectra.web.inside import Problem
 from spectra.web.next import login_path
 from spectra.web.page import HEADERS, SignInFirst, visit_of
-from spectra.web.routes import accounts, login, roles, theme
+from spectra.web.routes import accounts, live, login, roles, saved, search, space, theme
 
 ROUTERS: Final = (
     statics.router,
     theme.router,
+    search.router,
+    space.router,
+    saved.router,
+    live.router,
     login.router,
     accounts.router,
     roles.router,
