@@ -16,7 +16,24 @@ from spectra.web import statics
 from spectra.web.inside import Problem
 from spectra.web.next import login_path
 from spectra.web.page import HEADERS, SignInFirst, visit_of
-from spectra.web.routes import accounts, live, login, roles, saved, search, space, theme
+from spectra.web.routes import (
+    accounts,
+    around,
+    compare,
+    findings,
+    hosts,
+    insights,
+    live,
+    login,
+    observations,
+    reports,
+    roles,
+    saved,
+    search,
+    space,
+    theme,
+    vulns,
+)
 
 ROUTERS: Final = (
     statics.router,
@@ -28,6 +45,14 @@ ROUTERS: Final = (
     login.router,
     accounts.router,
     roles.router,
+    hosts.router,
+    around.router,
+    compare.router,
+    observations.router,
+    findings.router,
+    vulns.router,
+    reports.router,
+    insights.router,
 )
 _TITLES: Final = {
     400: "That cannot be read",
