@@ -210,6 +210,8 @@ def test_routes_open_to_anyone_are_these() -> None:
         "/v0/ingest",
         "/v0/keys/rotate",
         "/v0/auth/token",
+        "/v0/auth/device",
+        "/v0/setup",
         "/v0/auth/revoke",
         "/v0/auth/jwks.json",
         "/.well-known/oauth-authorization-server",

@@ -12,34 +12,28 @@ a mask that is new each time: pages are compressed, CVE-2013-3587), and where th
 from __future__ import annotations
 
 import base64
-import hashlib
 import hmac
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
-from ipaddress import ip_address
 from typing import Final
-from urllib.parse import urlsplit
 
 from fastapi import Request
 from starlette.responses import Response
 
-from spectra.api.auth import Caller, services_of
-from spectra.api.grants import Source
+from spectra.api.auth import Caller
+from spectra.api.cookies import BROWSER, digest, drop_cookie, new_secret, origin_of, put_cookie, secret_cookie
 from spectra.api.issuing import held_by
 from spectra.api.problems import Forbidden
 from spectra.api.services import Services
-from spectra.model.limits import Nets, plain
+from spectra.api.signin import Source
 from spectra.store import sessions
 from spectra.store.accounts import Act
 from spectra.store.sessions import Cookie, NewSession
 
 CLIENT: Final = "browser"
 NAME: Final = "spectra"
-BROWSER: Final = "spectra-browser"
-_SECRET_BYTES: Final = 32
-_SECRET_CHARS: Final = 43  # in URL-safe base64 without padding
 _BROWSER_KEPT_S: Final = int(sessions.KNOWN_FOR.total_seconds())
 
 Setter = Callable[[Response], None]
@@ -67,7 +61,7 @@ def begin(request: Request, services: Services, account: str, *, grant: str) -> 
     The session that the browser had ends.
     """
     now = services.clock()
-    secret, known = new_secret(), _cookie(request, BROWSER) or new_secret()
+    secret, known = new_secret(), secret_cookie(request, BROWSER) or new_secret()
     if (before := visitor(request, services)) is not None:
         sessions.revoke(services.database, before.session, Act(before.account, now))
     source = Source.of(request).address
@@ -84,7 +78,7 @@ def begin(request: Request, services: Services, account: str, *, grant: str) -> 
 
 def visitor(request: Request, services: Services) -> Visitor | None:
     """Who is signed in by the cookie of a request; None where nobody is any more. One query."""
-    secret = _cookie(request, NAME)
+    secret = secret_cookie(request, NAME)
     if not secret:
         return None
     found = sessions.of_cookie(
@@ -123,95 +117,6 @@ def check_csrf(request: Request, who: Visitor | None, token: str) -> None:
             reason="forbidden",
             hint="Open the page again, and send it from there.",
         )
-
-
-# What others build on ------------------------------------------------------------------------------------------------
-
-
-def new_secret() -> str:
-    """32 random bytes in URL-safe base64."""
-    return secrets.token_urlsafe(_SECRET_BYTES)
-
-
-def digest(secret: str) -> bytes:
-    """SHA-256 of a secret, which is what the database keeps. No salt: it has 256 random bits."""
-    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()
-
-
-def origin_of(request: Request) -> str:
-    """`scheme://host[:port]` of ours, as the browser that asks sees it, in lower case."""
-    host = request.headers.get("host", "").lower()
-    ours = services_of(request).web.origin
-    if ours and urlsplit(ours).netloc == host:
-        return ours  # whoever ends TLS for us
-    return f"{_scheme(request)}://{host}"
-
-
-def known_browser(request: Request) -> bytes:
-    """The SHA-256 that this browser is remembered by; empty for one that never signed in."""
-    secret = _cookie(request, BROWSER)
-    return digest(secret) if secret else b""
-
-
-def put_cookie(request: Request, response: Response, name: str, value: str, max_age_s: int) -> None:
-    """Set a cookie that no script can read and no other site's form brings along.
-
-    `Lax` and not `Strict`: a link in a message has to lead to its page, not to the sign-in. Over https its name
-    begins with `__Host-`, so that no other host of the domain can set it.
-    """
-    secure = _is_secure(request)
-    response.set_cookie(
-        _full_name(name, secure=secure),
-        value,
-        max_age=max_age_s,
-        path="/",
-        secure=secure,
-        httponly=True,
-        samesite="lax",
-    )
-
-
-def drop_cookie(request: Request, response: Response, name: str) -> None:
-    """Take a cookie of `put_cookie` away."""
-    secure = _is_secure(request)
-    response.delete_cookie(_full_name(name, secure=secure), path="/", secure=secure, httponly=True, samesite="lax")
-
-
-def secret_cookie(request: Request, name: str) -> str:
-    """The secret in a cookie of `put_cookie`; empty where there is none, or none that we could have set."""
-    return _cookie(request, name)
-
-
-# Cookies -------------------------------------------------------------------------------------------------------------
-
-
-def _full_name(name: str, *, secure: bool) -> str:
-    return f"__Host-{name}" if secure else name
-
-
-def _cookie(request: Request, name: str) -> str:
-    value = request.cookies.get(_full_name(name, secure=_is_secure(request)), "")
-    return value if len(value) == _SECRET_CHARS and value.isascii() else ""
-
-
-def _is_secure(request: Request) -> bool:
-    return origin_of(request).startswith("https://")
-
-
-def _scheme(request: Request) -> str:
-    """A proxy that we trust says how browsers reach it."""
-    said = request.headers.get("x-forwarded-proto", "").lower()
-    return said if said in ("http", "https") and _by_proxy(request) else request.url.scheme
-
-
-def _by_proxy(request: Request) -> bool:
-    trusted = services_of(request).trusted_proxies
-    if not trusted or request.client is None:
-        return False
-    try:
-        return plain(ip_address(request.client.host)) in Nets(map(str, trusted))
-    except ValueError:
-        return False
 
 
 # Forms ---------------------------------------------------------------------------------------------------------------

@@ -1,4 +1,5 @@
-"""The grants of the token endpoint: a person's password, a machine's signed assertion, a session's refresh token.
+"""The grants of the token endpoint: a person's password, a device that was let in, a machine's signed assertion, a
+session's refresh token.
 
 Errors are RFC 6749 section 5.2's, and say no more than that: an unknown account, a wrong password and a disabled
 account look the same and take the same time.
@@ -8,71 +9,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from ipaddress import IPv6Address, ip_address, ip_network
-from typing import Final, NamedTuple
+from typing import Final
 from urllib.parse import parse_qsl
 
 from fastapi import Request
 
-from spectra.api.guard import address_of
+from spectra.api import devices, signin
 from spectra.api.services import Services
-from spectra.errors import SpectraError
+from spectra.api.signin import Passed, Refused, Source, charge, source_bucket
 from spectra.identity import jwts, roles, tokens
 from spectra.identity.errors import IdentityError
 from spectra.identity.keys import PublicKey
 from spectra.model.accounts import TokenAnswer
+from spectra.model.people import DeviceAnswer
 from spectra.model.records import KeyRecord
 from spectra.store import accounts, keys, sessions, throttle
-from spectra.store.accounts import SignIn
 from spectra.store.sessions import NewSession
-from spectra.store.throttle import Bucket
 
 ASSERTION_TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 DEFAULT_CLIENT: Final = "spectra"
 MAX_FORM_BYTES: Final = 16 * 1024
 _MAX_FIELDS: Final = 20
 _MAX_NAME: Final = 200
-_MAX_PASSWORD: Final = 1024
-
-
-class Refused(SpectraError):
-    """An answer of RFC 6749 section 5.2: `reason` is its `error`."""
-
-    def __init__(self, error: str, message: str, *, status: int = 400, retry_after_s: float = 0.0) -> None:
-        super().__init__(message, reason=error)
-        self.status = status
-        self.retry_after_s = retry_after_s
-
-
-class Source(NamedTuple):
-    """Where a request came from (an address, or nothing), and the URLs of the socket it came in by."""
-
-    address: str
-    local: tuple[str, ...] = ()
-
-    @classmethod
-    def of(cls, request: Request) -> Source:
-        """The source of a request."""
-        host, port = request.scope.get("server") or ("", None)
-        local = _urls(request.url.scheme, host, port) if port else ()
-        return cls(str(address_of(request) or "").partition("%")[0], local)
-
-    @property
-    def network(self) -> str:
-        """What one subscriber has: an IPv4 address, or an IPv6 /64."""
-        return str(ip_network((self.address, 64), strict=False)) if ":" in self.address else self.address
-
-
-def _urls(scheme: str, host: str, port: int) -> tuple[str, ...]:
-    """The URLs of a socket; of one on loopback also by the name that everybody calls it."""
-    try:
-        address = ip_address(host.partition("%")[0])
-    except ValueError:  # a local socket
-        return ()
-    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
-    text = str(mapped or address)
-    names = [f"[{text}]" if ":" in text else text, *(["localhost"] if address.is_loopback else [])]
-    return tuple(f"{scheme}://{name}:{port}" for name in names)
 
 
 def form_of(raw: bytes, content_type: str) -> dict[str, str]:
@@ -105,72 +63,50 @@ def grant(services: Services, form: Mapping[str, str], source: Source) -> TokenA
             return _assertion(services, form, source)
         case "refresh_token":
             return _refresh(services, form)
+        case devices.GRANT:
+            return _device_code(services, form, source)
         case _:
-            raise Refused("unsupported_grant_type", "use password, client_credentials or refresh_token")
+            raise Refused(
+                "unsupported_grant_type", "use password, client_credentials, refresh_token or the device grant"
+            )
 
 
 # People --------------------------------------------------------------------------------------------------------------
 
 
 def _password(services: Services, form: Mapping[str, str], source: Source) -> TokenAnswer:
+    """`otp` is a code of the account's authenticator app, or one for recovery. `mfa_required` says that it is needed:
+    by then the password was right, and who has it may know.
+    """
     name, password = required(form, "username"), required(form, "password")
     client = _client_id(form) or DEFAULT_CLIENT
-    found = check_password(services, name, password, source)
-    scopes = _asked(form, found.role, found.scopes)
+    passed = signin.password(services, name, password, source)
+    scopes = _asked(form, passed.found.role, passed.found.scopes)
+    by = "password"
+    if passed.needs:
+        by = f"password+{_second(services, passed, form, source)}"
     return services.issuer.begin(
-        NewSession(name, client, "password", scopes, "", source.address, services.clock()), refreshable=True
+        NewSession(name, client, by, scopes, "", source.address, services.clock()), refreshable=True
     )
 
 
-def check_password(services: Services, name: str, password: str, source: Source) -> SignIn:
-    """The account `name`, if `password` is its own; raises `Refused`. Attempts are counted, and wrong ones stay so."""
-    if len(name) > _MAX_NAME or len(password) > _MAX_PASSWORD or "\x00" in name:
-        raise Refused("invalid_grant", "the account or the password is wrong")
-    pair, others = _buckets(services, name, source)
-    _charge(services, [pair, *others])
-    found = accounts.sign_in(services.database, name)
-    stored = found.password if found and not found.disabled else ""
-    with services.issuer.password_turn():
-        good = services.issuer.passwords.verify(stored, password)
-    if not good or found is None:
-        raise Refused("invalid_grant", "the account or the password is wrong")
-    throttle.forget(services.database, pair)
-    throttle.forgive(services.database, others, services.clock())
-    _renew_hash(services, name, stored, password)
-    return found
+def _second(services: Services, passed: Passed, form: Mapping[str, str], source: Source) -> str:
+    if "otp" in form:
+        return signin.second(services, passed.account, form["otp"], source)
+    if set(passed.needs) == {"passkey"}:
+        raise Refused("mfa_required", "this account signs in with a passkey, at a browser: spectra auth login --device")
+    raise Refused("mfa_required", "this account has a second factor: send its code, or a recovery code, as otp")
 
 
-def _buckets(services: Services, name: str, source: Source) -> tuple[Bucket, list[Bucket]]:
-    """What an attempt counts against.
-
-    An account cannot be locked by those who guess at it: they exhaust their own source, and the account for sources
-    that nobody ever signed in to it from. Who did before is held to a count of their own alone; keys to none of these.
-    """
-    network = source.network
-    pair = Bucket(f"pair {network} {name}", each_s=30.0, burst=6)
-    if network and sessions.known_source(services.database, name, network, services.clock()):
-        return pair, []
-    return pair, [_source_bucket(source), Bucket(f"account {name}", each_s=10.0, burst=30)]
+def device(request: Request, services: Services, form: Mapping[str, str], source: Source) -> DeviceAnswer:
+    """A code for a device to show (RFC 8628 section 3.1); raises `Refused`."""
+    client = _client_id(form) or DEFAULT_CLIENT
+    return devices.ask(request, services, client, _scopes(form), source)
 
 
-def _source_bucket(source: Source) -> Bucket:
-    return Bucket(f"source {source.network}", each_s=5.0, burst=30)
-
-
-def _charge(services: Services, buckets: list[Bucket]) -> None:
-    wait = throttle.charge(services.database, buckets, services.clock())
-    if wait:
-        raise Refused(
-            "temporarily_unavailable", "too many failed attempts; wait a moment", status=429, retry_after_s=wait
-        )
-
-
-def _renew_hash(services: Services, name: str, stored: str, password: str) -> None:
-    passwords = services.issuer.passwords
-    if passwords.stale(stored):
-        with services.issuer.password_turn():
-            new = passwords.hash(password)
-        accounts.rehash(services.database, name, old=stored, new=new, now=services.clock())
+def _device_code(services: Services, form: Mapping[str, str], source: Source) -> TokenAnswer:
+    required(form, "device_code")
+    return devices.tokens_of(services, form, _client_id(form) or DEFAULT_CLIENT, source)
 
 
 # Machines ------------------------------------------------------------------------------------------------------------
@@ -181,8 +117,8 @@ def _assertion(services: Services, form: Mapping[str, str], source: Source) -> T
     if required(form, "client_assertion_type") != ASSERTION_TYPE:
         raise Refused("invalid_request", f"client_assertion_type has to be {ASSERTION_TYPE}")
     assertion, client = required(form, "client_assertion"), _client_id(form)
-    bucket = _source_bucket(source)
-    _charge(services, [bucket])
+    bucket = source_bucket(source)
+    charge(services, [bucket])
     try:
         record = _verified(services, assertion, source)
     except IdentityError as error:
@@ -273,13 +209,19 @@ def _client_id(form: Mapping[str, str]) -> str:
 
 def _asked(form: Mapping[str, str], role: str, custom: tuple[str, ...]) -> tuple[str, ...] | None:
     """The scopes a new session is narrowed to; None where none were asked for."""
+    asked = _scopes(form)
+    beyond = set(asked or ()) - roles.scopes(role, custom)
+    if beyond:
+        raise Refused("invalid_scope", f"the role {role} does not hold {min(beyond)}")
+    return asked
+
+
+def _scopes(form: Mapping[str, str]) -> tuple[str, ...] | None:
+    """The scopes that are asked for; None where none are named."""
     if "scope" not in form:
         return None
     asked = form["scope"].split()
     _require_scopes(asked)
-    beyond = set(asked) - roles.scopes(role, custom)
-    if beyond:
-        raise Refused("invalid_scope", f"the role {role} does not hold {min(beyond)}")
     return tuple(sorted(set(asked)))
 
 

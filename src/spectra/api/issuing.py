@@ -15,6 +15,7 @@ from spectra.identity import jwts, roles, tokens
 from spectra.identity.jwts import Access, AccessClaims
 from spectra.identity.keys import PublicKey, SigningKey
 from spectra.identity.passwords import Passwords
+from spectra.identity.sealing import SealKey
 from spectra.model.accounts import TokenAnswer
 from spectra.settings import AuthSettings
 from spectra.store import sessions, token_keys
@@ -23,6 +24,7 @@ from spectra.store.sessions import NewSession, Standing
 
 TOKEN_PATH: Final = "/v0/auth/token"  # noqa: S105 - a path
 _KEY_FILE: Final = "keys/token.pem"
+_SEAL_FILE: Final = "keys/seal.key"
 _OVERLAP: Final = timedelta(days=1)
 _PRUNE_EVERY: Final = timedelta(minutes=1)
 _AT_ONCE: Final = 2
@@ -43,6 +45,8 @@ class Issuer:
         self._lock = threading.Lock()
         self._public: dict[str, PublicKey] = {}
         self._key: SigningKey | None = None
+        self._seal_file = Path(settings.seal_key_file) if settings.seal_key_file else data_dir / _SEAL_FILE
+        self._seal: SealKey | None = None
         self._pruned = clock() - _PRUNE_EVERY
         self.name = settings.issuer or token_keys.issuer(database)
         self.passwords = Passwords(memory_mib=settings.password_memory_mib)
@@ -59,6 +63,11 @@ class Issuer:
         """
         urls = {url.rstrip("/") for url in (self.name, *self._settings.urls, *local) if "://" in url}
         return urls | {url + TOKEN_PATH for url in urls} | {self.name}
+
+    @property
+    def urls(self) -> Collection[str]:
+        """The URLs that the settings say this node is reached by, without a slash at the end."""
+        return {url.rstrip("/") for url in self._settings.urls}
 
     def base_url(self, asked: str) -> str:
         """Where the endpoints are, for the metadata: the issuer if that is a URL, else the URL that was `asked`."""
@@ -178,6 +187,14 @@ class Issuer:
             self._database, key.public.keyid, key.public.raw, expires=now + signs + _OVERLAP, now=now
         )
         return row.revoked is None and now < min(row.created + signs, row.expires - _OVERLAP)
+
+    @property
+    def seal(self) -> SealKey:
+        """The key that seals the secrets of authenticator apps, made when first needed. Raises `SetupError`."""
+        with self._lock:
+            if self._seal is None:
+                self._seal = SealKey.at(self._seal_file)
+            return self._seal
 
     # --- bounds ---
 

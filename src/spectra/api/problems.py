@@ -36,6 +36,8 @@ _BY_REASON: Final[dict[str, int]] = {
     "account_exists": 409,
     "account_disabled": 403,
     "role_in_use": 409,
+    "factor_exists": 409,
+    "setup_over": 409,
     "rate_limited": 429,
     "timeout": 504,
     "disk_full": 507,

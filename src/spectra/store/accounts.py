@@ -201,6 +201,7 @@ def end_sessions(connection: Connection, name: str, now: datetime, *, keep: str 
         "UPDATE session SET revoked = %s WHERE contributor = %s AND revoked IS NULL AND id::text <> %s",
         [now, name, keep],
     )
+    connection.execute("DELETE FROM ticket WHERE contributor = %s AND kind = 'sign-in'", [name])
 
 
 def _touched(

@@ -127,7 +127,7 @@ def decide(
         record = _record(row)
         kind = "device.allowed" if allow else "device.refused"
         detail = {"account": act.by, "client": record.client_id, "source": record.source, "by": act.by}
-        return record, [Entry(kind, f"account:{act.by}", detail, act.now)]
+        return record, [Entry(kind, f"signin:{act.by}", detail, act.now)]
 
     return commit(database, work)
 

@@ -187,6 +187,12 @@ def put_codes(connection: Connection, account: str, digests: Sequence[bytes], ac
     return [_codes_entry(connection, "recovery.made", account, act)]
 
 
+def has_codes(connection: Connection, account: str) -> bool:
+    """Whether an account has a recovery code left."""
+    found = connection.execute("SELECT FROM recovery_code WHERE contributor = %s LIMIT 1", [account])
+    return found.fetchone() is not None
+
+
 def use_code(database: Database, account: str, digest: bytes, act: Act) -> bool:
     """Whether this is a recovery code of the account, which is used up with that."""
 

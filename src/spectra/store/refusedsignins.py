@@ -32,7 +32,7 @@ def note(database: Database, name: str, source: str, now: datetime) -> None:
     if row is not None and _is_told(row[2]):
         account, since, count = row
         detail = {"account": account, "count": count, "since": since, "source": source}
-        subject = f"account:{account}"
+        subject = f"signin:{account}"
 
         def work(_: Connection) -> tuple[None, list[Entry]]:
             return None, [Entry("signin.refused", subject, detail, now)]

@@ -247,6 +247,28 @@ def revoke(database: Database, session: str, act: Act, *, of: str = "") -> None:
     commit(database, work)
 
 
+def revoke_all(database: Database, account: str, act: Act, *, keep: str = "") -> int:
+    """End every session of an account but `keep`; how many those were."""
+
+    def work(connection: Connection) -> tuple[int, list[Entry]]:
+        ended = connection.execute(
+            "UPDATE session SET revoked = %s WHERE contributor = %s AND revoked IS NULL AND expires > %s"
+            " AND id::text <> %s",
+            [act.now, account, act.now, keep],
+        ).rowcount
+        detail = {"account": account, "by": act.by, "ended": ended, "why": "all asked for"}
+        return ended, [Entry("session.revoked", f"signin:{account}", detail, act.now)] if ended else []
+
+    return commit(database, work)
+
+
+def account_of(database: Database, session: str) -> str:
+    """Whose session this is; empty where there is none."""
+    with database.connection() as connection:
+        row = connection.execute("SELECT contributor FROM session WHERE id::text = %s", [session]).fetchone()
+    return row[0] if row else ""
+
+
 def by_refresh(database: Database, digest: bytes) -> tuple[str, str] | None:
     """The (id, account) of the session that a refresh token belongs to, used or not."""
     with database.connection() as connection:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import uuid
 from datetime import datetime
 from typing import Any, Final, NamedTuple
@@ -88,3 +89,18 @@ def _entry(kind: str, row: tuple[Any, ...], now: datetime) -> Entry:
 def _detail(row: tuple[Any, ...]) -> dict[str, object]:
     kid, public_key, created, expires, revoked = row
     return {"kid": kid, "public_key": public_key.hex(), "created": created, "expires": expires, "revoked": revoked}
+
+
+def challenge_key(database: Database) -> bytes:
+    """The 32 bytes by which every coordinator knows the challenges that any of them gave to passkeys.
+
+    Whoever reads the database learns them, and can make a challenge; not answer one.
+    """
+    with database.connection() as connection:
+        found = connection.execute("SELECT key FROM challenge_key").fetchone()
+        if found is None:
+            connection.execute(
+                "INSERT INTO challenge_key (key) VALUES (%s) ON CONFLICT DO NOTHING", [secrets.token_bytes(32)]
+            )
+            found = one(connection.execute("SELECT key FROM challenge_key"))
+    return bytes(found[0])

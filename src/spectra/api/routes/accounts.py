@@ -16,10 +16,10 @@ from starlette.responses import Response
 from spectra.api.answers import answer, described
 from spectra.api.auth import Caller, ServicesDep, caller_of, scope
 from spectra.api.bodies import described_body, json_body
-from spectra.api.grants import Refused, Source, check_password
 from spectra.api.problems import Forbidden
 from spectra.api.rates import TooOften
 from spectra.api.services import Services
+from spectra.api.signin import Refused, Source, check_password
 from spectra.errors import BadRequest, NotFound
 from spectra.identity import passwords, roles
 from spectra.model.accounts import AccountPage, AccountRecord, Me, RoleList, RoleRecord
@@ -29,8 +29,8 @@ from spectra.store.accounts import Act
 router = APIRouter(tags=["accounts"])
 
 # The first character is no space or punctuation that a form, a path or a table would swallow.
-_NAME: Final = r"^[A-Za-z0-9][A-Za-z0-9._@+-]{0,99}(?![\s\S])"
-_Name = Annotated[str, Meta(pattern=_NAME)]
+NAME_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._@+-]{0,99}(?![\s\S])"
+_Name = Annotated[str, Meta(pattern=NAME_PATTERN)]
 _Role = Annotated[str, Meta(max_length=40)]
 _Trust = Annotated[float, Meta(ge=0, le=1)]
 _Password = Annotated[str, Meta(max_length=512)]

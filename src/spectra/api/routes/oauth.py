@@ -11,24 +11,28 @@ from fastapi import APIRouter, Query, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from spectra.api import bodies, grants
+from spectra.api import bodies, devices, grants
 from spectra.api.answers import answer, describe, described, ref
 from spectra.api.auth import SIGN_IN, ServicesDep, caller_of, open_to, require_scope, scope
-from spectra.api.grants import Refused, Source
 from spectra.api.issuing import TOKEN_PATH
+from spectra.api.routes.accounts import require_over
+from spectra.api.signin import Refused, Source
 from spectra.errors import BadRequest, NotFound
 from spectra.identity.errors import IdentityError
 from spectra.identity.roles import PUBLIC, SCOPES
 from spectra.model.accounts import OAuthError, SessionPage, TokenAnswer
+from spectra.model.people import DeviceAnswer
 from spectra.store import sessions, token_keys
 from spectra.store.accounts import Act
 
 router = APIRouter(tags=["auth"])
 
 _FORM_FIELDS: Final = {
-    "grant_type": "`password`, `client_credentials` or `refresh_token`",
+    "grant_type": f"`password`, `client_credentials`, `refresh_token` or `{devices.GRANT}`",
     "username": "the account, for a password",
     "password": "its password",
+    "otp": "where the account has a second factor: a code of its authenticator app, or a recovery code",
+    "device_code": "what `/v0/auth/device` answered",
     "client_assertion_type": f"`{grants.ASSERTION_TYPE}`",
     "client_assertion": "a JWT signed by the account's Ed25519 key, with iss = sub = account, aud, exp and jti",
     "refresh_token": "the newest of the session",
@@ -77,6 +81,7 @@ class Metadata(msgspec.Struct):
     jwks_uri: str
     revocation_endpoint: str
     introspection_endpoint: str
+    device_authorization_endpoint: str
     grant_types_supported: list[str]
     response_types_supported: list[str]
     token_endpoint_auth_methods_supported: list[str]
@@ -121,9 +126,11 @@ def _refusal(error: Refused) -> Response:
     response_class=Response,
 )
 async def token(request: Request, services: ServicesDep) -> Response:
-    """OAuth 2.0 token endpoint: a person's password, a machine's signed assertion (RFC 7523), or a refresh token.
+    """OAuth 2.0 token endpoint: a person's password, a device that was let in (RFC 8628), a machine's signed assertion
+    (RFC 7523), or a refresh token.
 
-    A refresh token is good once; one that is used again ends its session.
+    Where an account has a second factor, a password alone is answered with `mfa_required`: send `otp` with it. A
+    refresh token is good once; one that is used again ends its session.
     """
     try:
         form = await _form(request)
@@ -133,6 +140,24 @@ async def token(request: Request, services: ServicesDep) -> Response:
     response = answer(issued)
     response.headers.update(_NO_STORE)
     return response
+
+
+@router.post(
+    "/v0/auth/device",
+    summary="Ask for a code to let a device in",
+    dependencies=[open_to(SIGN_IN)],
+    responses=_described(DeviceAnswer, 400, 401, 429, 503),
+    openapi_extra=_form_of("client_id", "scope", required="client_id"),
+    response_class=Response,
+)
+async def device(request: Request, services: ServicesDep) -> Response:
+    """Device authorization (RFC 8628): the device shows the code and asks the token endpoint until it was let in."""
+    try:
+        form = await _form(request)
+        asked = await run_in_threadpool(grants.device, request, services, form, Source.of(request))
+    except Refused as error:
+        return _refusal(error)
+    return answer(asked)
 
 
 @router.post(
@@ -223,7 +248,8 @@ def metadata(request: Request, services: ServicesDep) -> Response:
             jwks_uri=f"{base}/v0/auth/jwks.json",
             revocation_endpoint=f"{base}/v0/auth/revoke",
             introspection_endpoint=f"{base}/v0/auth/introspect",
-            grant_types_supported=["password", "client_credentials", "refresh_token"],
+            device_authorization_endpoint=f"{base}/v0/auth/device",
+            grant_types_supported=["password", "client_credentials", "refresh_token", devices.GRANT],
             response_types_supported=[],
             token_endpoint_auth_methods_supported=["none", "private_key_jwt"],
             token_endpoint_auth_signing_alg_values_supported=["EdDSA"],
@@ -274,8 +300,10 @@ def every_session(
 def end_session(request: Request, services: ServicesDep, session_id: str) -> Response:
     """From its next request on, by any coordinator. Those of others need `accounts:write`."""
     caller = caller_of(request)
-    own = "" if "accounts:write" in caller.scopes else caller.contributor
     if not _ID.fullmatch(session_id):
         raise NotFound("There is no such session.", reason="unknown_session")
+    own = "" if "accounts:write" in caller.scopes else caller.contributor
+    if not own and (whose := sessions.account_of(services.database, session_id)):
+        require_over(services, caller, whose)
     sessions.revoke(services.database, session_id, Act(caller.contributor, services.clock()), of=own)
     return answer(Ended(session_id))
