@@ -289,6 +289,11 @@ class AuthSettings(Section):
     )
     session_ttl_s: int = Field(default=30 * 86400, ge=60, description="How long a session holds, however much used.")
     token_key_days: int = Field(default=30, ge=1, le=365, description="How long one key signs tokens before the next.")
+    seal_key_file: str = Field(
+        default="",
+        description="File of the key that seals the secrets of authenticator apps, the same for every coordinator of a"
+        " database; empty: `keys/seal.key` in the data folder.",
+    )
     password_memory_mib: int = Field(
         default=64, ge=19, le=4096, description="Memory that checking one password takes (argon2id)."
     )
