@@ -352,6 +352,7 @@ CREATE TABLE node_refusal (
     first  timestamptz NOT NULL,
     last   timestamptz NOT NULL,
     detail text NOT NULL,
+    alerted int8 NOT NULL DEFAULT 0, -- how many of them alerts were made of
     PRIMARY KEY (kind, who)
 ) WITH (fillfactor = 70);
 CREATE INDEX node_refusal_last ON node_refusal (last);
@@ -615,6 +616,25 @@ CREATE TABLE delivery (
 ) WITH (fillfactor = 80);
 CREATE INDEX delivery_waiting ON delivery (next) WHERE state = 'waiting';
 CREATE INDEX delivery_outlet ON delivery (outlet, notification);
+
+-- Where messages of alerts go. `turn` counts the workflows that sent what waited there, one after the other.
+
+CREATE TABLE outlet (
+    num       int8 GENERATED ALWAYS AS IDENTITY UNIQUE,
+    name      text COLLATE "C" PRIMARY KEY,
+    kind      text NOT NULL CHECK (kind IN ('xmpp', 'xmpp-room', 'webhook', 'email')),
+    target    text NOT NULL,
+    secret    text NOT NULL DEFAULT '',
+    enabled   boolean NOT NULL,
+    note      text NOT NULL DEFAULT '',
+    created   timestamptz NOT NULL,
+    changed   timestamptz NOT NULL,
+    by        text NOT NULL,
+    turn      int8 NOT NULL DEFAULT 0,
+    tried     timestamptz,
+    delivered timestamptz,
+    error     text NOT NULL DEFAULT ''
+) WITH (fillfactor = 80);
 
 -- Insights -----------------------------------------------------------------------------------------------------------
 

@@ -102,3 +102,5 @@ CREATE TABLE delivery (
 ) WITH (fillfactor = 80);
 CREATE INDEX delivery_waiting ON delivery (next) WHERE state = 'waiting';
 CREATE INDEX delivery_outlet ON delivery (outlet, notification);
+
+ALTER TABLE node_refusal ADD COLUMN alerted int8 NOT NULL DEFAULT 0;

@@ -1,0 +1,142 @@
+"""How far coordinators have looked for what rules watch for, and what the chain tells beyond that.
+
+One coordinator looks at a time: it holds the row of `alert_watch` until its look is committed with all that came of
+it. What one began and did not finish is looked at again, by whoever comes next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from spectra.store.database import Connection, Database
+
+ENTRIES: Final = 500
+"""Entries of the chain that one look takes at most."""
+_SETTLED: Final = "observation.settled"
+_TOLD: Final = ("session.begun", "signin.refused")
+"""What is told by entries themselves."""
+
+
+class Watch(NamedTuple):
+    """Until where the chain was looked through: for what is seen (`seq`) and for weaknesses (`found`); `looked` is when
+    there was a last look, `first`: this is the very first one.
+    """
+
+    seq: int
+    found: int
+    looked: datetime
+    started: datetime
+    first: bool = False
+
+
+class Act(NamedTuple):
+    """An entry that tells by itself."""
+
+    kind: str
+    subject: str
+    at: datetime
+    detail: dict[str, Any]
+
+
+class Batch(NamedTuple):
+    """The entries after `after` up to `upto`: the submissions among them (`observation.seq`), and acts."""
+
+    after: int
+    upto: int
+    observations: tuple[int, ...] = ()
+    acts: tuple[Act, ...] = ()
+    more: bool = False
+
+
+class _Entry(msgspec.Struct):
+    detail: dict[str, Any]
+
+
+_entry = msgspec.json.Decoder(_Entry).decode
+
+
+def behind(database: Database) -> bool:
+    """Whether there is anything in the chain that was not looked at; cheap."""
+    with database.connection() as connection:
+        row = connection.execute(
+            "SELECT coalesce((SELECT max(seq) FROM provenance), 0), (SELECT least(seq, found) FROM alert_watch)"
+        ).fetchone()
+    return row is None or row[1] is None or row[0] > row[1]
+
+
+def hold(connection: Connection, now: datetime) -> Watch | None:
+    """The watch, to oneself until the transaction ends; None where another coordinator has it. It begins with what
+    comes after it was first held.
+    """
+    added = connection.execute(
+        "INSERT INTO alert_watch (seq, found, looked, started)"
+        " SELECT n, n, %(now)s, %(now)s FROM (SELECT coalesce(max(seq), 0) FROM provenance) head (n)"
+        " ON CONFLICT DO NOTHING",
+        {"now": now},
+    ).rowcount
+    row = connection.execute(
+        "SELECT seq, found, looked, started FROM alert_watch FOR UPDATE SKIP LOCKED"
+    ).fetchone()  # fmt: skip
+    return Watch(*row, first=bool(added)) if row else None
+
+
+def move(connection: Connection, *, seq: int, found: int, now: datetime) -> None:
+    """It was looked until there."""
+    connection.execute("UPDATE alert_watch SET seq = %s, found = %s, looked = %s", [seq, found, now])
+
+
+def batch(connection: Connection, after: int, *, upto: int = 2**62, entries: int = ENTRIES) -> Batch:
+    """The entries after `after`, `entries` of them at most."""
+    rows = connection.execute(
+        "SELECT p.seq, p.kind, p.subject, p.at::timestamptz, CASE WHEN p.kind = ANY(%s::text[]) THEN p.entry END, o.seq"
+        " FROM provenance p LEFT JOIN observation o ON p.kind = %s AND o.observation_id ="
+        " CASE WHEN p.kind = %s THEN decode(p.subject, 'hex') END"
+        " WHERE p.seq > %s AND p.seq <= %s ORDER BY p.seq LIMIT %s",
+        [list(_TOLD), _SETTLED, _SETTLED, after, upto, entries],
+    ).fetchall()
+    if not rows:
+        return Batch(after, after)
+    seen = tuple(dict.fromkeys(row[5] for row in rows if row[5] is not None))
+    acts = tuple(Act(kind, subject, at, _entry(text).detail) for _, kind, subject, at, text, _ in rows if text)
+    return Batch(after, rows[-1][0], seen, acts, more=len(rows) == entries)
+
+
+def stretch(connection: Connection, since: datetime, most: int) -> tuple[list[tuple[int, int]], bool]:
+    """The newest submissions that were received since then, at most `most`: each with its place in the chain, in that
+    order; and whether those are all.
+    """
+    rows = connection.execute(
+        "SELECT p.seq, o.seq FROM (SELECT * FROM observation WHERE received >= %s AND status = 'merged'"
+        " ORDER BY received DESC, seq DESC LIMIT %s) o JOIN provenance p"
+        " ON p.subject = encode(o.observation_id, 'hex') AND p.kind = %s ORDER BY p.seq",
+        [since, most + 1, _SETTLED],
+    ).fetchall()
+    return [(row[0], row[1]) for row in rows[-most:]], len(rows) <= most
+
+
+def acts(connection: Connection, since: datetime, most: int) -> list[Act]:
+    """The newest entries that tell by themselves since then, oldest first."""
+    rows = connection.execute(
+        "SELECT kind, subject, at::timestamptz, entry FROM provenance"
+        " WHERE NOT starts_with(kind, 'observation.') AND kind = ANY(%s::text[])"
+        " AND at::timestamptz >= %s ORDER BY seq DESC LIMIT %s",
+        [list(_TOLD), since, most],
+    ).fetchall()
+    return [Act(kind, subject, at, _entry(text).detail) for kind, subject, at, text in reversed(rows)]
+
+
+def unready(connection: Connection, observations: Sequence[int]) -> bool:
+    """Whether weaknesses of something that these submissions saw are still being looked for."""
+    row = connection.execute(
+        """SELECT EXISTS (
+             SELECT FROM (SELECT DISTINCT unnest(s.services) FROM sighting s
+                          WHERE s.observation = ANY(%s::int8[])) AS k (id)
+             JOIN service v ON v.id = k.id LEFT JOIN software w ON w.id = v.software
+             WHERE v.software IS NULL OR w.pending = 0)""",
+        [list(observations)],
+    ).fetchone()
+    return bool(row and row[0])
