@@ -20,6 +20,7 @@ from pydantic_settings import (
 
 from spectra.settings.ai import AiSettings
 from spectra.settings.mesh import MESH_PORTS, NO_PORTS, AttestationSettings, MeshPorts, MeshSettings, NodeSettings
+from spectra.settings.notify import NotifySettings
 from spectra.settings.section import Section
 from spectra.settings.web import WebSettings
 from spectra.settings.work import WorkerSettings, WorkSettings
@@ -39,6 +40,7 @@ __all__ = [
     "MeshPorts",
     "MeshSettings",
     "NodeSettings",
+    "NotifySettings",
     "ScanSettings",
     "Settings",
     "WebSettings",
@@ -345,6 +347,7 @@ class Settings(BaseSettings):
     worker: WorkerSettings = WorkerSettings()
     ai: AiSettings = AiSettings()
     web: WebSettings = WebSettings()
+    notify: NotifySettings = NotifySettings()
     log: LogSettings = LogSettings()
 
     @property
