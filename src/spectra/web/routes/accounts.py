@@ -12,6 +12,7 @@ from spectra.api.routes.keys import Keys
 from spectra.api.routes.oauth import Ended
 from spectra.errors import BadRequest
 from spectra.model.accounts import AccountPage, AccountRecord, RoleList, SessionPage
+from spectra.model.people import EndedSessions, FactorList
 from spectra.web.attempts import attempted
 from spectra.web.forms import Form
 from spectra.web.inside import Problem
@@ -86,8 +87,9 @@ def _trust(form: Form) -> float:
 async def account(visit: VisitDep, account: str) -> Response:
     """One: its role, how it signs in, its sessions and keys, and what stands of it in the provenance chain."""
     api = visit.api
-    record, roles, sessions = await api.together(
+    record, factors, roles, sessions = await api.together(
         api.get(f"/v0/accounts/{account}", AccountRecord),
+        api.get(f"/v0/accounts/{account}/factors", FactorList),
         api.get("/v0/roles", RoleList),
         api.get("/v0/auth/sessions", SessionPage, account=account, limit=_SOME),
     )
@@ -107,6 +109,7 @@ async def account(visit: VisitDep, account: str) -> Response:
         may=visit.can("accounts:write") and held <= visit.caller.scopes,
         roles=_grantable(visit, roles),
         sessions=sessions,
+        factors=factors.factors,
         keys=keys.keys,
         acts=acts,
     )
@@ -146,3 +149,19 @@ async def end_session(visit: VisitDep, account: str, session: str) -> Response:
     await visit.form()
     asked = visit.api.send("DELETE", f"/v0/auth/sessions/{session}", Ended)
     return await attempted(visit, asked, _path(account), "The session has ended.")
+
+
+@router.post("/accounts/{account}/sessions/end", dependencies=[page("accounts:write")])
+async def end_sessions(visit: VisitDep, account: str) -> Response:
+    """End all of them, but the one that this page is seen by."""
+    await visit.form()
+    asked = visit.api.send("DELETE", f"/v0/accounts/{account}/sessions", EndedSessions)
+    return await attempted(visit, asked, _path(account), "Its sessions have ended.")
+
+
+@router.post("/accounts/{account}/factors/remove", dependencies=[page("accounts:write")])
+async def remove_factors(visit: VisitDep, account: str) -> Response:
+    """Take its second factors away, for who has lost them."""
+    await visit.form()
+    asked = visit.api.send("DELETE", f"/v0/accounts/{account}/factors", FactorList)
+    return await attempted(visit, asked, _path(account), f"The password alone lets {account} in again.")
