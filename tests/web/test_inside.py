@@ -71,6 +71,21 @@ def test_several_are_asked_at_once(site: Site) -> None:
     assert isinstance(me, Me)
 
 
+def test_the_first_problem_of_several_is_told(site: Site) -> None:
+    """As itself, and not as a group that no page could show."""
+    api = inside(site, "read-only")
+
+    async def both() -> list[object]:
+        return await api.together(
+            api.get("/v0/accounts/me", Me),
+            api.get("/v0/accounts", SearchPage),
+        )
+
+    with pytest.raises(Problem) as caught:
+        anyio.run(both)
+    assert caught.value.status == 403
+
+
 def test_a_nul_goes_nowhere(site: Site) -> None:
     """The guard of requests from outside is not passed again, so it is looked for here."""
     api = inside(site, "user")

@@ -76,8 +76,11 @@ class Inside:
 
     async def together(self, *asked: Awaitable[Any]) -> list[Any]:
         """Several answers at once, in the order they were asked for; the first problem ends the others."""
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(_awaited(one)) for one in asked]
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(_awaited(one)) for one in asked]
+        except BaseExceptionGroup as several:
+            raise _first_of(several) from None
         return [task.result() for task in tasks]
 
     async def raw(
@@ -208,6 +211,14 @@ def _receiving(body: bytes, gone: asyncio.Event | None = None) -> Receive:
         return {"type": "http.disconnect"}
 
     return receive
+
+
+def _first_of(several: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The first of the errors that ended several requests at once."""
+    first = several.exceptions[0]
+    return (
+        _first_of(cast("BaseExceptionGroup[BaseException]", first)) if isinstance(first, BaseExceptionGroup) else first
+    )
 
 
 async def _awaited(one: Awaitable[T]) -> T:
