@@ -9,7 +9,7 @@ import signal
 import socket
 import stat
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
@@ -307,7 +307,7 @@ def test_serving_until_a_signal(embedded: PostgresServer, database_url: str, num
         )
         told: list[str] = []
 
-        def ready(url: str) -> None:
+        def ready(url: str, _link: Callable[[], str]) -> None:
             told.append(url)
             state = lifecycle.running_state(own.data_dir)
             assert state is not None

@@ -18,6 +18,7 @@ import uvicorn
 
 from spectra import __version__, logs
 from spectra.aiparts import Parts, ai_of
+from spectra.api import setup
 from spectra.api.app import create_app
 from spectra.api.issuing import Issuer
 from spectra.api.networks import FeedNetworks
@@ -369,8 +370,12 @@ def _database_url(settings: Settings, ending: Ending) -> Generator[tuple[str, Po
         yield url, server
 
 
-def serve(settings: Settings, *, ready: Callable[[str], None]) -> int:
-    """Run until SIGINT or SIGTERM; `ready` is called with the URL once it answers. Returns the exit code.
+Ready = Callable[[str, Callable[[], str]], None]
+"""Told the URL once it answers, and what makes a new set-up link: nothing where somebody has a password."""
+
+
+def serve(settings: Settings, *, ready: Ready) -> int:
+    """Run until SIGINT or SIGTERM; `ready` is called once it answers. Returns the exit code.
 
     Raises `SpectraError` where it cannot start, or where the embedded PostgreSQL cannot be kept running: a service
     manager may then start it anew.
@@ -392,7 +397,7 @@ def _serve_on(
     listener: socket.socket,
     machines: socket.socket | None,
     settings: Settings,
-    ready: Callable[[str], None],
+    ready: Ready,
     ending: Ending,
 ) -> None:
     with engines(settings, ending=ending, machines=machines) as services:
@@ -415,7 +420,7 @@ def _serve_on(
         )
         try:
             hang_up = services.stream.hang_up if services.stream else lambda: None
-            server = _Server(config, on_ready=lambda: _announce(settings, url, ready), on_stop=hang_up)
+            server = _Server(config, on_ready=lambda: _announce(services, settings, url, ready), on_stop=hang_up)
             ending.run(server, listener)
         finally:
             lifecycle.remove_state(settings.data_dir)
@@ -452,10 +457,14 @@ def _ignored(number: int, frame: FrameType | None) -> None:
     _log.info("stopping already", extra={"process.signal": number})
 
 
-def _announce(settings: Settings, url: str, ready: Callable[[str], None]) -> None:
+def _announce(services: Services, settings: Settings, url: str, ready: Ready) -> None:
     lifecycle.write_state(settings.data_dir, RunState.of_this_process(url, __version__))
     _log.info("serving", extra={"url.full": url})
-    ready(url)
+    ready(url, lambda: _setup_link(services, url))
+
+
+def _setup_link(services: Services, url: str) -> str:
+    return setup.url_of(setup.new_link(services), url) if setup.is_open(services) else ""
 
 
 class _Server(uvicorn.Server):

@@ -46,7 +46,12 @@ def new_link(services: Services) -> SetupLink:
     tickets.drop(services.database, "setup")
     until = now + LASTS
     tickets.put(services.database, cookies.digest(secret), "setup", Ticket("", ""), until=until, now=now)
-    return SetupLink(f"{PAGE}?token={secret}", until)
+    return SetupLink(f"{PAGE}?token={secret}", until, services.web.origin)
+
+
+def url_of(link: SetupLink, server: str) -> str:
+    """The whole link: at `web.origin`, else at the URL `server`, by a name that passkeys can be had under."""
+    return (link.origin or server.replace("//127.0.0.1:", "//localhost:")) + link.path
 
 
 def redeem(services: Services, token: str, name: str, password: str) -> str:

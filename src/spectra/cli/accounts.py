@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from spectra.cli.auth import read_password
+from spectra.cli.factors import factors
 from spectra.cli.help import JsonOption, examples
 from spectra.cli.local import Machine
 from spectra.cli.output import Column, Target, emit, finish, note, text
@@ -160,6 +161,15 @@ def passwd(
     sys.stdout.write(f"the password of {text(record.name).plain} is {'changed' if record.password else 'removed'}\n")
 
 
+def sign_out(context: typer.Context, *, name: Name) -> None:
+    """End every session of an account, browsers and command lines, at once."""
+    from spectra.model.people import EndedSessions
+
+    with Machine.of(context).client(notify=note) as client:
+        ended = client.call("DELETE", f"{_path(name)}/sessions", EndedSessions)
+    sys.stdout.write(f"ended {ended.ended} session{'' if ended.ended == 1 else 's'} of {text(ended.account).plain}\n")
+
+
 def list_roles(context: typer.Context, *, json: JsonOption = False) -> None:
     """List the roles and the scopes they hold."""
     from spectra.model.accounts import RoleList
@@ -221,9 +231,11 @@ accounts.command("enable", cls=Command, epilog=examples("spectra accounts enable
 accounts.command(
     "passwd", cls=Command, epilog=examples("spectra accounts passwd", "spectra accounts passwd alice --password-stdin")
 )(passwd)
+accounts.command("sign-out", cls=Command, epilog=examples("spectra accounts sign-out alice"))(sign_out)
 roles.command("list", cls=Command, epilog=examples("spectra accounts roles list"))(list_roles)
 roles.command(
     "add", cls=Command, epilog=examples("spectra accounts roles add looker --scope search:read --scope hosts:read")
 )(add_role)
 roles.command("remove", cls=Command, epilog=examples("spectra accounts roles remove looker"))(remove_role)
 accounts.add_typer(roles, name="roles")
+accounts.add_typer(factors, name="factors")

@@ -44,6 +44,9 @@ def login(
     account: Annotated[
         str, typer.Option("--account", "-a", metavar="NAME", help="Who signs in; asked for if not said.")
     ] = "",
+    device: Annotated[
+        bool, typer.Option("--device", help="Show a code that you type at the dashboard, in a browser anywhere.")
+    ] = False,
     key: Annotated[
         Path | None, typer.Option("--key", metavar="FILE", help="Sign in with a registered key, without a password.")
     ] = None,
@@ -54,7 +57,10 @@ def login(
         str, typer.Option("--scope", metavar="SCOPES", help="Fewer scopes than the role holds, such as 'search:read'.")
     ] = "",
 ) -> None:
-    """Sign in. The session is kept in a file only you can read, and is used for this server from now on."""
+    """Sign in. The session is kept in a file only you can read, and is used for this server from now on.
+
+    On a terminal, without --account or --key, it shows a code to type at the dashboard: by password, app or passkey.
+    """
     from spectra.cli.client import require_url
     from spectra.cli.sessions import Keeper
 
@@ -63,6 +69,10 @@ def login(
     keeper = Keeper.of(url)
     if key is not None:
         session = _with_key(keeper, key, account, password_stdin=password_stdin, scope=scope)
+    elif device or (not (account or password_stdin) and sys.stdin.isatty()):
+        from spectra.cli.devicelogin import with_device
+
+        session = with_device(keeper, scope=scope)
     else:
         session = _with_password(keeper, account, password_stdin=password_stdin, scope=scope)
     sys.stdout.write(f"signed in to {text(url).plain} as {text(session.account).plain}\n")
@@ -91,7 +101,22 @@ def _with_password(keeper: Keeper, account: str, *, password_stdin: bool, scope:
     name = account or _asked_name()
     password = read_password(f"Password of {name}", stdin=password_stdin)
     fields = {"grant_type": "password", "username": name, "password": password, "client_id": CLIENT_ID}
-    return keeper.sign_in(fields, scope=scope)
+    try:
+        return keeper.sign_in(fields, scope=scope)
+    except SpectraError as error:
+        if error.reason != "mfa_required":
+            raise
+        return keeper.sign_in({**fields, "otp": _asked_code(error)}, scope=scope)
+
+
+def _asked_code(refusal: SpectraError) -> str:
+    """The next line of standard input where the password was read from there, too."""
+    if sys.stdin.isatty():
+        return typer.prompt("Code of your app, or a recovery code", hide_input=True, err=True)
+    line = sys.stdin.readline().strip()
+    if not line:
+        raise BadRequest(refusal.message, field="otp", hint="Give it on the line after the password, or use --device.")
+    return line
 
 
 def _asked_name() -> str:
@@ -219,7 +244,8 @@ def _columns(now: datetime) -> list[Column[SessionRecord]]:
     return [
         Column("id", lambda s: s.id, style="cyan"),
         Column("account", lambda s: s.account, flexible=True, main=True),
-        Column("by", lambda s: "key" if s.keyid else "password"),
+        Column("by", lambda s: "key" if s.keyid else s.grant_type),
+        Column("client", lambda s: s.client_id, flexible=True, optional=True),
         Column("source", lambda s: s.source, flexible=True),
         Column("used", lambda s: ago(s.used, now), style="dim"),
         Column("until", lambda s: stamp(s.expires), optional=True),
@@ -240,6 +266,16 @@ def end(
     sys.stdout.write(f"ended {text(session).plain}\n")
 
 
+def make_setup_link(context: typer.Context, *, json: JsonOption = False) -> None:
+    """Make the link by which the first account is made, in the place of the one before. It holds for a day, once."""
+    from spectra.cli.setuplink import setup_link
+
+    url = setup_link(Machine.of(context))
+    if not url:
+        raise BadRequest("somebody has a password already", hint="Have them make an account: spectra accounts add")
+    sys.stdout.write((json_line({"url": url}) if json else url) + "\n")
+
+
 def revoke_key(
     context: typer.Context,
     *,
@@ -257,6 +293,7 @@ auth.command(
     "login",
     cls=Command,
     epilog=examples(
+        "spectra auth login",
         "spectra auth login --account alice",
         "spectra auth login --server https://spectra.example.org --account alice --password-stdin < password.txt",
         "spectra auth login --server http://10.0.0.5:8765 --key probe.pem",
@@ -268,4 +305,5 @@ auth.command("sessions", cls=Command, epilog=examples("spectra auth sessions", "
     sessions
 )
 auth.command("end", cls=Command, epilog=examples("spectra auth end 0b9f2c1e-7f5a-4a57-9d0e-0a6e2f1c3b4d"))(end)
+auth.command("setup-link", cls=Command, epilog=examples("spectra auth setup-link"))(make_setup_link)
 auth.command("revoke-key", cls=Command, epilog=examples(f"spectra auth revoke-key {'3fa4c1d2' * 8}"))(revoke_key)

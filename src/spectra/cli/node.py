@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,6 +17,7 @@ from spectra.cli.local import Machine
 from spectra.cli.output import json_line, note
 from spectra.cli.problems import Unreachable
 from spectra.cli.safe import safe
+from spectra.cli.setuplink import say_setup, setup_link
 from spectra.cli.times import ago
 from spectra.errors import SetupError, SpectraError
 
@@ -53,10 +55,10 @@ def up(
     if state := running_state(settings.data_dir):
         if not detach:
             raise SetupError(f"Spectra already runs at {state.url} (pid {state.pid})", hint="Stop it: spectra down")
-        _say_ready(state.url, settings, "It was running already")
+        _say_detached(state.url, settings, "It was running already")
         return
     if detach:
-        _say_ready(_start_detached(settings), settings, "It runs on in the background")
+        _say_detached(_start_detached(settings), settings, "It runs on in the background")
         return
     raise typer.Exit(_serve(settings))
 
@@ -72,13 +74,34 @@ def _serve(settings: Settings) -> int:
         gc.freeze()
     finally:
         gc.enable()
-    return app.serve(settings, ready=lambda url: _say_ready(url, settings, "Ctrl-C ends it"))
+
+    def ready(url: str, setup_link: Callable[[], str]) -> None:
+        _say_ready(url, settings, "Ctrl-C ends it")
+        if is_seen():
+            say_setup(setup_link())
+
+    return app.serve(settings, ready=ready)
 
 
 def _say_ready(url: str, settings: Settings, how: str) -> None:
     sys.stdout.write(f"{url}\n")
     sys.stdout.flush()
     note(f"Spectra is ready, its data is in {settings.data_dir}. {how}; `spectra down` stops it.")
+
+
+def _say_detached(url: str, settings: Settings, how: str) -> None:
+    """The same by another process, which has to ask for the link."""
+    _say_ready(url, settings, how)
+    if is_seen():
+        try:
+            say_setup(setup_link(Machine(data_dir=settings.data_dir)))
+        except SpectraError as error:  # it runs all the same
+            note(f"Whether a first account is to be made cannot be told: {error.message}")
+
+
+def is_seen() -> bool:
+    """Whether a person reads standard error: what lets somebody in is not for a log."""
+    return sys.stderr.isatty()
 
 
 def _start_detached(settings: Settings) -> str:

@@ -88,11 +88,15 @@ class SetupState(msgspec.Struct, frozen=True):
     open: bool
 
 
-class SetupLink(msgspec.Struct, frozen=True):
-    """The one link by which the first account is made; it holds until `expires`, or until the next is asked for."""
+class SetupLink(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The one link by which the first account is made; it holds until `expires`, or until the next is asked for.
+
+    `origin` is where browsers reach the dashboard, if the settings say that.
+    """
 
     path: str
     expires: datetime
+    origin: str = ""
 
 
 class SetupDone(msgspec.Struct, frozen=True):
