@@ -139,7 +139,7 @@ def remove(database: Database, account: str, factor: str, act: Act) -> None:
         if not entries:
             raise NotFound("There is no such factor.", reason="unknown_factor")
         rest = connection.execute("SELECT FROM factor WHERE contributor = %s LIMIT 1", [account]).fetchone()
-        return None, entries if rest else [*entries, *_without_codes(connection, account, act)]
+        return None, entries if rest is not None else [*entries, *_without_codes(connection, account, act)]
 
     commit(database, work)
 
@@ -203,9 +203,8 @@ def use_code(database: Database, account: str, digest: bytes, act: Act) -> bool:
         ).rowcount
         if not gone:
             return False, []
-        left = connection.execute("SELECT FROM recovery_code WHERE contributor = %s LIMIT 1", [account]).fetchone()
         told = _codes_entry(connection, "recovery.used", account, act)
-        return True, [told] if left else [told, _no_codes(account, act)]
+        return True, [told] if has_codes(connection, account) else [told, _no_codes(account, act)]
 
     return commit(database, work)
 
