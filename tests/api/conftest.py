@@ -13,7 +13,15 @@ from pydantic import SecretStr
 
 from spectra import app
 from spectra.engines.postgres import PostgresServer
-from spectra.settings import ApiSettings, BlobSettings, DatabaseSettings, GateSettings, LimitsSettings, Settings
+from spectra.settings import (
+    ApiSettings,
+    AuthSettings,
+    BlobSettings,
+    DatabaseSettings,
+    GateSettings,
+    LimitsSettings,
+    Settings,
+)
 from tests.api.meshnode import MeshNode, mesh_of
 from tests.api.node import Node, serving
 from tests.support.postgres import drop, embedded, in_database, reachable_folder
@@ -33,6 +41,7 @@ def node(embedded: PostgresServer) -> Iterator[Node]:
             api=ApiSettings(body_timeout_s=20.0),
             database=DatabaseSettings(url=SecretStr(in_database(embedded.url, name)), pool_size=6),
             gate=GateSettings(rate_per_minute=0, max_envelope_bytes=4 * 1024 * 1024),
+            auth=AuthSettings(password_memory_mib=19),
             limits=LimitsSettings(plan_per_minute=0, requests_per_hour=0, requests_per_hour_total=0),
             blobs=BlobSettings(),
         )
