@@ -51,6 +51,17 @@ def test_the_ending_decides(run: Run, full: StandIn, tmp_path: Path, name: str) 
         assert len(text.splitlines()) == 3
 
 
+def test_stix_is_written_by_the_server(run: Run, server: StandIn, tmp_path: Path) -> None:
+    """Which alone knows the weaknesses of each endpoint; it comes as it is."""
+    server.say("GET", "/v0/export", {"type": "bundle", "objects": []})
+    assert json.loads(run("export", "port:22", "-f", "stix").out) == {"type": "bundle", "objects": []}
+    assert server.requests[-1].params == {"q": "port:22", "format": "stix", "limit": "0"}
+    path = tmp_path / "a.stix"
+    assert run("export", "-o", path, "--limit", "9").code == 0
+    assert json.loads(path.read_text())["type"] == "bundle"
+    assert server.requests[-1].params["limit"] == "9"
+
+
 def test_fields(run: Run, full: StandIn) -> None:
     """`--fields` chooses columns of CSV and JSON lines; the others have their own."""
     assert run("export", "-f", "csv", "--fields", "ip,latitude").lines[-1] == "192.0.2.3,1.0"
@@ -69,7 +80,7 @@ def test_unknown_formats(run: Run, full: StandIn, words: tuple[str, ...], tmp_pa
     """Neither a word nor an ending that says nothing is guessed at."""
     result = run("export", *(tmp_path / w if w.endswith(".bin") else w for w in words))
     assert result.code == 2
-    assert "nmap-xml, csv, jsonl, geojson" in result.err
+    assert "nmap-xml, csv, jsonl, geojson, stix" in result.err
     assert not full.requests
 
 

@@ -16,11 +16,13 @@ from spectra.cli.search import columns, pointing, unguarded
 from spectra.errors import BadRequest
 
 if TYPE_CHECKING:
+    from spectra.cli.client import Client
     from spectra.cli.paging import Paged
     from spectra.model.records import Match, SearchPage
 
 PAGE: Final = 2000
-_FORMATS: Final = ("nmap-xml", "csv", "jsonl", "geojson")
+_WAIT_S: Final = 120.0  # that the server may be silent: it finds a page's weaknesses before it sends any of it
+_FORMATS: Final = ("nmap-xml", "csv", "jsonl", "geojson", "stix")
 _SYNONYMS: Final = {"xml": "nmap-xml", "nmap": "nmap-xml", "json": "jsonl", "ndjson": "jsonl"}
 _BY_SUFFIX: Final = {
     ".xml": "nmap-xml",
@@ -29,6 +31,7 @@ _BY_SUFFIX: Final = {
     ".ndjson": "jsonl",
     ".json": "jsonl",
     ".geojson": "geojson",
+    ".stix": "stix",
 }
 
 
@@ -37,7 +40,7 @@ def export(
     *,
     query: Annotated[list[str] | None, typer.Argument(metavar="QUERY...", help="What to export; nothing: all.")] = None,
     format: Annotated[
-        str, typer.Option("--format", "-f", "--output", metavar="FORMAT", help="nmap-xml, csv, jsonl or geojson.")
+        str, typer.Option("--format", "-f", "--output", metavar="FORMAT", help="nmap-xml, csv, jsonl, geojson or stix.")
     ] = "",
     out: Annotated[
         Path | None, typer.Option("--out", "-o", metavar="FILE", help="Write there; .xml, .csv ... decide the format.")
@@ -48,13 +51,17 @@ def export(
     """Export the endpoints that match, in order of address, while they are read.
 
     nmap-xml can be imported again and is read by nmap's tools; geojson has a point for each host whose place is known,
-    to be drawn on a map. A file appears when it is complete.
+    to be drawn on a map; stix is a STIX 2.1 bundle of hosts, their software and its weaknesses. A file appears when it
+    is complete.
     """
     chosen = _chosen(format, out)
     if fields and chosen not in ("csv", "jsonl"):
         raise BadRequest(f"{chosen} has fields of its own", field="fields", hint="--fields goes with csv and jsonl.")
     words = " ".join(unguarded(query or []))
     with Machine.of(context).client(notify=note) as client, pointing(words):
+        if chosen == "stix":
+            _fetch(client, {"q": words, "format": chosen, "limit": limit}, out)
+            return
         from spectra.cli.paging import Paged
         from spectra.model.records import SearchPage
 
@@ -69,7 +76,17 @@ EXPORT_EXAMPLES = examples(
     "spectra export service:ssh -f nmap-xml -o ssh.xml",
     "spectra export country:FR -o france.geojson",
     "spectra export since:7d --format csv --fields ip,port,product,country",
+    "spectra export kev:true -f stix -o exploited.stix",
 )
+
+
+def _fetch(client: Client, params: dict[str, str | int], out: Path | None) -> None:
+    """A document that the server writes: it alone knows which weaknesses each endpoint has."""
+    with client.open("GET", "/v0/export", params=params, wait_s=_WAIT_S) as answer, opened(out) as stream:
+        for piece in answer.iter_text():
+            stream.write(piece)
+    if out:
+        note(f"Written to {out}")
 
 
 def _chosen(format: str, out: Path | None) -> str:
@@ -83,8 +100,8 @@ def _chosen(format: str, out: Path | None) -> str:
 
 
 def _write(pages: Paged[SearchPage, Match], format: str, query: str, fields: str, out: Path | None) -> None:
-    from spectra.cli.formats import GeoJson, nmap_xml
     from spectra.cli.paging import watched
+    from spectra.model.formats import GeoJson, nmap_xml
 
     target = Target.of(csv=format == "csv", json=format != "csv", fields=fields, path=out)
     counted = _Counted(watched(pages, target, "exporting"))

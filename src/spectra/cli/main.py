@@ -56,6 +56,7 @@ from spectra.cli import (
     schedules,
     scopes,
     search,
+    searches,
     stats,
     tail,
     tiers,
@@ -141,6 +142,7 @@ def _register_groups() -> None:
     groups = (
         ("findings", findings.findings, LOOK),
         ("place", places.place, LOOK),
+        ("searches", searches.searches, LOOK),
         ("mesh", search.mesh, LOOK),
         ("plan", plan.plan, LOOK),
         ("explain", explain.explain, LOOK),

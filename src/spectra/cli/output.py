@@ -14,7 +14,6 @@ named alike in all three.
 from __future__ import annotations
 
 import contextlib
-import csv
 import difflib
 import io
 import os
@@ -24,14 +23,14 @@ import sys
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Generic, TypeVar, cast
+from typing import IO, TYPE_CHECKING, Any, Generic, TypeVar
 
 from spectra.cli.layout import Slot, lines
-from spectra.cli.safe import safe, safe_cell, safe_json
+from spectra.cli.safe import safe, safe_json
 from spectra.errors import BadRequest, SetupError
+from spectra.model import csvlines
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -147,19 +146,7 @@ def text(value: object, style: str = "") -> Text:
 
     if isinstance(value, Text):
         return value
-    return Text(safe(_plain(value), 400), style=style)
-
-
-def _plain(value: object) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, datetime):
-        return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, tuple):
-        return ", ".join(_plain(item) for item in cast("tuple[object, ...]", value))
-    return str(value)
+    return Text(safe(csvlines.plain(value), 400), style=style)
 
 
 def json_line(value: object) -> str:
@@ -230,22 +217,9 @@ def _builtin(value: object) -> object:
 
 
 def _csv(rows: Iterable[R], chosen: Sequence[Column[R]], stream: IO[str]) -> None:
-    """RFC 4180: a header, CRLF after every record, quotes where they are needed."""
-    buffer = io.StringIO(newline="")
-    writer = csv.writer(buffer, lineterminator="\r\n")
-    writer.writerow([c.name for c in chosen])
-    stream.write(buffer.getvalue())
-    for row in rows:
-        buffer.seek(0)
-        buffer.truncate()
-        writer.writerow([_cell(c.value(row)) for c in chosen])
-        stream.write(buffer.getvalue())
-
-
-def _cell(value: object) -> object:
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return value
-    return safe_cell(_plain(_builtin(value)))
+    cells = ([_builtin(c.value(row)) for c in chosen] for row in rows)
+    for line in csvlines.lines([c.name for c in chosen], cells):
+        stream.write(line)
 
 
 def _table(rows: Iterable[R], chosen: Sequence[Column[R]], stream: IO[str]) -> None:

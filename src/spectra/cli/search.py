@@ -29,6 +29,7 @@ from spectra.cli.problems import ApiError
 from spectra.cli.safe import safe
 from spectra.cli.times import ago
 from spectra.errors import BadRequest
+from spectra.model import matchfields
 
 if TYPE_CHECKING:
     from spectra.model.records import Match
@@ -78,47 +79,52 @@ def _weak(match: Match) -> str:
     return f"{match.findings} {match.worst}".rstrip() if match.findings else ""
 
 
+def _data(name: str) -> Column[Match]:
+    """A field by itself: in no table, and in CSV unless it is only there by name."""
+    return Column(name, (matchfields.FIELDS | matchfields.FURTHER)[name], table=False, data=name in matchfields.FIELDS)
+
+
 def columns(now: datetime) -> list[Column[Match]]:
     """Every field of a match, and the few that a table joins together."""
     return [
         Column("ip", lambda m: m.ip, "address", style="cyan"),
         Column("endpoint", lambda m: f"{m.port}/{m.protocol}", "port", data=False, right=True),
-        Column("port", lambda m: m.port, table=False),
-        Column("protocol", lambda m: m.protocol, table=False),
-        Column("state", lambda m: m.state, table=False),
-        Column("service", lambda m: m.service + ("/tls" if m.tunnel else ""), table=False),
+        _data("port"),
+        _data("protocol"),
+        _data("state"),
+        _data("service"),
         Column("is", lambda m: m.service + ("/tls" if m.tunnel else ""), "service", data=False, style="green"),
         Column("software", _product, "product", data=False, flexible=True, main=True),
-        Column("product", lambda m: m.product, table=False),
-        Column("version", lambda m: m.version, table=False),
-        Column("extra", lambda m: m.extra, table=False),
-        Column("tunnel", lambda m: m.tunnel, table=False),
+        _data("product"),
+        _data("version"),
+        _data("extra"),
+        _data("tunnel"),
         Column("says", _says, "says", data=False, flexible=True, optional=True),
         Column("weak", _weak, "findings", data=False, optional=True, right=True),
-        Column("findings", lambda m: m.findings, table=False),
-        Column("worst", lambda m: m.worst, table=False),
-        Column("title", lambda m: m.title, table=False),
-        Column("banner", lambda m: m.banner, table=False),
-        Column("certificate_cn", lambda m: m.certificate_cn, table=False),
+        _data("findings"),
+        _data("worst"),
+        _data("title"),
+        _data("banner"),
+        _data("certificate_cn"),
         Column("names", lambda m: m.hostnames, "names", data=False, flexible=True, optional=True),
-        Column("hostnames", lambda m: m.hostnames, table=False),
+        _data("hostnames"),
         Column("where", _where, "where", data=False, flexible=True, optional=True),
-        Column("asn", lambda m: m.place and m.place.asn, table=False),
-        Column("org", lambda m: m.place and m.place.org, table=False),
-        Column("country", lambda m: m.place and m.place.country, table=False),
-        Column("region", lambda m: m.place and m.place.region, table=False),
-        Column("city", lambda m: m.place and m.place.city, table=False),
-        Column("cloud", lambda m: m.place and m.place.cloud, table=False),
-        Column("cloud_service", lambda m: m.place and m.place.cloud_service, table=False, data=False),
-        Column("cloud_region", lambda m: m.place and m.place.cloud_region, table=False, data=False),
-        Column("latitude", lambda m: m.place and m.place.latitude, table=False, data=False),
-        Column("longitude", lambda m: m.place and m.place.longitude, table=False, data=False),
-        Column("os", lambda m: m.os, table=False, data=False),
-        Column("device", lambda m: m.device, table=False, data=False),
-        Column("cpe", lambda m: m.cpe23 or m.cpe, table=False, data=False),
-        Column("sole", lambda m: m.sole, table=False),
-        Column("first_seen", lambda m: m.first_seen, table=False),
-        Column("last_seen", lambda m: m.last_seen, table=False),
+        _data("asn"),
+        _data("org"),
+        _data("country"),
+        _data("region"),
+        _data("city"),
+        _data("cloud"),
+        _data("cloud_service"),
+        _data("cloud_region"),
+        _data("latitude"),
+        _data("longitude"),
+        _data("os"),
+        _data("device"),
+        _data("cpe"),
+        _data("sole"),
+        _data("first_seen"),
+        _data("last_seen"),
         Column("seen", lambda m: ago(m.last_seen, now), "seen", data=False, style="dim"),
     ]
 

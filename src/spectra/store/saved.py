@@ -58,12 +58,15 @@ def keep(database: Database, contributor: str, name: str, query: str, *, sort: s
         return SavedSearch(*row)
 
 
-def remove(database: Database, contributor: str, name: str) -> None:
-    """Forget one; raises `NotFound`."""
+def remove(database: Database, contributor: str, name: str) -> SavedSearch:
+    """Forget one, which is returned; raises `NotFound`."""
     with database.connection() as connection:
-        done = connection.execute("DELETE FROM saved_search WHERE contributor = %s AND name = %s", [contributor, name])
-        if not done.rowcount:
-            raise unknown(name)
+        row = connection.execute(
+            f"DELETE FROM saved_search WHERE contributor = %s AND name = %s RETURNING {_COLUMNS}", [contributor, name]
+        ).fetchone()
+    if row is None:
+        raise unknown(name)
+    return SavedSearch(*row)
 
 
 def unknown(name: str) -> NotFound:

@@ -9,13 +9,15 @@ from typing import Final
 from fastapi import FastAPI, Request
 from starlette.responses import RedirectResponse, Response
 
+from spectra.api import browser
 from spectra.api.app import ROUTERS as API
+from spectra.api.auth import services_of
 from spectra.api.problems import status_of
 from spectra.errors import SpectraError
 from spectra.web import statics
 from spectra.web.inside import Problem
 from spectra.web.next import login_path
-from spectra.web.page import HEADERS, SignInFirst, visit_of
+from spectra.web.page import HEADERS, SignInFirst, Visit, visit_of
 from spectra.web.routes import (
     accounts,
     ai,
@@ -24,6 +26,7 @@ from spectra.web.routes import (
     coverage,
     device,
     exclusions,
+    exports,
     factors,
     feeds,
     findings,
@@ -57,6 +60,7 @@ ROUTERS: Final = (
     search.router,
     space.router,
     saved.router,
+    exports.router,
     live.router,
     login.router,
     setup.router,
@@ -126,7 +130,7 @@ def _teller(request: Request) -> Callable[..., Response]:
             return RedirectResponse(login_path(error.path, error.query), 303, HEADERS)
         status = error.status if isinstance(error, Problem) else status_of(error)
         title = _TITLES.get(status, "Something went wrong")
-        response = visit_of(request).page(
+        response = _visit(request, status).page(
             "error.html", title=title, status=status, error=error, request_id=request_id, code=status
         )
         if wait := getattr(error, "retry_after_s", 0.0):
@@ -134,3 +138,13 @@ def _teller(request: Request) -> Callable[..., Response]:
         return response
 
     return told
+
+
+def _visit(request: Request, status: int) -> Visit:
+    """Who looks at the error: with the navigation where that can be known, without where nothing works."""
+    if hasattr(request.state, "visit") or status >= 500:
+        return visit_of(request)
+    try:
+        return Visit(request, browser.visitor(request, services_of(request)))
+    except SpectraError:
+        return Visit(request, None)

@@ -73,12 +73,10 @@ def keep(
 @router.delete(
     "/v0/searches/{name}",
     summary="Forget a saved search",
-    status_code=204,
     dependencies=[scope("self:write")],
     responses=described(SavedSearch, 400, 401, 403, 404),
     response_class=Response,
 )
 def remove(request: Request, services: ServicesDep, name: str) -> Response:
-    """It is gone at once."""
-    saved.remove(services.database, caller_of(request).contributor, checked_name(name))
-    return Response(status_code=204)
+    """It is gone at once; the answer is what it was."""
+    return answer(saved.remove(services.database, caller_of(request).contributor, checked_name(name)))

@@ -41,5 +41,5 @@ async def remove(visit: VisitDep) -> Response:
     """Forget one."""
     form = await visit.form()
     name = checked_name(form.one("name"))
-    await visit.api.send("DELETE", f"/v0/searches/{name}", type(None))
+    await visit.api.send("DELETE", f"/v0/searches/{name}", SavedSearch)
     return visit.go("/search/saved", f"{name} is forgotten.")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from xml.sax.saxutils import escape, quoteattr
 
 from spectra import __version__
-from spectra.cli.safe import acting, safe_json
+from spectra.model.safe import acting, safe_json
 
 if TYPE_CHECKING:
     from spectra.model.records import Match

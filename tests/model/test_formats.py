@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lxml import etree
 
-from spectra.cli.formats import GeoJson, nmap_xml
 from spectra.ingest.parsers import Context, parse
 from spectra.model.envelope import Privacy
 from spectra.model.facts import Place
+from spectra.model.formats import GeoJson, nmap_xml
 from spectra.model.observation import Banner, EndpointSeen, HostSeen, Service
 from spectra.model.records import Match
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spectra.cli.safe import safe, safe_cell, safe_json, safe_lines
+from spectra.model.safe import safe, safe_cell, safe_json, safe_lines
 
 HOSTILE = [
     ("\x1b[31mred\x1b[0m", r"\x1b[31mred\x1b[0m"),
