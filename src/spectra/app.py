@@ -18,6 +18,7 @@ import uvicorn
 
 from spectra import __version__, logs
 from spectra.aiparts import Parts, ai_of
+from spectra.alertparts import alerts_of
 from spectra.api import setup
 from spectra.api.app import create_app
 from spectra.api.issuing import Issuer
@@ -200,7 +201,8 @@ def _services(
     correlation = Correlation(database)
     correlator, correlations = Correlator(correlation), Correlations(correlation)
     stream = Stream(database)
-    ingest = _ingest(settings, database, blobs, feeds, lambda: (correlator.wake(), stream.wake()))
+    alerts = alerts_of(settings, database, now)
+    ingest = _ingest(settings, database, blobs, feeds, lambda: (correlator.wake(), stream.wake(), alerts.wake()))
     vuln_feeds, vuln_job = _vuln_feeds(settings, database, blobs, after_sync=correlator.wake)
     vectors = VectorJob(_vectors(settings.embeddings, database, blobs))
     follower = Follower(vectors.vectors.is_due, vectors.start, settings.embeddings.look_every_s)
@@ -212,10 +214,10 @@ def _services(
     workflows = Workflows(
         ingest,
         Relocation(database, feeds, cpe23),
-        jobs=(correlations, vuln_job, vectors, *settled.jobs, *ai.jobs),
+        jobs=(correlations, vuln_job, vectors, *settled.jobs, *ai.jobs, *alerts.jobs),
         own=coordinator_of(settings, mesh),
     )
-    background = (workflows, vuln_feeds, Folder(database), correlator, follower) if with_workflows else ()
+    background = (workflows, vuln_feeds, Folder(database), correlator, follower, alerts) if with_workflows else ()
     with _running(ingest, (feeds, stream, *background, ai)):  # models are left first: workflows may be waiting for one
         yield Services(
             database=database,
@@ -250,6 +252,7 @@ def _services(
             results=settled.results(workflows),
             stream=stream,
             **ai.services(),
+            **alerts.services(),
         )
 
 

@@ -48,6 +48,9 @@ _BY_REASON: Final[dict[str, int]] = {
     "request_decided": 409,
     "busy": 503,
     "pro_required": 402,
+    "outlet_off": 409,
+    "delivered": 409,
+    "too_many_outlets": 409,
     "vex_older": 409,
     "vex_superseded": 409,
     "mesh_off": 409,
@@ -94,6 +97,10 @@ _BY_REASON: Final[dict[str, int]] = {
     "feed_other_kind": 409,
     "feed_no_source": 409,
     "feed_no_previous": 409,
+    "rule_exists": 409,
+    "too_many_rules": 409,
+    "too_many_mutes": 409,
+    "alert_over": 409,
 }
 _BY_CLASS: Final[tuple[tuple[type[SpectraError], int], ...]] = (
     (NotFound, 404),

@@ -20,6 +20,7 @@ from spectra.flow.correlateflow import Correlations
 from spectra.flow.feeds import Feeds
 from spectra.flow.insights import Insights
 from spectra.flow.membership import EarState
+from spectra.flow.notifyflow import NotifyJob
 from spectra.flow.reportflow import ReportJob
 from spectra.flow.results import Results
 from spectra.flow.similar import Similar
@@ -169,6 +170,18 @@ class Work(Protocol):
         ...
 
 
+class Alerts(Protocol):
+    """Who looks for what rules watch for. Nothing here waits or raises."""
+
+    def wake(self) -> None:
+        """Something was written that rules may watch for."""
+        ...
+
+    def refused(self, kind: str, who: str, detail: str) -> None:
+        """The gate refused a submission that came from `who`, an address."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
     """The engines of one coordinator and the bounds of its API."""
@@ -220,5 +233,9 @@ class Services:
     """Runs agents; None in tests that have none."""
     stream: Stream | None = None
     """Tells of what happens; None in tests that have none."""
+    alerts: Alerts | None = None
+    """Looks for what rules watch for; None in tests that have none."""
+    notify: NotifyJob | None = None
+    """Sends messages of alerts; None in tests that have none."""
     insights: Insights | None = None
     """Keeps what agents conclude; None in tests that have none."""

@@ -22,6 +22,7 @@ from spectra.identity.keys import PublicKey
 from spectra.model.records import ChainReport
 from spectra.store import (
     accounts,
+    alertrules,
     attestations,
     audit,
     authorities,
@@ -35,6 +36,7 @@ from spectra.store import (
     keys,
     ledger,
     noderows,
+    outlets,
     reports,
     results,
     schedules,
@@ -77,9 +79,12 @@ _RECORDED: Final = (
     "report.",
     "factor.",
     "recovery.",
+    "alert-rule.",
+    "alert-mute.",
+    "outlet.",
 )
 """Kinds of entry whose newest says what the row of its subject is."""
-_UNRECORDED: Final = ("session.", "signin.", "device.", "ai-egress")
+_UNRECORDED: Final = ("alert.", "session.", "signin.", "device.", "ai-egress")
 """Kinds of entry that tell of an act which leaves no row of its own."""
 _ALTERED: Final = (
     audit.altered_log,
@@ -111,6 +116,8 @@ _ROOMS: Final = (
     insights,
     reports,
     factors,
+    alertrules,
+    outlets,
 )
 """What holds those rows: each has `details`."""
 
@@ -200,6 +207,8 @@ class _Walk:
             "schedule.removed",
             "factor.removed",
             "recovery.removed",
+            "alert-rule.removed",
+            "outlet.removed",
         ):
             self._identities.pop(link.subject, None)
         elif link.kind.startswith(_RECORDED):

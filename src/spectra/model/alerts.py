@@ -208,7 +208,8 @@ class AlertRecord(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True)
     """What a rule found. `key` is what belongs together by the rule's `group`; of an alert that is not resolved there
     is one of a rule and key. `subjects` are the newest first, at most 500 (in lists: 5); `count` counts all.
 
-    `told`: when people were told last. `why`: why it is resolved. `comment` is of who acknowledged it.
+    `first` and `last`: when the first and the last of it were noticed. `told`: when people were told last. `why`: why
+    it is resolved. `comment` is of who acknowledged it.
     """
 
     id: str

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from spectra.store.database import Connection, Database
+from spectra.store.database import Connection, Database, one
 
 ENTRIES: Final = 500
 """Entries of the chain that one look takes at most."""
@@ -43,10 +43,13 @@ class Act(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """The entries after `after` up to `upto`: the submissions among them (`observation.seq`), and acts."""
+    """The entries after `after` up to `upto`, the first of them written `at`: the submissions among them
+    (`observation.seq`), and acts.
+    """
 
     after: int
     upto: int
+    at: datetime | None = None
     observations: tuple[int, ...] = ()
     acts: tuple[Act, ...] = ()
     more: bool = False
@@ -102,7 +105,7 @@ def batch(connection: Connection, after: int, *, upto: int = 2**62, entries: int
         return Batch(after, after)
     seen = tuple(dict.fromkeys(row[5] for row in rows if row[5] is not None))
     acts = tuple(Act(kind, subject, at, _entry(text).detail) for _, kind, subject, at, text, _ in rows if text)
-    return Batch(after, rows[-1][0], seen, acts, more=len(rows) == entries)
+    return Batch(after, rows[-1][0], rows[0][3], seen, acts, more=len(rows) == entries)
 
 
 def stretch(connection: Connection, since: datetime, most: int) -> tuple[list[tuple[int, int]], bool]:
@@ -140,3 +143,8 @@ def unready(connection: Connection, observations: Sequence[int]) -> bool:
         [list(observations)],
     ).fetchone()
     return bool(row and row[0])
+
+
+def received(connection: Connection, observation: int) -> datetime:
+    """When a submission (`observation.seq`) was received."""
+    return one(connection.execute("SELECT received FROM observation WHERE seq = %s", [observation]))[0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Annotated, Final, NamedTuple
+from typing import Annotated, Final, LiteralString, NamedTuple
 
 import msgspec
 from msgspec import Meta
@@ -19,6 +19,7 @@ from spectra.model.alerts import (
     AlertState,
     AlertSubject,
     AlertTotals,
+    Kind,
     Mute,
     Muting,
     Severity,
@@ -34,11 +35,15 @@ KEPT: Final = timedelta(days=90)
 """How long alerts are kept after they were resolved."""
 _FEW: Final = 5
 
-_PAGE: Final = f"""
+_SHOWN: LiteralString = """NOT EXISTS (
+    SELECT FROM alert_subject h WHERE h.alert = a.num AND h.kind = ANY(%(hidden)s::text[]))"""
+"""That an alert tells of nothing that is hidden."""
+_PAGE: LiteralString = f"""
 SELECT {COLUMNS}, a.num FROM alert a
 WHERE a.num < %(after)s AND a.state = ANY(%(states)s::text[]) AND (%(rule)s = '' OR a.rule = %(rule)s)
   AND a.severity <= %(severity)s
   AND (%(ip)s::inet IS NULL OR EXISTS (SELECT FROM alert_subject s WHERE s.alert = a.num AND s.ip = %(ip)s::inet))
+  AND {_SHOWN}
 ORDER BY a.num DESC LIMIT %(limit)s"""
 _SUBJECTS: Final = f"""
 SELECT k.id, {SUBJECT} FROM unnest(%s::text[]) AS k (id) JOIN alert a ON a.id = k.id CROSS JOIN LATERAL (
@@ -46,12 +51,15 @@ SELECT k.id, {SUBJECT} FROM unnest(%s::text[]) AS k (id) JOIN alert a ON a.id = 
 
 
 class Wanted(NamedTuple):
-    """Which alerts are asked for; empty: any. `severity`: that one or worse; `ip`: that tell of this host."""
+    """Which alerts are asked for; empty: any. `severity`: that one or worse; `ip`: that tell of this host. Those that
+    tell of something of a kind in `hidden` are left out.
+    """
 
     states: tuple[AlertState, ...] = ("firing", "acknowledged")
     rule: str = ""
     severity: Severity = "info"
     ip: str = ""
+    hidden: tuple[Kind, ...] = ()
 
 
 class _Key(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -72,31 +80,34 @@ def page(database: Database, wanted: Wanted, *, cursor: str = "", limit: int = 1
                 "rule": wanted.rule,
                 "severity": SEVERITIES.index(wanted.severity),
                 "ip": wanted.ip or None,
+                "hidden": list(wanted.hidden),
                 "limit": limit + 1,
             },
         ).fetchall()
         kept = rows[:limit]
         named = _subjects(connection, [row[0] for row in kept], _FEW)
-        counted = _totals(connection)
+        counted = _totals(connection, wanted.hidden)
     following = cursors.write(_Key(rows[limit - 1][-1]), "alerts") if len(rows) > limit else ""
     return AlertPage(
         alerts=tuple(as_record(row[:-1], named[row[0]]) for row in kept), totals=counted, next_cursor=following
     )
 
 
-def get(database: Database, ident: str) -> AlertRecord:
-    """One alert with all that it tells of; raises `NotFound` (`unknown_alert`)."""
+def get(database: Database, ident: str, hidden: Sequence[Kind] = ()) -> AlertRecord:
+    """One alert with all that it tells of; raises `NotFound` (`unknown_alert`), also where that is hidden."""
     with database.connection() as connection:
-        return _get(connection, ident)
+        return _get(connection, ident, hidden)
 
 
-def totals(database: Database) -> AlertTotals:
+def totals(database: Database, hidden: Sequence[Kind] = ()) -> AlertTotals:
     """How many there are."""
     with database.connection() as connection:
-        return _totals(connection)
+        return _totals(connection, hidden)
 
 
-def acknowledge(database: Database, ids: Sequence[str], comment: str, act: Act) -> tuple[AlertRecord, ...]:
+def acknowledge(
+    database: Database, ids: Sequence[str], comment: str, act: Act, hidden: Sequence[Kind] = ()
+) -> tuple[AlertRecord, ...]:
     """Somebody looks after these alerts: no more of them is told until they are over. Those that are acknowledged or
     resolved stay as they are. Raises `NotFound` (`unknown_alert`), `BadRequest` naming `comment`.
     """
@@ -105,7 +116,8 @@ def acknowledge(database: Database, ids: Sequence[str], comment: str, act: Act) 
 
     def work(connection: Connection) -> tuple[tuple[AlertRecord, ...], list[Entry]]:
         wanted = list(dict.fromkeys(ids))
-        known = {row[0] for row in connection.execute("SELECT id FROM alert WHERE id = ANY(%s::text[])", [wanted])}
+        asked: LiteralString = f"SELECT a.id FROM alert a WHERE a.id = ANY(%(ids)s::text[]) AND {_SHOWN}"
+        known = {row[0] for row in connection.execute(asked, {"ids": wanted, "hidden": list(hidden)})}
         for ident in wanted:
             if ident not in known:
                 raise _unknown(ident)
@@ -121,12 +133,11 @@ def acknowledge(database: Database, ids: Sequence[str], comment: str, act: Act) 
     return commit(database, work)
 
 
-def mute(database: Database, ident: str, until: datetime | None, reason: str, act: Act) -> tuple[Mute, ...]:
+def mute(record: AlertRecord, database: Database, until: datetime | None, reason: str, act: Act) -> tuple[Mute, ...]:
     """Leave out what an alert tells of, as its rule sees it: at most as many things as it names.
 
-    Raises `NotFound` (`unknown_alert`), or as `alertrules.mute` does.
+    Raises `BadRequest` (`alert_over`) where nothing is so any more, or as `alertrules.mute` does.
     """
-    record = get(database, ident)
     wanted = [
         Muting(
             rule=record.rule,
@@ -143,7 +154,7 @@ def mute(database: Database, ident: str, until: datetime | None, reason: str, ac
         if one.over is None or record.state == "resolved"
     ]
     if not wanted:
-        raise BadRequest(f"Nothing of {ident} is so any more.", reason="alert_over", field="id")
+        raise BadRequest(f"Nothing of {record.id} is so any more.", reason="alert_over", field="id")
     return alertrules.mute_all(database, wanted, act)
 
 
@@ -159,19 +170,18 @@ def mark(database: Database) -> object:
 
 
 def sweep(connection: Connection, now: datetime) -> int:
-    """Forget alerts that were resolved long ago, and the messages of those; how many."""
-    rows = connection.execute(
+    """Forget alerts that were resolved long ago; how many."""
+    return connection.execute(
         "DELETE FROM alert WHERE num IN (SELECT num FROM alert WHERE state = 'resolved' AND resolved < %s"
-        " ORDER BY num LIMIT 1000) RETURNING id",
+        " ORDER BY resolved LIMIT 1000)",
         [now - KEPT],
-    ).fetchall()
-    if rows:
-        connection.execute("DELETE FROM notification WHERE alert = ANY(%s::text[])", [[row[0] for row in rows]])
-    return len(rows)
+    ).rowcount
 
 
-def _get(connection: Connection, ident: str) -> AlertRecord:
-    row = connection.execute(f"SELECT {COLUMNS} FROM alert a WHERE a.id = %s", [ident]).fetchone()
+def _get(connection: Connection, ident: str, hidden: Sequence[Kind]) -> AlertRecord:
+    row = connection.execute(
+        f"SELECT {COLUMNS} FROM alert a WHERE a.id = %(id)s AND {_SHOWN}", {"id": ident, "hidden": list(hidden)}
+    ).fetchone()
     if row is None:
         raise _unknown(ident)
     return as_record(row, _subjects(connection, [ident], MAX_SUBJECTS)[ident])
@@ -184,12 +194,16 @@ def _subjects(connection: Connection, ids: Sequence[str], most: int) -> dict[str
     return named
 
 
-def _totals(connection: Connection) -> AlertTotals:
+def _totals(connection: Connection, hidden: Sequence[Kind]) -> AlertTotals:
     rows = connection.execute(
-        "SELECT severity, count(*) FROM alert WHERE state = 'firing' GROUP BY severity ORDER BY severity"
+        f"SELECT a.state, a.severity, count(*) FROM alert a WHERE a.state IN ('firing', 'acknowledged') AND {_SHOWN}"
+        " GROUP BY a.state, a.severity ORDER BY a.severity",
+        {"hidden": list(hidden)},
     ).fetchall()
-    looked_after = one(connection.execute("SELECT count(*) FROM alert WHERE state = 'acknowledged'"))[0]
-    return AlertTotals(firing={SEVERITIES[severity]: count for severity, count in rows}, acknowledged=looked_after)
+    return AlertTotals(
+        firing={SEVERITIES[severity]: count for state, severity, count in rows if state == "firing"},
+        acknowledged=sum(count for state, _, count in rows if state == "acknowledged"),
+    )
 
 
 def _unknown(ident: str) -> NotFound:

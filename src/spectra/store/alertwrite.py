@@ -71,7 +71,7 @@ a.acknowledged, a.acknowledged_by, a.comment, a.resolved"""
 SUBJECT: Final = "s.kind, s.at, s.title, s.path, host(s.ip), s.port, s.protocol, s.cve, s.name, s.times, s.over"
 _NEW: Final = """
 INSERT INTO alert (id, rule, key, kind, severity, title, state, first, last, changed, count)
-VALUES (%(id)s, %(rule)s, %(key)s, %(kind)s, %(severity)s, '', 'pending', %(first)s, %(first)s, %(now)s, 0)
+VALUES (%(id)s, %(rule)s, %(key)s, %(kind)s, %(severity)s, '', 'pending', %(now)s, %(now)s, %(now)s, 0)
 ON CONFLICT (rule, key) WHERE state <> 'resolved' DO UPDATE SET changed = excluded.changed
 RETURNING num, id, state, count, recent, told, untold, (SELECT count(*) FROM alert_subject s WHERE s.alert = num)"""
 # What lasts and is known is no news; what happens again is counted, and told again only where it was over.
@@ -92,7 +92,7 @@ FROM alert_subject WHERE alert = %(alert)s"""
 _OVER: Final = """
 UPDATE alert_subject s SET over = %(now)s FROM alert a
 WHERE a.num = s.alert AND a.rule = %(rule)s AND a.state <> 'resolved' AND s.over IS NULL
-  AND s.kind <> ALL(%(lasting)s::text[]) AND s.at < %(before)s"""
+  AND s.kind <> ALL(%(lasting)s::text[]) AND a.last < %(before)s"""
 _RESOLVED: Final = f"""
 UPDATE alert a SET state = 'resolved', resolved = %(now)s, changed = %(now)s, untold = 0,
   why = CASE WHEN %(why)s <> '' THEN %(why)s
@@ -148,17 +148,18 @@ def _carry_on(look: Look, rule: Rule, key: str, things: Sequence[Occurrence]) ->
     row = look.connection.execute(_STANDING, {"alert": alert.num, "lasting": list(LASTING)}).fetchone()
     named, lasting, kinds, newest = row or (0, 0, [], "")
     total = alert.total + sum(one.times for one in counted)
-    recent = look.ways.added(alert.recent, [one for one in counted if one.kind not in LASTING])
+    # By when it was noticed: what a scan of hours ago tells is as new as what was seen just now.
+    noticed = [msgspec.structs.replace(one, at=look.now) for one in counted if one.kind not in LASTING]
+    recent = look.ways.added(alert.recent, noticed)
     title = look.ways.title_of(key, kinds, newest, named if named < MAX_SUBJECTS else max(named, total))
     fired = alert.state == "pending" and _enough(look, rule, recent, lasting)
     look.connection.execute(
         "UPDATE alert SET state = CASE WHEN %s THEN 'firing' ELSE state END, count = %s, recent = %s, title = %s,"
-        " severity = %s, last = greatest(last, %s), first = least(first, %s), untold = untold + %s, changed = %s"
+        " severity = %s, last = %s, untold = untold + %s, changed = %s"
         " WHERE num = %s",
         [
             *(fired, total, Jsonb(look.ways.within(recent, rule.window_s, look.now)), title),
-            *(SEVERITIES.index(rule.severity), max(one.at for one in counted), min(one.at for one in counted)),
-            *(len(news), look.now, alert.num),
+            *(SEVERITIES.index(rule.severity), look.now, len(news), look.now, alert.num),
         ],
     )
     state = "firing" if fired else alert.state
@@ -183,7 +184,6 @@ def _open(look: Look, rule: Rule, key: str, things: Sequence[Occurrence]) -> _Al
             "key": key,
             "kind": things[0].kind,
             "severity": SEVERITIES.index(rule.severity),
-            "first": things[0].at,
             "now": look.now,
         },
     ).fetchone()

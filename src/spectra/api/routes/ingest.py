@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from functools import partial
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import anyio
 import anyio.to_thread
@@ -16,6 +16,7 @@ from spectra.api import bodies
 from spectra.api.answers import answer, described
 from spectra.api.auth import ENVELOPE, ServicesDep, open_to
 from spectra.api.bodies import BodyTooLarge, described_body
+from spectra.api.guard import address_of
 from spectra.api.problems import Busy, problem
 from spectra.api.services import Services
 from spectra.errors import SpectraError
@@ -27,6 +28,11 @@ T = TypeVar("T")
 
 router = APIRouter(tags=["ingest"])
 
+_TOLD: Final = frozenset(
+    {Reason.UNKNOWN_KEY, Reason.BAD_SIGNATURE, Reason.KEY_REVOKED, Reason.KEY_EXPIRED, Reason.CONTRIBUTOR_MISMATCH}
+    | {Reason.NONCE_REPLAYED, Reason.ROLE_FORBIDDEN, Reason.ACCOUNT_DISABLED, Reason.IMPOSTOR}
+)
+"""What somebody does who has no right to; the rest are mistakes."""
 _ENVELOPE_BODY = described_body(Envelope)
 
 
@@ -129,6 +135,8 @@ async def _receive(request: Request, services: Services, path: str, work: Callab
                 receipt = await admission.run(partial(work, raw))
         except Rejected as error:
             services.metrics.rejections.labels(error.reason).inc()
+            if services.alerts is not None and error.reason in _TOLD:
+                services.alerts.refused(error.reason, str(address_of(request) or "local"), error.message)
             raise
         except SpectraError:
             services.metrics.submissions.labels(path, "failed").inc()
