@@ -45,10 +45,12 @@ class Authenticator:
         numbers = self.key.public_key().public_numbers()
         cose = {1: 2, 3: -7, -1: 1, -2: numbers.x.to_bytes(32, "big"), -3: numbers.y.to_bytes(32, "big")}
         data += bytes(16) + len(self.id).to_bytes(2, "big") + self.id + encode_cbor(cose)
-        return self._answer(
+        told = self._answer(
             clientDataJSON=self._client("webauthn.create", options["challenge"], origin),
             attestationObject=encode_cbor({"fmt": "none", "attStmt": {}, "authData": data}),
-        ) | {"transports": ["usb"]}
+        )
+        told["response"]["transports"] = ["usb"]
+        return told
 
     def get(self, options: dict[str, Any], origin: str, *, flags: int = PRESENT | VERIFIED) -> str:
         """What `navigator.credentials.get` returns, as JSON."""
