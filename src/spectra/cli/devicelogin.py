@@ -44,7 +44,7 @@ def _until_let_in(
     keeper: Keeper, device: DeviceAnswer, fields: dict[str, str], scope: str, wait: Callable[[float], object]
 ) -> Session:
     every_s, waited_s = min(max(device.interval, 1), _MOST_S), 0
-    while waited_s <= device.expires_in:
+    while waited_s < device.expires_in:
         wait(every_s)
         waited_s += every_s
         try:
