@@ -27,7 +27,7 @@ router = APIRouter(include_in_schema=False)
 
 _AT: Final = "search"
 _ENDPOINTS: Final = 40  # on a page
-_FINDINGS: Final = 25
+_FINDINGS: Final = 15
 _NAMES: Final = 24
 _EVIDENCE: Final = 20
 _LANES: Final = 40
