@@ -15,7 +15,7 @@ from spectra.store import accounts, keys, sessions, token_keys
 from spectra.store.accounts import Act
 from spectra.store.database import Database
 from spectra.store.provenance import links
-from spectra.store.sessions import NewSession, Standing
+from spectra.store.sessions import Cookie, NewSession, Standing
 
 pytestmark = pytest.mark.engine
 
@@ -246,3 +246,93 @@ def test_what_is_over_is_forgotten(people: Database) -> None:
     assert sessions.use_once(people, "a", "n", T0 + 2 * DAY)
     assert sessions.prune(people, T0 + 20 * DAY) == 2
     assert sessions.prune(people, T0 + 121 * DAY) == 1
+
+
+# Browsers ------------------------------------------------------------------------------------------------------------
+
+IDLE, TOTAL = timedelta(hours=12), 30 * DAY
+
+
+def begin_browser(
+    database: Database, secret: bytes, browser: bytes = b"b", at: datetime = T0, **changes: object
+) -> str:
+    """A browser's new session of alice's."""
+    new = NewSession("alice", "browser", "password", None, "", "192.0.2.7", at + IDLE)._replace(**changes)  # pyright: ignore[reportArgumentType]
+    return sessions.begin_browser(database, new, Cookie(secret, browser), at)
+
+
+def of_cookie(database: Database, secret: bytes, at: datetime) -> Standing | None:
+    """Whose session the cookie is of."""
+    return sessions.of_cookie(database, secret, at, idle=IDLE, total=TOTAL)
+
+
+def test_a_cookie_is_a_session(people: Database) -> None:
+    """Found by it alone, ended as any other, also by its account's end; none has two."""
+    session = begin_browser(people, b"s")
+    found = of_cookie(people, b"s", T0)
+    assert found is not None
+    assert (found.id, found.contributor, found.role) == (session, "alice", "user")
+    assert of_cookie(people, b"other", T0) is None
+    assert not sessions.refresh(people, b"s", new=b"n", lifetime=DAY, now=T0)
+    sessions.revoke(people, session, BY)
+    assert of_cookie(people, b"s", T0) is None
+    begin_browser(people, b"t")
+    accounts.disable(people, "alice", BY)
+    assert of_cookie(people, b"t", T0) is None
+
+
+def test_use_moves_its_end_on_once_a_minute(people: Database) -> None:
+    """By what idling allows, and never past the whole; within a minute nothing is written."""
+    begin_browser(people, b"s")
+
+    def row() -> tuple[datetime, datetime]:
+        (record,) = sessions.page(people, T0, account="alice")
+        return record.used, record.expires
+
+    of_cookie(people, b"s", T0 + timedelta(seconds=59))
+    assert row() == (T0, T0 + IDLE)
+    of_cookie(people, b"s", T0 + MINUTE)
+    assert row() == (T0 + MINUTE, T0 + MINUTE + IDLE)
+    for halves in range(1, 121):
+        of_cookie(people, b"s", T0 + halves * IDLE / 2 - MINUTE)
+    assert row()[1] == T0 + TOTAL
+    assert of_cookie(people, b"s", T0 + TOTAL) is None
+
+
+def test_a_person_is_told_of_each_sign_in(people: Database) -> None:
+    """Known by network or by browser for 90 days; a machine's are none of a person's."""
+    key = SigningKey.generate()
+    keys.register(people, contributor="alice", role="user", public_key=key.public.raw, keyid=key.public.keyid, now=T0)
+    begin(people, keyid=key.public.keyid, source="198.51.100.1")
+    begin_browser(people, b"1")
+    begin_browser(people, b"2", b"c", source="2001:db8::1")
+    begin_browser(people, b"3", b"d", source="2001:db8::ffff")
+    begin_browser(people, b"4", b"b", source="203.0.113.1")
+    begin_browser(people, b"5", b"e", source="198.51.100.1")
+    begin_browser(people, b"6", b"b", at=T0 + 91 * DAY)
+    told = [link.detail() for link in links(people) if link.kind == "session.begun"]
+    assert [(t["first"], t["known"]) for t in told] == [
+        (True, False),
+        (False, False),
+        (False, True),
+        (False, True),
+        (False, False),
+        (True, False),
+    ]
+    assert sessions.known_browser(people, "alice", b"b", T0)
+    assert not sessions.known_browser(people, "bob", b"b", T0)
+    assert not sessions.known_browser(people, "alice", b"b", T0 + 182 * DAY)
+
+
+def test_all_of_an_account_are_ended(people: Database) -> None:
+    """But the one that is kept; and once, on record with how many."""
+    one, two = begin(people), begin_browser(people, b"s")
+    begin(people, "bob")
+    assert sessions.account_of(people, two) == "alice"
+    assert sessions.account_of(people, "unknown") == ""
+    assert sessions.revoke_all(people, "alice", BY, keep=one) == 1
+    assert of_cookie(people, b"s", T0) is None
+    assert stands(people, one)
+    assert sessions.revoke_all(people, "alice", BY, keep=one) == 0
+    (told,) = [link.detail() for link in links(people) if link.subject == "signin:alice"]
+    assert (told["ended"], told["by"]) == (1, "root")
