@@ -20,6 +20,8 @@ from spectra.cli import (
     agentcmds,
     agents,
     ai,
+    alertrules,
+    alerts,
     auth,
     bench,
     blocks,
@@ -149,6 +151,7 @@ def _register_groups() -> None:
         ("enrich", enrich.enrich, LOOK),
         ("ai", ai.ai, LOOK),
         ("agents", agents.agents, LOOK),
+        ("alerts", alerts.alerts, LOOK),
         ("insights", insights.insights, LOOK),
         ("reports", reports.reports, LOOK),
         ("observations", observations.observations, LOOK),
@@ -166,6 +169,7 @@ def _register_groups() -> None:
         ("block", blocks.block, TRUST),
         ("config", configs.config, NODE),
     )
+    alertrules.add_to(alerts.alerts)
     agentcmds.add_to(nodes.node)
     jobfiles.add_to(jobs.jobs)
     requests.add_to(scopes.scope)

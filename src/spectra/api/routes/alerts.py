@@ -137,7 +137,7 @@ def remove(request: Request, services: ServicesDep, name: _Name) -> Response:
     openapi_extra=described_body(Trying),
     response_class=Response,
 )
-def test(request: Request, services: ServicesDep, wanted: Annotated[Trying, json_body(Trying)]) -> Response:
+def try_out(request: Request, services: ServicesDep, wanted: Annotated[Trying, json_body(Trying)]) -> Response:
     """Tried on the submissions of the past, at most 5,000 of them; the rule is not kept."""
     _check_scopes(request, wanted.rule)
     return answer(alerttrial.trial(services.database, wanted.rule, wanted.days, services.clock()))
