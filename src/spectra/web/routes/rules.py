@@ -145,7 +145,7 @@ async def _editor(
         days=days,
         kinds=KINDS,
         severities=SEVERITIES,
-        groups=_GROUPS,
+        grouping=_GROUPS,
         outlets=outlets.outlets,
         weekdays=_DAYS,
         recent=recent.alerts if recent else (),
