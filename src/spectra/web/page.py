@@ -108,7 +108,7 @@ class Visit:
             "at": at,
             "told": told,
             "csrf": self._field,
-            "groups": nav.places(self.caller.scopes),
+            "navigation": nav.places(self.caller.scopes),
             "here": self.request.url.path + (f"?{self.request.url.query}" if self.request.url.query else ""),
             "theme": theme if theme in THEMES else "auto",
         }
