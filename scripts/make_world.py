@@ -76,6 +76,32 @@ def rings(geometry: dict[str, Any], lines: list[list[Point]]) -> Iterator[list[P
         yield ring
 
 
+def halves(ring: list[Point]) -> Iterator[list[Point]]:
+    """A ring that crosses the 180th meridian as its parts on either side, any other as it is."""
+    unrolled: list[Point] = []
+    for longitude, latitude in ring:
+        last = unrolled[-1][0] if unrolled else longitude
+        unrolled.append((longitude - 360 * round((longitude - last) / 360), latitude))
+    for turn in (-360, 0, 360):
+        part = [(x + turn, y) for x, y in unrolled]
+        for edge, sign in ((180.0, 1), (-180.0, -1)):
+            part = clipped(part, edge, sign)
+        if part:
+            yield part
+
+
+def clipped(ring: list[Point], edge: float, sign: int) -> list[Point]:
+    """What of a ring lies on one side of a meridian (Sutherland and Hodgman 1974)."""
+    kept: list[Point] = []
+    for before, after in zip([*ring[-1:], *ring[:-1]], ring, strict=True):
+        if (sign * (before[0] - edge) <= 0) != (sign * (after[0] - edge) <= 0):
+            share = (edge - before[0]) / (after[0] - before[0])
+            kept.append((edge, before[1] + share * (after[1] - before[1])))
+        if sign * (after[0] - edge) <= 0:
+            kept.append(after)
+    return kept
+
+
 def outline(ring: list[Point]) -> list[int]:
     """A ring as its first point and then steps; what rounds to the same point is one."""
     points: list[tuple[int, int]] = []
@@ -118,7 +144,8 @@ def countries(path: Path, names: dict[str, str]) -> dict[str, list[list[Point]]]
     for geometry in topology["objects"]["countries"]["geometries"]:
         name = names.get(str(geometry.get("id", "")))
         if name and name != "AQ" and geometry["type"] in ("Polygon", "MultiPolygon"):
-            found.setdefault(name, []).extend(rings(geometry, lines))
+            whole = (half for ring in rings(geometry, lines) for half in halves(ring))
+            found.setdefault(name, []).extend(whole)
     return found
 
 

@@ -67,3 +67,5 @@ def test_ticks_are_round_moments() -> None:
     assert drawn(weeks.svg).xpath("//text[@class='axis']/text()")[1:3] == ["2026-03-01", "2026-03-02"]
     hours = histogram("x", [Slot(T0, T0 + DAY, 1)])
     assert drawn(hours.svg).xpath("//text[@class='axis']/text()")[1:3] == ["03-01 00:00", "03-01 06:00"]
+    years = histogram("x", [Slot(T0, T0 + 365 * 12 * DAY, 1)])
+    assert drawn(years.svg).xpath("//text[@class='axis']/text()")[1:4] == ["2028", "2030", "2032"]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from importlib.resources import files
 
+import msgspec
+
 from spectra.web.charts.world import Country, world
 from tests.web.charts.reading import drawn
 
@@ -32,3 +34,7 @@ def test_the_map_is_small_and_all_of_it_can_be_drawn() -> None:
     assert len(svg) < 60_000
     (lands,) = drawn(svg).xpath("//path/@d")
     assert lands.count("M") > 200
+    # An outline that crossed the 180th meridian would lie across the whole map.
+    world_of = msgspec.json.decode(files("spectra.web.charts").joinpath("world.json").read_bytes())
+    steps = [abs(x) for rings in world_of["shapes"].values() for ring in rings for x in ring[2::2]]
+    assert max(steps) < world_of["width"] / 8

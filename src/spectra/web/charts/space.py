@@ -42,7 +42,7 @@ def hilbert(title: str, within: str, fine: Sequence[Block], coarse: Sequence[Blo
     for block in fine:
         x, y, size = square(root, ipaddress.IPv4Network(block.network))
         shades.setdefault(shade(block.hosts, most), []).append((x, y, size))
-    shapes = [rect(0, 0, _SIDE, _SIDE, class_="ground"), *_squares(shades), _grid()]
+    shapes = [rect(0, 0, _SIDE, _SIDE, class_="ground"), *_squares(shades), _grid(), *_octets(root, coarse)]
     links = [_linked(root, block) for block in coarse if block.path]
     svg = drawing("hilbert", title, (_SIDE, _SIDE), shapes, links)
     return Chart(svg, ("network", "hosts"), _rows(coarse), title, note)
@@ -126,6 +126,17 @@ def _grid() -> Markup:
     step = _SIDE / (1 << _ORDER)
     lines = "".join(f"M{i * step:g} 0V{_SIDE:g}M0 {i * step:g}H{_SIDE:g}" for i in range(1, 1 << _ORDER))
     return tag("path", d=lines, class_="grid")
+
+
+def _octets(root: Network, blocks: Sequence[Block]) -> list[Markup]:
+    """The octet that tells each coarse network from the others, so that one finds the way."""
+    made: list[Markup] = []
+    for block in blocks:
+        network = ipaddress.IPv4Network(block.network)
+        x, y, side = square(root, network)
+        octet = int(network.network_address) >> (32 - network.prefixlen) & 0xFF
+        made.append(text(x + side / 2, y + side / 2 + 3, str(octet), class_="octet", text_anchor="middle"))
+    return made
 
 
 def _linked(root: Network, block: Block) -> Markup:

@@ -68,7 +68,7 @@ def histogram(
     axis = _Axis(shown[0].start, max(slot.end for slot in shown), 0.0, width)
     most = max(slot.value for slot in shown) or 1
     room = height - _FOOT - 14
-    shapes: list[str] = [text(0, 10, f"{short(most)} {unit} at most", class_="axis")]
+    shapes: list[str] = [text(0, 10, f"up to {short(most)} {unit}", class_="axis")]
     links: list[str] = []
     for slot in shown:
         left, right = axis.at(slot.start), axis.at(slot.end)
@@ -154,7 +154,7 @@ def _stamp(at: datetime) -> str:
 
 _STEPS: Final = (
     timedelta(minutes=10), timedelta(hours=1), timedelta(hours=6), timedelta(days=1), timedelta(days=7),
-    timedelta(days=30), timedelta(days=91), timedelta(days=365), timedelta(days=1826),
+    timedelta(days=30), timedelta(days=91),
 )  # fmt: skip
 _MOST_TICKS: Final = 7
 
@@ -175,16 +175,30 @@ class _Axis:
 
     def ticks(self, height: float) -> list[Markup]:
         """A few moments in round steps, with their names at the bottom."""
-        step = next((s for s in _STEPS if self._long / s.total_seconds() <= _MOST_TICKS), _STEPS[-1]).total_seconds()
-        first = -(-self._start.timestamp() // step) * step
         made: list[Markup] = []
-        named = "%Y-%m-%d" if step >= 86400 else "%m-%d %H:%M"
-        for i in range(_MOST_TICKS + 1):
-            moment = datetime.fromtimestamp(first + i * step, UTC)
-            if (moment - self._start).total_seconds() > self._long:
-                break
+        for moment, name in self._round():
             x = self.at(moment)
             anchor = "end" if x > self.right - 30 else "start" if x < self.left + 30 else "middle"
             made.append(tag("line", x1=x, x2=x, y1=height - _FOOT, y2=height - _FOOT + 4, class_="tick"))
-            made.append(text(x, height - 4, moment.strftime(named), class_="axis", text_anchor=anchor))
+            made.append(text(x, height - 4, name, class_="axis", text_anchor=anchor))
         return made
+
+    def _round(self) -> list[tuple[datetime, str]]:
+        fits = (step.total_seconds() for step in _STEPS if self._long / step.total_seconds() <= _MOST_TICKS)
+        step = next(fits, None)
+        if step is None:
+            return self._years()
+        first = -(-self._start.timestamp() // step) * step
+        named = "%Y-%m-%d" if step >= 86400 else "%m-%d %H:%M"
+        moments = [datetime.fromtimestamp(first + i * step, UTC) for i in range(_MOST_TICKS + 1)]
+        return [(moment, moment.strftime(named)) for moment in moments if self._holds(moment)]
+
+    def _years(self) -> list[tuple[datetime, str]]:
+        first = self._start.astimezone(UTC).year + 1
+        last = (self._start.astimezone(UTC) + timedelta(seconds=self._long)).year
+        step = next((n for n in (1, 2, 5, 10, 20, 50) if (last - first) / n <= _MOST_TICKS), 1000)
+        years = (datetime(year, 1, 1, tzinfo=UTC) for year in range(-(-first // step) * step, last + 1, step))
+        return [(year, f"{year:%Y}") for year in years if self._holds(year)]
+
+    def _holds(self, moment: datetime) -> bool:
+        return (moment - self._start).total_seconds() <= self._long
