@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -52,7 +52,7 @@ class Watchtower:
         self.enter("observation.settled", written.observation_id, {})
         return written.observation_id
 
-    def enter(self, kind: str, subject: str, detail: dict[str, object]) -> None:
+    def enter(self, kind: str, subject: str, detail: Mapping[str, object]) -> None:
         """An entry of the chain."""
         commit(self.database, lambda _: (None, [Entry(kind, subject, detail, self.now)]))
 

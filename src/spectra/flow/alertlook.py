@@ -69,6 +69,7 @@ _SLACK: Final = timedelta(minutes=5)
 """What was written by then is looked at again: its transaction may have ended later than it says."""
 _WAIT: Final = timedelta(minutes=5)
 """How long weaknesses of a submission are waited for."""
+_AROUND: Final = timedelta(hours=1)
 _AT_ENDPOINTS: Final[tuple[Kind, ...]] = ("port.opened", "service.new", "service.changed", "certificate.changed")
 _SEEN: Final[frozenset[Kind]] = frozenset((*_AT_ENDPOINTS, "host.new", "host.gone", "certificate.expiring"))
 _FOUND: Final[frozenset[Kind]] = frozenset(("finding.new", "kev.match"))
@@ -220,12 +221,14 @@ def _at_hosts(connection: Connection, rule: Rule, query: Query, news: _News) -> 
 
 
 def seen(connection: Connection, rule: Rule, query: Query, changes: Changes) -> list[Occurrence]:
-    """What a rule finds in what submissions changed. A new host is one for a query that holds for something on it."""
+    """What a rule finds in what submissions changed. For a new host a query holds by what is seen there in an hour."""
     matching = alertseen.matching(connection, query, changes.endpoints)
     found = occurring.of_changes(matching, [kind for kind in rule.on if kind in _AT_ENDPOINTS])
     if "host.new" in rule.on:
-        at = {one.ip for one in matching}
-        hosts = [(ip, since) for ip, since in changes.hosts if not query.terms or ip in at]
+        at: dict[str, datetime] = {}
+        for one in matching:
+            at[one.ip] = min(one.at, at.get(one.ip, one.at))
+        hosts = [(ip, on) for ip, on in changes.hosts if not query.terms or (ip in at and at[ip] - on <= _AROUND)]
         found += occurring.of_hosts(hosts, changes.endpoints)
     return found
 
