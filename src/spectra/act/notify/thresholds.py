@@ -37,16 +37,3 @@ def within(recent: Recent, window_s: int, now: datetime) -> list[tuple[int, int]
 def total(recent: Recent) -> int:
     """How often in all."""
     return sum(times for _, times in recent)
-
-
-def reached(recent: Recent, threshold: int, window_s: int) -> bool:
-    """Whether it happened `threshold` times within any `window_s` seconds."""
-    first = counted = 0
-    for second, times in recent:
-        counted += times
-        while recent[first][0] <= second - window_s:
-            counted -= recent[first][1]
-            first += 1
-        if counted >= threshold:
-            return True
-    return False

@@ -1,0 +1,53 @@
+"""What a rule would have made of things: alerts in order of time, gathered, counted and held as the watch does."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from spectra.act.notify.trials import trial
+from spectra.model.alerts import Occurrence, QuietHours, Rule
+from tests.act.notify.alertsamples import lasting, opened
+
+PORTS = Rule(name="ports", on=("port.opened",), group="host", gather_s=300, calm_s=3600)
+
+
+def test_alerts_begin_and_end() -> None:
+    """More of one within its time is gathered; what comes after is an alert of its own, the newest first."""
+    found = [opened(port=1), opened(port=2, after_s=10), opened(port=3, after_s=20), opened(port=1, after_s=5000)]
+    told = trial(PORTS, found)
+    assert [(one.count, one.messages, one.title) for one in told] == [
+        (1, 1, "192.0.2.1:1 is open"),
+        (3, 2, "3 ports opened at 192.0.2.1"),
+    ]
+
+
+def test_what_lasts_is_told_once() -> None:
+    """However often it is found."""
+    rule = Rule(name="bad", on=("finding.new",), group="each")
+    told = trial(rule, [lasting(after_s=day * 86_400) for day in range(10)])
+    assert [(one.count, one.messages) for one in told] == [(1, 1)]
+
+
+def test_thresholds_hold() -> None:
+    """Too few in the time are no alert, and are forgotten."""
+    rule = Rule(name="many", on=("port.opened",), group="rule", threshold=3, window_s=60)
+    assert trial(rule, [opened(port=n, after_s=40 * n) for n in range(10)]) == []
+    assert [one.count for one in trial(rule, [opened(port=n, after_s=20 * n) for n in range(10)])] == [10]
+
+
+def test_quiet_hours_hold() -> None:
+    """Messages of that time are counted as such."""
+    rule = Rule(name="ports", on=("port.opened",), quiet=QuietHours(start="11:00", end="13:00"))
+    assert [one.held for one in trial(rule, [opened()])] == [1]
+
+
+@settings(max_examples=30)
+@given(
+    st.lists(st.builds(opened, st.sampled_from(["192.0.2.1", "192.0.2.2"]), st.integers(1, 3), st.integers(0, 20_000)))
+)
+def test_every_time_is_in_one_alert(found: list[Occurrence]) -> None:
+    """Where one is enough, and no alert without a message."""
+    told = trial(PORTS, found)
+    assert sum(one.count for one in told) == len(found)
+    assert all(1 <= one.messages <= one.count and one.first <= one.last for one in told)
