@@ -43,7 +43,7 @@ def test_time_is_walked_into(site: Site) -> None:
     page = site.page("/space", kind="time", q="net:198.18.7.0/24", unit="hour")
     (path,) = page.find("//figure//table//a/@href")
     assert site.page(path).words("//section[@id='results']").startswith("2 open endpoints")
-    assert [tab.text for tab in page.find("//a[@aria-current='page'][ancestor::main]")] == ["Timeline", "hour"]
+    assert [one.text for one in page.find("//main//*[@aria-current='page']")] == ["Timeline", "by hour"]
 
 
 @pytest.mark.usefixtures("scanned")

@@ -135,7 +135,7 @@ def _chart(name: str, facet: Facet, text: str, sort: str, by: str) -> Chart:
         hint = f"Without {said}" if chosen else f"Only {said}"
         kind = f"sev-{value.value}" if name == "severity" else ""
         items.append(Bar(said, value.count, path, kind, chosen, hint))
-    parts = [f"{facet.other:,} others".replace(",", "\u202f")] if facet.other else []
+    parts = [f"{facet.other:,} of other values".replace(",", "\u202f")] if facet.other else []
     parts += [] if facet.exact else ["estimated"]
     return bars(label(name), items, heading=label(name).lower(), unit="endpoints", note=", ".join(parts))
 
