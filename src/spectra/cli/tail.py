@@ -13,8 +13,9 @@ import typer
 
 from spectra.cli.help import JsonOption, examples
 from spectra.cli.local import Machine
-from spectra.cli.output import console, json_line, note, text
+from spectra.cli.output import console, json_line, note
 from spectra.cli.pages import INTERRUPTED
+from spectra.cli.safe import safe
 from spectra.cli.watching import passing
 from spectra.errors import SpectraError
 from spectra.model.activity import Activity, ActivityPage, Progress
@@ -178,12 +179,17 @@ def _table(told: Told) -> None:
 
 
 def _line(told: Told) -> Text:
+    from rich.text import Text
+
     if isinstance(told, Progress):
         share = f"{100 * (told.done + told.review) // max(told.total, 1)} %"
         words = f"{told.job} {told.state}: {told.done} of {told.total} targets done, {told.leased} under way, {share}"
-        return text(" " * 21, "dim").append_text(text("progress     ", "dim")).append_text(text(words, "dim"))
-    line = text(f"{told.at.astimezone(UTC):%Y-%m-%d %H:%M:%S}  ", "dim")
-    line.append_text(text(f"{told.topic:<13}", _STYLES.get(told.topic, "cyan"))).append_text(text(told.title))
+        return Text(f"{'':21}{'progress':<13}{safe(words)}", "dim")
+    line = Text.assemble(
+        (f"{told.at.astimezone(UTC):%Y-%m-%d %H:%M:%S}  ", "dim"),
+        (f"{told.topic:<13}", _STYLES.get(told.topic, "cyan")),
+        safe(told.title),
+    )
     if told.account and told.account not in told.title:
-        line.append_text(text(f"  {told.account}", "dim"))
+        line.append(f"  {safe(told.account)}", "dim")
     return line

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple, cast
 from urllib.parse import quote
@@ -133,6 +134,7 @@ _COUNTED: Final = (
     ("hostnames", "name", "names"),
     ("silent", "silent network", "silent networks"),
 )
+_MADE_UP: Final = re.compile("[0-9a-f-]{32,}")  # an id that nobody chose
 _BY_ID: Final = ("insight", "job", "observation", "report")
 # Who did it is told by the first of these that an entry has.
 _BY: Final = ("removed_by", "decided_by", "by", "added_by", "created_by", "account", "contributor")
@@ -170,7 +172,7 @@ def _titled(kind: str, subject: str, detail: Mapping[str, Any], about: Submissio
 
 def _submission(verb: str, detail: Mapping[str, Any], about: Submission) -> str:
     whose = _after(" by ", about.contributor)
-    scan = _after(" ", about.scan_id)
+    scan = _after(" ", "" if _MADE_UP.fullmatch(about.scan_id) else about.scan_id)
     if verb == "accepted":
         return f"Scan{scan}{whose} was accepted"
     if detail.get("status") == "failed":
@@ -181,7 +183,8 @@ def _submission(verb: str, detail: Mapping[str, Any], about: Submission) -> str:
         for key, word, words in _COUNTED
         if isinstance(counts, dict) and isinstance(number := cast("dict[str, Any]", counts).get(key), int) and number
     ]
-    return f"Scan{scan}{whose} merged: {', '.join(numbers) or 'nothing in it'}"
+    form = _text(detail, "format")
+    return f"Scan{scan}{whose} merged: {', '.join(numbers) or 'nothing in it'}{f' ({form})' if form else ''}"
 
 
 def _triage(detail: Mapping[str, Any]) -> str:
@@ -199,7 +202,9 @@ def _path(kind: str, subject: str, detail: Mapping[str, Any]) -> str:
         ip, cve = _text(detail, "ip"), _text(detail, "cve")
         return f"/hosts/{quote(ip, safe=':.')}" if ip else f"/vulns/{quote(cve, safe='')}" if cve else ""
     found = _PATHS.get(noun, "")
-    filled = found.format_map(_Blank({key: quote(_text(detail, key), safe="") for key in ("id", "name", "node", "job")}))
+    filled = found.format_map(
+        _Blank({key: quote(_text(detail, key), safe="") for key in ("id", "name", "node", "job")})
+    )
     return filled.rstrip("/")
 
 
