@@ -20,6 +20,8 @@ _AT: Final = "feeds"
 _PLACE: Final = "/feeds"
 _API: Final = {"places": "/v0/feeds", "weaknesses": "/v0/vuln-feeds"}
 _TAKEN: Final = (400, 409, 413, 422, 424, 507)
+_URL: Final = "feed_url_refused"
+"""Why a URL is answered with 403, as what the caller may not do is."""
 _Kind = Annotated[Literal["places", "weaknesses"], Path()]
 _Name = Annotated[str, Path(max_length=100)]
 
@@ -106,6 +108,6 @@ async def _begun(visit: Visit, method: str, path: str, body: msgspec.Struct | No
 
 
 def _refused(visit: Visit, problem: Problem) -> Response:
-    if problem.status not in _TAKEN:
+    if problem.status not in _TAKEN and problem.reason != _URL:
         raise problem
     return visit.go(_PLACE, f"{problem.detail} {problem.hint}".strip(), bad=True)
