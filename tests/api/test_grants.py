@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spectra.api import grants
-from spectra.api.grants import Refused, Source, form_of
+from spectra.api import grants, signin
+from spectra.api.grants import form_of
+from spectra.api.signin import Refused, Source
 from spectra.identity.roles import ROLES
 from spectra.store import accounts
 from tests.api.node import Node
@@ -163,7 +164,7 @@ def guess(desk: Node, name: str, times: int, source: str = "192.0.2.7") -> list[
     found: list[int] = []
     for _ in range(times):
         try:
-            grants.check_password(desk.services, name, "wrong", Source(source))
+            signin.check_password(desk.services, name, "wrong", Source(source))
         except Refused as error:
             found.append(error.status)
     return found

@@ -30,7 +30,7 @@ class FirstAccount(msgspec.Struct, forbid_unknown_fields=True):
     password: Annotated[str, Meta(max_length=512)]
 
 
-class Decision(msgspec.Struct, forbid_unknown_fields=True):
+class DeviceDecision(msgspec.Struct, forbid_unknown_fields=True):
     """Whether a device is let in to one's account."""
 
     allow: bool
@@ -95,11 +95,11 @@ def waiting(request: Request, services: ServicesDep, user_code: str) -> Response
     summary="Let a device in, or refuse it",
     dependencies=[scope("self:write")],
     responses=described(DeviceRecord, 400, 401, 403, 404, 408, 413, 429),
-    openapi_extra=described_body(Decision),
+    openapi_extra=described_body(DeviceDecision),
     response_class=Response,
 )
 def decide(
-    request: Request, services: ServicesDep, user_code: str, wish: Annotated[Decision, json_body(Decision)]
+    request: Request, services: ServicesDep, user_code: str, wish: Annotated[DeviceDecision, json_body(DeviceDecision)]
 ) -> Response:
     """To one's own account, with no more than this session holds. Once."""
     try:
