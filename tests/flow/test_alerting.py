@@ -244,3 +244,15 @@ def test_the_thread_looks_when_it_is_woken(tower: Watchtower) -> None:
         eventually(lambda: tower.titles() == [f"New host {A} with 22 open"])
     finally:
         tower.alerting.stop()
+
+
+def test_what_is_seen_at_the_same_instant_by_another_scan(tower: Watchtower) -> None:
+    """Is as new as what is seen later."""
+    tower.rule(Rule(name="all", on=("host.new", "port.opened"), query=f"ip:{A}"))
+    tower.submit(host(A, NOON, seen(80, "http", "nginx")))
+    tower.look()
+    tower.wait()
+    alerts.acknowledge(tower.database, [tower.alerts()[0].id], "", tower.act)
+    tower.submit(host(A, NOON, seen(80, "http", "nginx"), seen(81, "http", "nginx")))
+    tower.look()
+    assert tower.alerts()[0].count == 3

@@ -67,14 +67,14 @@ seen AS MATERIALIZED (
   WHERE s.observation = ANY(%(seen)s::int8[]) AND p.state = 'o')"""
 _BEGAN: LiteralString = """
 began AS MATERIALIZED (
-  SELECT e.ip, e.port, e.protocol, e.since, e.confirmed > e.since AS later, e.service, e.certificate, e.banner
+  SELECT e.ip, e.port, e.protocol, e.since, e.service, e.certificate, e.banner
   FROM seen s JOIN endpoint e ON (e.ip, e.port, e.protocol, e.since) = (s.ip, s.port, s.protocol, s.seen_at)
   WHERE e.state = 'o'
   UNION
-  SELECT v.ip, v.port, v.protocol, v.since, true, v.service, v.certificate, v.banner
+  SELECT v.ip, v.port, v.protocol, v.since, v.service, v.certificate, v.banner
   FROM seen s JOIN endpoint_version v ON (v.ip, v.port, v.protocol, v.since) = (s.ip, s.port, s.protocol, s.seen_at)
   WHERE v.state = 'o')"""
-# A submission that was settled before says more, and later.
+# A submission that was settled before says so, or more, of the same time or later.
 _KNOWN: LiteralString = """EXISTS (
   SELECT FROM sighting x JOIN observation o ON o.seq = x.observation
   JOIN provenance q ON q.subject = encode(o.observation_id, 'hex') AND q.kind = 'observation.settled'
@@ -92,9 +92,7 @@ LEFT JOIN service s ON s.id = b.service LEFT JOIN banner n ON n.id = b.banner
 LEFT JOIN certificate c ON c.id = b.certificate
 LEFT JOIN service t ON t.id = p.service LEFT JOIN banner m ON m.id = p.banner
 LEFT JOIN certificate d ON d.id = p.certificate
-WHERE NOT (b.later AND {
-    _KNOWN.format(at="b", held="AND x.seen_at > b.since AND x.ports @> ARRAY[b.protocol::int4 << 16 | b.port]")
-})
+WHERE NOT {_KNOWN.format(at="b", held="AND x.seen_at >= b.since AND x.ports @> ARRAY[b.protocol::int4 << 16 | b.port]")}
 ORDER BY b.since, b.ip, b.port, b.protocol LIMIT %(most)s"""
 _HOSTS: LiteralString = f"""
 WITH came AS MATERIALIZED (
