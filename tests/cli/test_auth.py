@@ -141,6 +141,31 @@ def test_on_a_terminal_both_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> No
         auth.read_password("Password", stdin=True)
 
 
+def test_a_second_factor_is_asked_for(run: Run, server: StandIn, url: str, type_in: Callable[[str], None]) -> None:
+    """On the line after the password where that came from standard input; without one the way is told."""
+    needed = Answer(400, (b'{"error":"mfa_required","error_description":"send its code"}',))
+    server.say("POST", TOKEN_PATH, needed, ISSUED, needed)
+    type_in(f"{PASSWORD}\n123456\n")
+    assert run("auth", "login", "-a", "alice", "--password-stdin").code == 0
+    assert [parse_qs(asked.body.decode()).get("otp") for asked in server.asked(TOKEN_PATH)] == [None, ["123456"]]
+    type_in(f"{PASSWORD}\n")
+    result = run("auth", "login", "-a", "alice", "--password-stdin")
+    assert (result.code, "--device" in result.err) == (2, True)
+
+
+def test_on_a_terminal_a_code_is_shown(
+    run: Run, server: StandIn, url: str, monkeypatch: pytest.MonkeyPatch, type_in: Callable[[str], None]
+) -> None:
+    """Where no account and no key is said; elsewhere where that is asked for."""
+    device = {"device_code": "d", "user_code": "BCDF-GHJK", "verification_uri": f"{url}/device", "expires_in": 9}
+    server.say("POST", "/v0/auth/device", {**device, "verification_uri_complete": "", "interval": 1})
+    type_in("")
+    shown = run("auth", "login", "--device")
+    assert (shown.code, "BCDF-GHJK" in shown.err) == (0, True)
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True)
+    assert "BCDF-GHJK" in run("auth", "login").err
+
+
 def test_an_unencrypted_way_is_told(run: Run, url: str, type_in: Callable[[str], None]) -> None:
     """A password to another machine by plain HTTP: said before it is asked for."""
     type_in("")
