@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Query
@@ -10,11 +11,16 @@ from starlette.responses import Response
 from spectra.model.people import DeviceRecord
 from spectra.web.inside import Problem
 from spectra.web.page import Visit, VisitDep, page
-from spectra.web.words import segment
 
 router = APIRouter(include_in_schema=False)
 
 _ANSWERED: Final = (400, 404, 409, 410)
+_NEVER: Final = re.compile(r"[^A-Za-z0-9 -]")
+
+
+def _plain(code: str) -> str:
+    """A code as it can stand in a path: what is in none is left out."""
+    return _NEVER.sub("", code) or "-"
 
 
 @router.get("/device", dependencies=[page("self:write")])
@@ -23,7 +29,7 @@ async def device(visit: VisitDep, code: Annotated[str, Query(max_length=40)] = "
     if not code.strip():
         return await _page(visit)
     try:
-        found = await visit.api.get(f"/v0/auth/devices/{segment(code.strip())}", DeviceRecord)
+        found = await visit.api.get(f"/v0/auth/devices/{_plain(code)}", DeviceRecord)
     except Problem as problem:
         if problem.status not in _ANSWERED:
             raise
@@ -42,7 +48,7 @@ async def decide(visit: VisitDep) -> Response:
     form = await visit.form()
     code, allow = form.one("code"), form.one("allow") == "yes"
     try:
-        await visit.api.send("POST", f"/v0/auth/devices/{segment(code) or '-'}", DeviceRecord, {"allow": allow})
+        await visit.api.send("POST", f"/v0/auth/devices/{_plain(code)}", DeviceRecord, {"allow": allow})
     except Problem as problem:
         if problem.status not in _ANSWERED:
             raise
