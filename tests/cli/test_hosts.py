@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from spectra.cli.hosts import canonical_address
+from spectra.model.around import Around, AroundHost, Tie
 from spectra.model.observation import Certificate, Service
 from spectra.model.records import (
     EndpointRecord,
@@ -129,6 +130,21 @@ def test_an_unknown_host_exits_with_4(run: Run, server: StandIn) -> None:
     result = run("host", "192.0.2.99")
     assert (result.code, result.out) == (4, "")
     assert "never seen" in result.err
+
+
+def test_around_a_host(run: Run, server: StandIn) -> None:
+    """What it shares and with whom, hostile words made plain; or that it shares nothing."""
+    other = AroundHost(ip="192.0.2.11", last_seen=NOW, hostname="www.example.org", ports=(22, 443))
+    tie = Tie(relation="banner", what="x", label="Camera\x1b[31m", total=500, exact=False, hosts=(other,))
+    server.say("GET", "/v0/hosts/192.0.2.10/around", Around("192.0.2.10", (tie,)))
+    server.say("GET", "/v0/hosts/192.0.2.11/around", Around("192.0.2.11"))
+    page = run("host", "192.0.2.10", "--around").out
+    assert "banner" in page
+    assert "500+" in page
+    assert "192.0.2.11" in page
+    assert "\x1b" not in page
+    assert json.loads(run("host", "192.0.2.10", "--around", "--json").out)["ties"][0]["total"] == 500
+    assert "shares nothing" in run("host", "192.0.2.11", "--around").err
 
 
 def test_json_is_the_whole_record(run: Run, server: StandIn) -> None:

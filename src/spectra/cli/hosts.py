@@ -31,6 +31,9 @@ def host(
     at: Annotated[str, typer.Option("--at", metavar="TIME", help="As it was then: 2h ago, 7d, 2025-11-01.")] = "",
     history: Annotated[bool, typer.Option("--history", help="With every version of every endpoint.")] = False,
     explain: Annotated[bool, typer.Option("--explain", help="With why each finding is one, all of them.")] = False,
+    around: Annotated[
+        bool, typer.Option("--around", help="Instead: other hosts that share something with it.")
+    ] = False,
     json: JsonOption = False,
 ) -> None:
     """Show a host: names, endpoints, certificates, findings, evidence, who saw it, and its past."""
@@ -38,6 +41,9 @@ def host(
     moment = parse_when(at, now) if at else None
     address = canonical_address(who)
     with Machine.of(context).client(notify=note) as client:
+        if around:
+            _around(client, address or who, json=json)
+            return
         look = _Look(client, now, moment, history, explain, json)
         look.host(address) if address else look.name(who)
 
@@ -46,6 +52,7 @@ HOST_EXAMPLES = examples(
     "spectra host 192.0.2.10",
     "spectra host 192.0.2.10 --explain",
     "spectra host 192.0.2.10 --at '2h ago'",
+    "spectra host 192.0.2.10 --around",
     "spectra host www.example.org --history --json",
 )
 
@@ -106,6 +113,21 @@ class _Look:
                 self.host(address)
         elif record.addresses:
             note(f"Look at one: spectra host {record.addresses[0]}")
+
+
+def _around(client: Client, address: str, *, json: bool) -> None:
+    """Print what ties the host at `address` to others."""
+    from spectra.cli.aroundpage import around_page
+    from spectra.cli.client import segment
+    from spectra.model.around import Around
+
+    record = client.get(f"/v0/hosts/{segment(address)}/around", Around)
+    if json:
+        emit([record], [], Target.of(json=True))
+    elif record.ties:
+        _print(around_page(record, terminal_width()))
+    else:
+        note(f"{record.ip} shares nothing that is known.")
 
 
 def _print(rows: Iterable[Text]) -> None:
