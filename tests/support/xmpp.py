@@ -177,7 +177,8 @@ class Reader:
         await asyncio.wait_for(started.wait(), 30)
         client.send_presence()
         if room:
-            await client["xep_0045"].join_muc_wait(JID(room), nick, maxstanzas=0, timeout=30)  # somebody made it before
+            muc = client.plugin["xep_0045"]
+            await muc.join_muc_wait(JID(room), nick, maxstanzas=0, timeout=30)  # somebody made it before
         self._client = client
         self._ready.set()
 

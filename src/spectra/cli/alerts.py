@@ -19,6 +19,7 @@ from spectra.cli.help import (
     examples,
 )
 from spectra.cli.local import Machine
+from spectra.cli.outlets import deliveries, outlets
 from spectra.cli.output import (
     Column,
     Target,
@@ -268,3 +269,9 @@ alerts.command(
 )(mute)
 alerts.command("unmute", cls=Command, epilog=examples("spectra alerts unmute mute-3f1c9a0417b2d5e8"))(unmute)
 alerts.command("mutes", cls=Command, epilog=examples("spectra alerts mutes"))(list_mutes)
+alerts.command(
+    "deliveries",
+    cls=Command,
+    epilog=examples("spectra alerts deliveries", "spectra alerts deliveries --state waiting --outlet phone"),
+)(deliveries)
+alerts.add_typer(outlets, name="outlets")

@@ -14,6 +14,7 @@ from spectra.settings.notify import XmppSettings
 _DIRECT_TLS_PORT: Final = 5223
 _CONNECT_S: Final = 10.0
 _CREATED: Final = "created"
+_JOIN: Final = ""
 _ITSELF, _NEW = 110, 201  # status codes of XEP-0045
 
 
@@ -22,8 +23,8 @@ class _Client(Protocol):
 
     boundjid: Any
     transport: Any
+    plugin: Any
 
-    def __getitem__(self, name: str) -> Any: ...
     def add_event_handler(self, name: str, pointer: Callable[..., Any]) -> None: ...
     def register_plugin(self, plugin: str) -> None: ...
     def connect(self, host: str | None = None, port: int | None = None) -> Any: ...
@@ -43,7 +44,7 @@ class Line:
         self.is_up = False
         self._ended = False
         self._started: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        self._waiting: dict[str, asyncio.Future[str]] = {}
+        self._waiting: dict[tuple[str, str], asyncio.Future[str]] = {}  # by target and id: one message has several
         self._client = self._made(password)
 
     async def open(self) -> None:
@@ -65,7 +66,8 @@ class Line:
 
     async def tell(self, jid: str, message_id: str, text: str) -> str:
         """Send to one account; empty, or the condition (RFC 6120) that the server answered."""
-        answered = self._expect(message_id)
+        key = (_bare(jid), message_id)
+        answered = self._expect(key)
         try:
             self._write(jid, message_id, text, "chat")
             ping = asyncio.ensure_future(self._ping())
@@ -75,23 +77,25 @@ class Line:
             ping.cancel()
             return answered.result() if answered.done() else ""
         finally:
-            self._waiting.pop(message_id, None)
+            self._waiting.pop(key, None)
 
     async def say(self, room: str, message_id: str, text: str) -> str:
         """Send into a room that was joined; empty, or the condition that it answered."""
-        answered = self._expect(message_id)
+        key = (_bare(room), message_id)
+        answered = self._expect(key)
         try:
             self._write(room, message_id, text, "groupchat")
             return await answered
         finally:
-            self._waiting.pop(message_id, None)
+            self._waiting.pop(key, None)
 
     async def join(self, room: str, nick: str, password: str) -> str:
         """Enter a room, without its history; empty, or the condition that it answered."""
         from slixmpp import JID
 
-        muc = self._client["xep_0045"]
-        joined = self._expect(room)
+        muc = self._client.plugin["xep_0045"]
+        key = (_bare(room), _JOIN)
+        joined = self._expect(key)
         try:
             muc.rooms[None].setdefault(JID(room), {})  # of other rooms it tells nothing
             muc.make_join_stanza(JID(room), nick, password=password or None, maxstanzas=0).send()
@@ -99,17 +103,17 @@ class Line:
             if answered != _CREATED:
                 return answered
             # It did not exist: nobody else gets in before its owner has said how it is to be (XEP-0045 10.1.2).
-            form = self._client["xep_0004"].make_form(ftype="submit")
+            form = self._client.plugin["xep_0004"].make_form(ftype="submit")
             await muc.set_room_config(JID(room), form, timeout=_CONNECT_S)
         finally:
-            self._waiting.pop(room, None)
+            self._waiting.pop(key, None)
         return ""
 
     def leave(self, room: str, nick: str) -> None:
         """Go out of a room."""
         from slixmpp import JID
 
-        self._client["xep_0045"].leave_muc(JID(room), nick)
+        self._client.plugin["xep_0045"].leave_muc(JID(room), nick)
 
     async def close(self) -> None:
         """End it in good order."""
@@ -181,7 +185,7 @@ class Line:
         try:
             stanza = self._client.make_message(mto=JID(to), mbody=text, mtype=kind)
         except InvalidJID:
-            self._answer(message_id, "jid-malformed")
+            self._answer((_bare(to), message_id), "jid-malformed")
             return
         stanza["id"] = message_id
         stanza.send()
@@ -191,19 +195,19 @@ class Line:
         from slixmpp.exceptions import IqError
 
         try:
-            await self._client["xep_0199"].send_ping(self._client.boundjid.domain, timeout=None)
+            await self._client.plugin["xep_0199"].send_ping(self._client.boundjid.domain, timeout=None)
         except IqError:
             return
 
-    def _expect(self, message_id: str) -> asyncio.Future[str]:
+    def _expect(self, key: tuple[str, str]) -> asyncio.Future[str]:
         if not self.is_up:
             raise OutletError(f"{self._where}: the connection is lost.", away=True)
         future: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        self._waiting[message_id] = future
+        self._waiting[key] = future
         return future
 
-    def _answer(self, message_id: str, condition: str) -> None:
-        future = self._waiting.get(message_id)
+    def _answer(self, key: tuple[str, str], condition: str) -> None:
+        future = self._waiting.get(key)
         if future is not None and not future.done():
             future.set_result(condition)
 
@@ -246,15 +250,24 @@ class Line:
             self._lost(self)
 
     def _refused_one(self, message: Any) -> None:
-        self._answer(str(message["id"]), str(message["error"]["condition"]))
+        self._answer(_key(message), str(message["error"]["condition"]))
 
     def _reflected(self, message: Any) -> None:
-        self._answer(str(message["id"]), "")
+        self._answer(_key(message), "")
 
     def _joined(self, presence: Any) -> None:
         codes = presence["muc"]["status_codes"]
         if _ITSELF in codes and presence["type"] != "unavailable":
-            self._answer(str(presence["from"].bare), _CREATED if _NEW in codes else "")
+            self._answer((str(presence["from"].bare), _JOIN), _CREATED if _NEW in codes else "")
 
     def _not_joined(self, presence: Any) -> None:
-        self._answer(str(presence["from"].bare), str(presence["error"]["condition"]))
+        self._answer((str(presence["from"].bare), _JOIN), str(presence["error"]["condition"]))
+
+
+def _bare(jid: str) -> str:
+    """As servers write it: outlets keep theirs in small letters."""
+    return jid.lower()
+
+
+def _key(message: Any) -> tuple[str, str]:
+    return str(message["from"].bare), str(message["id"])

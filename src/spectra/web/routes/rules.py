@@ -39,6 +39,11 @@ _GROUPS: Final = {
 }
 _NUMBERS: Final = ("threshold", "window_s", "gather_s", "calm_s", "expires_days", "gone_days", "stale_days")
 _DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_WRONG: Final = {
+    "name": "A name has small letters, digits and hyphens, at most 60 of them.",
+    "on": "Tick what to watch for.",
+    "quiet": "Quiet hours have a begin and an end, as HH:MM.",
+}
 _NEW: Final = Rule(name="new-rule", on=("host.new",), outlets=("*",))
 
 
@@ -183,7 +188,7 @@ def _rule_of(form: Form, name: str) -> Rule:
     except msgspec.ValidationError as error:
         words, _, where = str(error).partition(" - at ")
         field = where.strip("`$.").split(".")[0].split("[")[0]
-        raise BadRequest(f"{words}{f' ({field})' if field else ''}.", field=field) from error
+        raise BadRequest(_WRONG.get(field, f"{words}{f' ({field})' if field else ''}."), field=field) from error
 
 
 def _status(problem: Problem | BadRequest | None) -> int:
