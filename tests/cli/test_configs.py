@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from tests.cli.conftest import Run
+from tests.cli.standin import StandIn
 
 
 @pytest.fixture
@@ -103,3 +104,12 @@ def test_a_folder_that_cannot_be_written(run: Run, file: Path) -> None:
     result = run("config", "set", "api.port", "9000")
     assert result.code == 1
     assert "config.yaml" in result.err
+
+
+def test_those_of_the_running_node(run: Run, server: StandIn) -> None:
+    """As it answers them, not those of this machine's files."""
+    one = {"key": "api.port", "value": 9100, "default": 8765, "origin": "command line", "description": "TCP port"}
+    server.say("GET", "/v0/settings", {"settings": [one], "machine": {}})
+    (_, line) = run("config", "show", "--running").lines
+    assert line.split() == ["api.port", "9100", "command", "line"]
+    assert json.loads(run("config", "show", "--running", "--json").out)["value"] == 9100

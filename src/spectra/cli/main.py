@@ -26,6 +26,7 @@ from spectra.cli import (
     bench,
     blocks,
     ca,
+    chain,
     configs,
     correlate,
     coverage,
@@ -173,6 +174,7 @@ def _register_groups() -> None:
     agentcmds.add_to(nodes.node)
     jobfiles.add_to(jobs.jobs)
     requests.add_to(scopes.scope)
+    chain.add_to(provenance.provenance)
     correlate.add_to(feeds.feeds)
     vectors.add_to(feeds.feeds)
     tiers.add_to(accounts.accounts)
