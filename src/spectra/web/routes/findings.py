@@ -44,14 +44,9 @@ async def listed(
     """The most urgent first, with boxes to decide about several at once."""
     asked = {"q": q, "state": state, "level": level, "patched": patched, "triaged": triaged}
     asked |= {"min_priority": min_priority, "since": since, "sort": sort}
-    found, problem = FindingPage(()), None
-    counts = await visit.api.get("/v0/findings/summary", FindingSummary)
-    try:
-        found = await visit.api.get("/v0/findings", FindingPage, **asked, cursor=cursor, limit=_SHOWN)
-    except Problem as wrong:
-        if wrong.status != 400:
-            raise
-        problem = wrong
+    (found, problem), counts = await visit.api.together(
+        _found(visit, asked, cursor), visit.api.get("/v0/findings/summary", FindingSummary)
+    )
     return await visit.render(
         "findings.html",
         title="Findings",
@@ -65,6 +60,16 @@ async def listed(
         more=f"/findings{query(**asked, cursor=found.next_cursor)}" if found.next_cursor else "",
         first=f"/findings{query(**asked)}" if cursor else "",
     )
+
+
+async def _found(visit: Visit, asked: dict[str, str], cursor: str) -> tuple[FindingPage, Problem | None]:
+    """A page of findings, or what is wrong with the question."""
+    try:
+        return await visit.api.get("/v0/findings", FindingPage, **asked, cursor=cursor, limit=_SHOWN), None
+    except Problem as problem:
+        if problem.status != 400:
+            raise
+        return FindingPage(()), problem
 
 
 @router.get("/findings/decide", dependencies=[page("findings:write")])
