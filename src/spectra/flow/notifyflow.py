@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import secrets
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -124,7 +125,6 @@ class NotifyJob:
         global _current  # noqa: PLW0603
         _current = self
         self._runner.start()
-        self._looker.start()
 
     def leave(self) -> None:
         """The engine has ended."""
@@ -138,7 +138,10 @@ class NotifyJob:
         self.outlets.close()
 
     def sweep(self) -> int:
-        """Let turns end whose workflow failed: the next sends what they did not. Returns how many began."""
+        """Let turns end whose workflow failed: the next sends what they did not. Returns how many began. From the first
+        sweep on, when the engine has started, what is due is looked for in between.
+        """
+        self._looker.begin()
         now = self.clock()
         due = deliveries.due(self.database, now)
         if not due:
@@ -235,6 +238,12 @@ class _Looker(Waking):
         super().__init__("spectra-notify-look")
         self._job = job
         self._pruned = 0.0
+        self._first = threading.Lock()
+
+    def begin(self) -> None:
+        """Start, once."""
+        if self._first.acquire(blocking=False):
+            self.start()
 
     def _run(self) -> None:
         while not self._stop.is_set():
