@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from typing import Any, LiteralString
 
 from spectra.model.query import Network, Query, Term
@@ -41,16 +40,16 @@ def _read(connection: Connection, rows: Rows, prefix: int) -> list[tuple[Any, ..
     """The first address of each network, and its hosts; networks, hosts and endpoints of all of them."""
     by_host: LiteralString = f"SELECT m.ip, sum(m.n) AS n FROM ({rows.sql.sql}) m GROUP BY m.ip"
     counted: LiteralString = f"""
-        SELECT host(network(set_masklen(h.ip, %s::int4))), count(*), count(*) OVER (),
-          sum(count(*)) OVER ()::int8, sum(sum(h.n)) OVER ()::int8
-        FROM ({by_host}) h GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT %s"""
+        SELECT host(b.net), b.hosts, b.networks, b.all_hosts, b.endpoints FROM (
+          SELECT network(set_masklen(h.ip, %s::int4)) AS net, count(*) AS hosts, count(*) OVER () AS networks,
+            sum(count(*)) OVER ()::int8 AS all_hosts, sum(sum(h.n)) OVER ()::int8 AS endpoints
+          FROM ({by_host}) h GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT %s) b ORDER BY b.net"""
     return connection.execute(counted, (prefix, *rows.sql.params, MAX_BLOCKS)).fetchall()
 
 
 def _told(found: list[tuple[Any, ...]], within: Net, prefix: int, scale: float) -> Space:
     networks, hosts = (found[0][2], found[0][3]) if found else (0, 0)
-    blocks = [Block(f"{row[0]}/{prefix}", max(round(row[1] * scale), 1)) for row in found]
-    blocks.sort(key=lambda block: int(ipaddress.ip_network(block.network).network_address))
+    blocks = (Block(f"{row[0]}/{prefix}", max(round(row[1] * scale), 1)) for row in found)
     return Space(
         str(within),
         prefix,

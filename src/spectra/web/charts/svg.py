@@ -79,9 +79,9 @@ def drawing(
 
 
 def link(path: str, label: str, *shapes: str, reached: bool = True) -> Markup:
-    """A link over a part of the drawing. Not `reached` by the tab key: the table beneath has it too."""
-    inside = (tag("title", label), *shapes)
-    return tag("a", *inside, href=own(path), aria_label=label, tabindex=None if reached else -1)
+    """A link over a part of the drawing, called `label`. Not `reached` by the tab key: the table beneath has it too."""
+    named = {"aria_label": label} if reached else {"tabindex": -1}
+    return tag("a", tag("title", label), *shapes, href=own(path), **named)
 
 
 def own(path: str) -> str:

@@ -27,6 +27,8 @@ router = APIRouter(include_in_schema=False)
 
 KINDS: Final = ("hilbert", "heat", "world", "time")
 _STEP: Final = 8
+_LINKS: Final = 256
+"""Networks that lead further: each link is some 300 bytes of the page, with its row in the table."""
 _FINE: Final = 12
 """Bits that the squares of a Hilbert map are longer than its network: 64 x 64 of them."""
 _UNITS: Final[dict[str, Unit]] = {unit: unit for unit in UNITS}
@@ -99,7 +101,8 @@ async def _map(visit: Visit, kind: str, text: str, network: ipaddress.IPv4Networ
     where = "the address space" if str(network) == EVERYTHING else str(network)
     longer = 2 * _STEP if kind == "heat" and network.prefixlen == 0 else _STEP
     coarse = await _asked(visit, text, network, network.prefixlen + longer)
-    squares = [Square(b.network, b.hosts, _zoomed(kind, text, b)) for b in coarse.blocks]
+    led = set(sorted(coarse.blocks, key=lambda b: -b.hosts)[:_LINKS])
+    squares = [Square(b.network, b.hosts, _zoomed(kind, text, b) if b in led else "") for b in coarse.blocks]
     note = _note(coarse)
     if kind == "heat":
         return heat(f"Hosts in {where}, by /{coarse.prefix}", squares, note=note)
@@ -115,8 +118,7 @@ async def _asked(visit: Visit, text: str, network: ipaddress.IPv4Network, prefix
 
 def _zoomed(kind: str, text: str, block: Block) -> str:
     """Into the network, or to its hosts where it is as small as it may be."""
-    network = ipaddress.IPv4Network(block.network)
-    if network.prefixlen > 32 - _STEP:
+    if int(block.network.partition("/")[2]) > 32 - _STEP:
         return f"/search{query(q=terms.added(text, terms.term('net', block.network)), sort='ip')}"
     return f"/space{query(kind=kind, q=text, within=block.network)}"
 
