@@ -48,8 +48,8 @@ class Page:
         return " ".join(found[0].text_content().split()) if found else ""
 
     def form(self, action: str) -> dict[str, Any]:
-        """The fields of the first form that is sent to `action`, as they stand."""
-        for form in self.root.forms:
+        """The fields of the first form that is sent to `action`, as they stand; of one that acts where there is one."""
+        for form in sorted(self.root.forms, key=lambda form: form.method != "POST"):
             if form.get("action") == action:
                 return {key: value for key, value in form.fields.items() if value is not None}
         raise AssertionError(f"no form is sent to {action}: {[form.get('action') for form in self.root.forms]}")

@@ -37,10 +37,11 @@ def test_a_device_is_let_in(site: Site, surfer: Surfer) -> None:
     assert "a laptop" in surfer.page.words()
     surfer.send("/device", allow="yes")
     assert surfer.at == "/me"
-    assert "a laptop" in surfer.page.words("//*[@id='sessions']")
     tokens = token_request(site.node, grant_type=GRANT, device_code=asked["device_code"], client_id="a laptop")
     token = tokens.json()["access_token"]
+    surfer.go("/me")
     assert bearing(site.node, token).json()["account"]["name"] in surfer.page.words()
+    assert "a laptop" in surfer.page.words("//*[@id='sessions']")
 
 
 def test_a_device_is_refused(site: Site, surfer: Surfer) -> None:

@@ -53,5 +53,9 @@ async def decide(visit: VisitDep) -> Response:
         if problem.status not in _ANSWERED:
             raise
         return await _page(visit, problem=problem)
-    told = "The device is in: go on there. It is listed below, and can be put out here." if allow else "It is refused."
+    told = (
+        "The device is in: go on there. Once it has, it is listed below, and can be put out here."
+        if allow
+        else "It is refused."
+    )
     return visit.go("/me#sessions", told)
