@@ -56,6 +56,14 @@ def test_only_the_days_that_are_asked_for(tower: Watchtower) -> None:
     assert [one.key for one in trial(tower.database, rule, 4, tower.now).alerts] == [B, A, A]
 
 
+def test_an_old_scan_counts_when_it_was_brought(tower: Watchtower) -> None:
+    """As the watch would have told it."""
+    tower.submit(host("192.0.2.9", NOON - 300 * DAY, seen(22)), at=tower.now)
+    told = trial(tower.database, Rule(name="old", on=("host.new",), query="ip:192.0.2.9"), 1, tower.now)
+    assert [one.title for one in told.alerts] == ["New host 192.0.2.9 with 22 open"]
+    assert told.alerts[0].first >= told.from_
+
+
 def test_thresholds_and_quiet_hours_count(tower: Watchtower) -> None:
     """Too few are not told; what falls into quiet hours is held."""
     few = Rule(name="few", on=("port.opened",), group="rule", threshold=3, window_s=3600)

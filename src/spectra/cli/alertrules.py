@@ -97,7 +97,7 @@ def show(context: typer.Context, *, name: NameArgument, json: JsonOption = False
 
     out = console()
     for key, value in msgspec.to_builtins(record.rule).items():
-        told = ", ".join(map(str, cast("list[object]", value))) if isinstance(value, list) else value
+        told = ", ".join(map(str, cast("list[object]", value))) if isinstance(value, list | tuple) else value
         out.print(text(f" {key:14} {'' if told is None else told}"), soft_wrap=True)
     now = datetime.now(UTC)
     out.print(text(f" {'changed':14} {ago(record.changed, now)} by {record.by}", "dim"))

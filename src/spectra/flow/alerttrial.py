@@ -7,6 +7,8 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Final
 
+from msgspec.structs import replace
+
 from spectra.act.notify import occurring, trials
 from spectra.flow import alertlook
 from spectra.model.alerts import Kind, Occurrence, Rule, Trial
@@ -85,9 +87,12 @@ def _seen(
             break
         observations = [seq for _, seq in chunk]
         changes = alertseen.changes(connection, observations, chunk[0][0] - 1)
-        told += alertlook.seen(connection, rule, query, changes)
+        found = alertlook.seen(connection, rule, query, changes)
         if "host.gone" in rule.on:
-            told += occurring.of_gone(alerttimes.gone(connection, query, observations, rule.gone_days))
+            found += occurring.of_gone(alerttimes.gone(connection, query, observations, rule.gone_days))
+        # It would have been told when it was brought, however old the scan was; when that was is known by the piece.
+        brought = alertchain.received(connection, observations[0])
+        told += [one if one.at >= brought else replace(one, at=brought) for one in found]
         left -= len(chunk)
     if left <= 0 and complete:
         return told, since
