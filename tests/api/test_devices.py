@@ -52,7 +52,9 @@ def test_a_device_is_let_in(desk: Node, clock: Clock) -> None:
     """It waits, somebody types its code, and it is signed in as them, with a session that is listed."""
     device, name = ask(desk), make(desk)
     assert (device["expires_in"], device["interval"]) == (600, 5)
-    assert device["verification_uri_complete"].endswith(f"/device?code={device['user_code']}")
+    port = desk.url.rpartition(":")[2]
+    assert device["verification_uri"] == f"http://localhost:{port}/device"
+    assert device["verification_uri_complete"] == f"{device['verification_uri']}?code={device['user_code']}"
     refusal(poll(desk, device), 400, "authorization_pending")
     refusal(poll(desk, device), 400, "slow_down")
     token = signed_in(desk, name)["access_token"]

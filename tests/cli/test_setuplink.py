@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import sys
+from pathlib import Path
 
 import pytest
 
+from spectra.cli import node
 from spectra.cli.setuplink import say_setup
 from spectra.model.people import SetupLink, SetupState
+from spectra.settings import Settings
 from tests.cli.conftest import Run
 from tests.cli.standin import RECEIVED, StandIn, problem
 
@@ -43,3 +47,16 @@ def test_it_is_said_on_standard_error(capsys: pytest.CaptureFixture[str]) -> Non
     said = capsys.readouterr()
     assert said.out == ""
     assert "http://localhost:8765/setup?token=t" in [line.strip() for line in said.err.splitlines()]
+
+
+@pytest.mark.parametrize("seen", [True, False])
+def test_a_node_that_runs_on_shows_it_to_a_person(
+    server: StandIn, data_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *, seen: bool
+) -> None:
+    """On a terminal; where standard error is a log nothing is asked for, and nothing that lets somebody in is there."""
+    server.say("GET", "/v0/setup", SetupState(True))
+    server.say("POST", "/v0/auth/setup-link", SetupLink("/setup?token=t", RECEIVED))
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: seen)
+    node._say_detached("http://127.0.0.1:1", Settings(data_dir=data_dir), "It runs on")
+    assert ("/setup?token=t" in capsys.readouterr().err) is seen
+    assert bool(server.asked("/v0/auth/setup-link")) is seen

@@ -39,6 +39,11 @@ def origin_of(request: Request) -> str:
     return f"{_scheme(request)}://{host}"
 
 
+def by_name(url: str) -> str:
+    """A URL of this machine by its name: passkeys are bound to one, and cookies of the address are not the name's."""
+    return url.replace("//127.0.0.1:", "//localhost:")
+
+
 def known_browser(request: Request) -> bytes:
     """The SHA-256 that this browser is remembered by; empty for one that never signed in."""
     secret = secret_cookie(request, BROWSER) if "cookie" in request.headers else ""

@@ -59,7 +59,7 @@ def ask(
         )
         if devicegrants.ask(services.database, new, now):
             break
-    base = services.web.origin or services.issuer.base_url(cookies.origin_of(request))
+    base = services.web.origin or cookies.by_name(services.issuer.base_url(cookies.origin_of(request)))
     return DeviceAnswer(
         device_code=secret,
         user_code=user_code,

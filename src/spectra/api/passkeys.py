@@ -18,7 +18,7 @@ from fastapi import Request
 
 from spectra.api.cookies import origin_of
 from spectra.api.services import Services
-from spectra.api.signin import Refused
+from spectra.api.signin import Refused, Source
 from spectra.errors import BadRequest
 from spectra.store import accounts, factors, refusedsignins, sessions, token_keys
 from spectra.store.factors import Factor, NewPasskey
@@ -98,7 +98,7 @@ def check(request: Request, services: Services, answer: str, account: str = "") 
     try:
         factor = _checked(services, us, answer, account)
     except Refused:
-        refusedsignins.note(services.database, account, "", services.clock())
+        refusedsignins.note(services.database, account, Source.of(request).address, services.clock())
         raise
     return factor.account
 

@@ -51,7 +51,7 @@ def new_link(services: Services) -> SetupLink:
 
 def url_of(link: SetupLink, server: str) -> str:
     """The whole link: at `web.origin`, else at the URL `server`, by a name that passkeys can be had under."""
-    return (link.origin or server.replace("//127.0.0.1:", "//localhost:")) + link.path
+    return (link.origin or cookies.by_name(server)) + link.path
 
 
 def redeem(services: Services, token: str, name: str, password: str) -> str:
