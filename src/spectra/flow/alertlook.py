@@ -135,11 +135,11 @@ def _news(connection: Connection, watch: Watch, batches: tuple[Batch, Batch], ki
     """What was seen in the first of `batches`, and weaknesses of what was in the second."""
     batch, later = batches
     seen = bool(kinds & _SEEN)
-    changes = alertseen.changes(connection, batch.observations, batch.after) if seen else Changes()
+    changes = _changes(connection, batch) if seen else Changes()
     same = seen and (later.after, later.upto) == (batch.after, batch.upto)
     found = changes if same else Changes()
     if kinds & _FOUND and not same:
-        found = alertseen.changes(connection, later.observations, later.after)
+        found = _changes(connection, later)
     return _News(
         batch,
         changes,
@@ -149,6 +149,10 @@ def _news(connection: Connection, watch: Watch, batches: tuple[Batch, Batch], ki
         _ended(connection, watch, now) if "job.ended" in kinds else [],
         occurring.of_acts(batch.acts),
     )
+
+
+def _changes(connection: Connection, batch: Batch) -> Changes:
+    return alertseen.changes(connection, batch.observations, batch.after, batch.endpoints)
 
 
 def _weak(connection: Connection, watch: Watch, found: Changes, kinds: set[Kind], now: datetime) -> Source:

@@ -14,6 +14,7 @@ from spectra.flow import alertlook
 from spectra.model.alerts import Kind, Occurrence, Rule, Trial
 from spectra.model.query import Query, parse
 from spectra.store import alertchain, alertseen, alerttimes
+from spectra.store.alertchain import Piece
 from spectra.store.alertfound import Source
 from spectra.store.database import Connection, Database
 
@@ -23,7 +24,6 @@ MAX_THINGS: Final = 20_000
 MAX_SHOWN: Final = 100
 PATIENCE_S: Final = 5.0
 """How long submissions are looked at; those before are left out."""
-_CHUNK: Final = 100
 _MAX_ACTS: Final = 5000
 _SEEN: Final[frozenset[Kind]] = frozenset(
     ("host.new", "port.opened", "service.new", "service.changed", "certificate.changed", "host.gone")
@@ -78,26 +78,26 @@ def _seen(
     """What submissions changed, the newest looked at first, and how far back that went."""
     if not _SEEN & set(rule.on):
         return [], since
-    listed, complete = alertchain.stretch(connection, since, MAX_SUBMISSIONS)
+    pieces, complete = alertchain.pieces(connection, since, MAX_SUBMISSIONS)
     told: list[Occurrence] = []
-    left = len(listed)
-    while left > 0 and len(told) <= MAX_THINGS:
-        chunk = listed[max(0, left - _CHUNK) : left]
-        if told and steady() > until:
-            break
-        observations = [seq for _, seq in chunk]
-        changes = alertseen.changes(connection, observations, chunk[0][0] - 1)
-        found = alertlook.seen(connection, rule, query, changes)
-        if "host.gone" in rule.on:
-            found += occurring.of_gone(alerttimes.gone(connection, query, observations, rule.gone_days))
+    reached = since
+    while pieces and len(told) <= MAX_THINGS:
+        piece = pieces.pop()
         # It would have been told when it was brought, however old the scan was; when that was is known by the piece.
-        brought = alertchain.received(connection, observations[0])
-        told += [one if one.at >= brought else replace(one, at=brought) for one in found]
-        left -= len(chunk)
-    if left <= 0 and complete:
-        return told, since
-    first = listed[left][1] if left < len(listed) else listed[-1][1]
-    return told, max(since, alertchain.received(connection, first))
+        reached = alertchain.received(connection, piece.observations[0])
+        found = _piece(connection, rule, query, piece)
+        told += [one if one.at >= reached else replace(one, at=reached) for one in found]
+        if steady() > until:
+            break
+    return told, since if complete and not pieces else max(since, reached)
+
+
+def _piece(connection: Connection, rule: Rule, query: Query, piece: Piece) -> list[Occurrence]:
+    changes = alertseen.changes(connection, piece.observations, piece.after, piece.endpoints)
+    found = alertlook.seen(connection, rule, query, changes)
+    if "host.gone" in rule.on:
+        found += occurring.of_gone(alerttimes.gone(connection, query, piece.observations, rule.gone_days))
+    return found
 
 
 def _others(connection: Connection, rule: Rule, query: Query, since: datetime, now: datetime) -> list[Occurrence]:

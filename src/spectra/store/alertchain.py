@@ -16,6 +16,9 @@ from spectra.store.database import Connection, Database, one
 
 ENTRIES: Final = 500
 """Entries of the chain that one look takes at most."""
+ENDPOINTS: Final = 20_000
+"""Endpoints that their submissions tell of at most, but for a single one that tells of more."""
+_PIECE: Final = 100
 _SETTLED: Final = "observation.settled"
 _TOLD: Final = ("session.begun", "signin.refused")
 """What is told by entries themselves."""
@@ -53,6 +56,7 @@ class Batch(NamedTuple):
     observations: tuple[int, ...] = ()
     acts: tuple[Act, ...] = ()
     more: bool = False
+    endpoints: int = 0
 
 
 class _Entry(msgspec.Struct):
@@ -95,7 +99,8 @@ def move(connection: Connection, *, seq: int, found: int, now: datetime) -> None
 def batch(connection: Connection, after: int, *, upto: int = 2**62, entries: int = ENTRIES) -> Batch:
     """The entries after `after`, `entries` of them at most."""
     rows = connection.execute(
-        "SELECT p.seq, p.kind, p.subject, p.at::timestamptz, CASE WHEN p.kind = ANY(%s::text[]) THEN p.entry END, o.seq"
+        "SELECT p.seq, p.kind, p.subject, p.at::timestamptz, CASE WHEN p.kind = ANY(%s::text[]) THEN p.entry END,"
+        " o.seq, coalesce((o.counts->>'endpoints')::int8, 0)"
         " FROM provenance p LEFT JOIN observation o ON p.kind = %s AND o.observation_id ="
         " CASE WHEN p.kind = %s THEN decode(p.subject, 'hex') END"
         " WHERE p.seq > %s AND p.seq <= %s ORDER BY p.seq LIMIT %s",
@@ -103,22 +108,50 @@ def batch(connection: Connection, after: int, *, upto: int = 2**62, entries: int
     ).fetchall()
     if not rows:
         return Batch(after, after)
-    seen = tuple(dict.fromkeys(row[5] for row in rows if row[5] is not None))
-    acts = tuple(Act(kind, subject, at, _entry(text).detail) for _, kind, subject, at, text, _ in rows if text)
-    return Batch(after, rows[-1][0], rows[0][3], seen, acts, more=len(rows) == entries)
+    kept, endpoints = _fitting([row[6] for row in rows])
+    cut = rows[:kept]
+    seen = tuple(dict.fromkeys(row[5] for row in cut if row[5] is not None))
+    acts = tuple(Act(kind, subject, at, _entry(text).detail) for _, kind, subject, at, text, *_ in cut if text)
+    more = len(rows) == entries or kept < len(rows)
+    return Batch(after, cut[-1][0], cut[0][3], seen, acts, more, endpoints)
 
 
-def stretch(connection: Connection, since: datetime, most: int) -> tuple[list[tuple[int, int]], bool]:
-    """The newest submissions that were received since then, at most `most`: each with its place in the chain, in that
-    order; and whether those are all.
+def _fitting(endpoints: Sequence[int]) -> tuple[int, int]:
+    """How many of the first fit into one look, at least one, and how many endpoints that are."""
+    total = 0
+    for number, count in enumerate(endpoints):
+        if number and total + count > ENDPOINTS:
+            return number, total
+        total += count
+    return len(endpoints), total
+
+
+class Piece(NamedTuple):
+    """Submissions (`observation.seq`) that follow each other in the chain, after the entry `after`."""
+
+    after: int
+    observations: tuple[int, ...]
+    endpoints: int
+
+
+def pieces(connection: Connection, since: datetime, most: int) -> tuple[list[Piece], bool]:
+    """The newest submissions that were received since then, at most `most`, in the order of the chain; and whether
+    those are all.
     """
     rows = connection.execute(
-        "SELECT p.seq, o.seq FROM (SELECT * FROM observation WHERE received >= %s AND status = 'merged'"
-        " ORDER BY received DESC, seq DESC LIMIT %s) o JOIN provenance p"
+        "SELECT p.seq, o.seq, coalesce((o.counts->>'endpoints')::int8, 0) FROM ("
+        "  SELECT * FROM observation WHERE received >= %s AND status = 'merged'"
+        "  ORDER BY received DESC, seq DESC LIMIT %s) o JOIN provenance p"
         " ON p.subject = encode(o.observation_id, 'hex') AND p.kind = %s ORDER BY p.seq",
         [since, most + 1, _SETTLED],
     ).fetchall()
-    return [(row[0], row[1]) for row in rows[-most:]], len(rows) <= most
+    complete, rows = len(rows) <= most, rows[-most:]
+    made: list[Piece] = []
+    while rows:
+        kept, endpoints = _fitting([row[2] for row in rows[:_PIECE]])
+        made.append(Piece(rows[0][0] - 1, tuple(row[1] for row in rows[:kept]), endpoints))
+        rows = rows[kept:]
+    return made, complete
 
 
 def acts(connection: Connection, since: datetime, most: int) -> list[Act]:

@@ -19,7 +19,9 @@ from spectra.store.lookups import hurried
 from spectra.store.timeline import OPEN, PROTOCOL_NAME
 
 MAX_CHANGES: Final = 20_000
-"""Changes that one look takes up at most."""
+"""Changes that one look takes up, if its submissions do not tell of more endpoints."""
+MOST_CHANGES: Final = 200_000
+"""Changes that one look takes up in any case at most."""
 
 
 class Brief(NamedTuple):
@@ -117,16 +119,19 @@ WITH e AS MATERIALIZED (
 SELECT DISTINCT host(e.ip), e.port, e.protocol, e.since FROM e WHERE """
 
 
-def changes(connection: Connection, observations: Sequence[int], after: int) -> Changes:
-    """What these submissions (`observation.seq`) changed, by what was known when the chain was `after` entries long."""
+def changes(connection: Connection, observations: Sequence[int], after: int, endpoints: int = 0) -> Changes:
+    """What these submissions (`observation.seq`) changed, by what was known when the chain was `after` entries long;
+    `endpoints`: how many they tell of, as far as is known.
+    """
     if not observations:
         return Changes()
-    params = {"seen": list(observations), "after": after, "most": MAX_CHANGES + 1}
+    most = min(MOST_CHANGES, max(MAX_CHANGES, endpoints))
+    params = {"seen": list(observations), "after": after, "most": most + 1}
     hosts = connection.execute(_HOSTS, params).fetchall()
     rows = connection.execute(_CHANGES, params).fetchall()
-    found = tuple(change for row in rows[:MAX_CHANGES] if (change := _change(row)))
-    more = len(hosts) > MAX_CHANGES or len(rows) > MAX_CHANGES
-    return Changes(tuple((ip, at) for ip, at in hosts[:MAX_CHANGES]), found, more)
+    found = tuple(change for row in rows[:most] if (change := _change(row)))
+    more = len(hosts) > most or len(rows) > most
+    return Changes(tuple((ip, at) for ip, at in hosts[:most]), found, more)
 
 
 def matching(connection: Connection, query: Query, found: Sequence[Change]) -> list[Change]:
