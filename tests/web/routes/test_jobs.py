@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 
 import pytest
 
-from tests.api.routes.errands import failed, kept, made, toiled
+from spectra.model.results import ArtefactClaim
+from tests.api.routes.errands import kept, made, toiled
+from tests.store import toil
 from tests.web.site import Site
 
 pytestmark = pytest.mark.engine
@@ -63,7 +66,17 @@ def test_a_target_shows_every_attempt_and_its_files(site: Site) -> None:
     """Who tried it, how that ended in words, and the log to be saved."""
     job, (lease,) = toiled(site.node)
     number = kept(site.node, lease, b"a log")
-    failed(site.node, lease)
+    claim = ArtefactClaim("log", "log.txt", "text/plain", hashlib.sha256(b"a log").hexdigest(), 5)
+    toil.submit(
+        site.node.services.database,
+        lease,
+        "failed",
+        at=site.node.services.clock(),
+        terms=toil.TERMS._replace(attempts=1),
+        reason="tool_failed",
+        message="nmap: no route to host",
+        artefacts=(claim,),
+    )
     page = site.page(f"/jobs/{job.job}", state="review")
     (path,) = page.find("//section[@id='targets']//td[2]/a/@href")
     assert path == f"/jobs/{job.job}/targets/{lease.target}"
