@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import secrets
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -243,10 +242,3 @@ def _told_mute(row: tuple[Any, ...]) -> dict[str, object]:
 
 def _subject(name: str) -> str:
     return f"alert-rule:{name}"
-
-
-def check_name(name: str) -> str:
-    """`name`, if a rule may be called so; raises `NotFound`, as no rule is called otherwise."""
-    if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,59}", name):
-        raise NotFound(f"There is no rule {name[:60]!r}.", reason="unknown_rule")
-    return name

@@ -1,0 +1,73 @@
+"""What submissions changed, by what was known before them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from spectra.model.observation import Certificate
+from spectra.model.query import parse
+from spectra.store import alertseen
+from spectra.store.database import Database
+from spectra.store.provenance import Entry, commit, head
+from tests.store.scribe import T0, Scribe, Written, host, seen
+
+pytestmark = pytest.mark.engine
+
+A, B = "192.0.2.1", "2001:db8::1"
+HOUR = timedelta(hours=1)
+
+
+def settled(database: Database, written: Written) -> int:
+    """Have the chain tell of a submission; its place there."""
+    commit(database, lambda _: (None, [Entry("observation.settled", written.observation_id, {}, T0)]))
+    return head(database)[0]
+
+
+def changed(database: Database, after: int, *written: Written) -> alertseen.Changes:
+    """What these submissions changed."""
+    with database.connection() as connection:
+        return alertseen.changes(connection, [one.seq for one in written], after)
+
+
+def test_kinds_of_changes(database: Database, write: Scribe) -> None:
+    """A port, a service, a version, a title, a certificate: each by both sides; a scan that says the same is none."""
+    old, new = (Certificate(sha256=f"{n}" * 64, subject_cn=f"c{n}") for n in (1, 2))
+    first = write([host(A, T0, seen(22), seen(80, "http", "nginx", "1.0"), seen(443, "https", "x", certificate=old))])
+    at = settled(database, first)
+    second = write([
+        host(A, T0 + HOUR, seen(22, "ssh"), seen(80, "http", "nginx", "1.1"), seen(443, "https", "x", certificate=new)),
+        host(B, T0 + HOUR, seen(53, protocol="udp")),
+    ])  # fmt: skip
+    found = changed(database, at, second)
+    assert [(one.ip, one.port, one.protocol, one.kinds) for one in sorted(found.endpoints)] == [
+        (A, 22, "tcp", ("service.new",)),
+        (A, 80, "tcp", ("service.changed",)),
+        (A, 443, "tcp", ("certificate.changed",)),
+        (B, 53, "udp", ("port.opened",)),
+    ]
+    assert found.hosts == ((B, T0 + HOUR),)
+    after = settled(database, second)
+    again = write([host(A, T0 + 2 * HOUR, seen(80, "http", "nginx", "1.1"))])
+    assert changed(database, after, again) == alertseen.Changes()
+    assert changed(database, 0) == alertseen.Changes()
+
+
+def test_what_was_known_before_is_no_change(database: Database, write: Scribe) -> None:
+    """Also where an older scan comes later, or another of the same instant."""
+    at = settled(database, write([host(A, T0, seen(80))]))
+    older, same = write([host(A, T0 - HOUR, seen(80))]), write([host(A, T0, seen(80))])
+    assert changed(database, at, older, same) == alertseen.Changes()
+
+
+def test_queries_hold_for_what_it_was_then(database: Database, write: Scribe) -> None:
+    """Also where it is another by now."""
+    first = write([host(A, T0, seen(80, "http", "nginx", "1.0"))])
+    second = write([host(A, T0 + HOUR, seen(80, "http", "Apache", "2.4"))])
+    with database.connection() as connection:
+        found = alertseen.changes(connection, [first.seq, second.seq], 0).endpoints
+        now = datetime(2026, 6, 1, tzinfo=UTC)
+        kept = {q: alertseen.matching(connection, parse(q, now), found) for q in ("product:nginx", "port:1", "")}
+    assert [one.after.product for one in kept["product:nginx"]] == ["nginx"]
+    assert (kept["port:1"], len(kept[""])) == ([], 2)
