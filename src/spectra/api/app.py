@@ -58,6 +58,7 @@ from spectra.api.routes import (
     oauth,
     observations,
     outlets,
+    overview,
     places,
     plan,
     presets,
@@ -130,6 +131,7 @@ ROUTERS: Final = (
     tiers.router,
     provenance.router,
     activity.router,
+    overview.router,
     audit.router,
     blocks.router,
     do_not_scan.router,
@@ -155,6 +157,7 @@ def create_app(services: Services) -> FastAPI:
     app.state.admission = ingest.Admission(services.max_concurrent_ingests, 4 * services.max_envelope_bytes)
     app.state.streams = Streams()
     app.state.live = anyio.CapacityLimiter(THREADS)
+    app.state.overview = overview.Kept()
     app.add_exception_handler(SpectraError, _spectra_error)
     app.add_exception_handler(RequestValidationError, _framework_error)
     app.add_exception_handler(HTTPException, _framework_error)

@@ -33,23 +33,23 @@ def counts(database: Database) -> dict[str, int]:
     every status request, so the number is the planner's estimate: `pg_class.reltuples` scaled to the table's size.
     """
     with snapshot(database) as connection:
-        held = _held(connection)
-        return {**held, **{name: _count(connection, rows) for name, rows in _ROWS.items()}}
+        return {**held(connection), **{name: _count(connection, rows) for name, rows in _ROWS.items()}}
 
 
 def summary(database: Database) -> Overview:
     """What the graph holds, of one moment."""
     with snapshot(database) as connection:
-        held = _held(connection)
+        found = held(connection)
         rows = {name: _count(connection, rows) for name, rows in (_ROWS | _MORE).items()}
         unplaced = int(one(connection.execute(_UNPLACED))[0])
         oldest, newest = one(connection.execute(_SEEN))
         feeds = tuple(FeedInUse(*row) for row in connection.execute(_FEEDS))
-        placed = held["hosts"] - unplaced
-        return Overview(**held, **rows, hosts_placed=placed, oldest=oldest, newest=newest, feeds=feeds)
+        placed = found["hosts"] - unplaced
+        return Overview(**found, **rows, hosts_placed=placed, oldest=oldest, newest=newest, feeds=feeds)
 
 
-def _held(connection: Connection) -> dict[str, int]:
+def held(connection: Connection) -> dict[str, int]:
+    """Hosts and open endpoints, from the tallies; `connection` is a snapshot's."""
     hosts, endpoints = one(connection.execute(_HELD))
     return {"hosts": int(hosts), "endpoints": int(endpoints)}
 

@@ -41,6 +41,7 @@ from spectra.web.routes import (
     nodes,
     observations,
     outlets,
+    overview,
     plan,
     provenance,
     reports,
@@ -60,6 +61,7 @@ from spectra.web.routes import (
 ROUTERS: Final = (
     statics.router,
     theme.router,
+    overview.router,
     search.router,
     space.router,
     saved.router,

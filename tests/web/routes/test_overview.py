@@ -1,0 +1,56 @@
+"""The first page and what happened, as a browser without scripts sees them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from tests.support import samples
+from tests.web.site import Site
+
+
+def test_what_is_new_is_shown_until_it_was_seen(site: Site) -> None:
+    """A host that came in, with a link; then nothing is new any more."""
+    site.node.submitted(samples.scan_of("203.0.113.71", 8080, at=datetime.now(UTC)))
+    page = site.page("/", "user")
+    assert page.status == 200
+    assert page.find('//a[@href="/hosts/203.0.113.71"]')
+    assert len(page.response.content) < 150_000
+    after = site.after("/", "/overview/seen", "user")
+    assert "What comes from now on is new" in after.words()
+    assert not after.find('//section[@id="news"]//a[@href="/hosts/203.0.113.71"]')
+    again = site.page("/", "user", since="1h")
+    assert again.find('//section[@id="news"]//a[@href="/hosts/203.0.113.71"]')
+    assert again.find('//nav[@aria-label="Since"]//a[@aria-current="page"]')
+
+
+def test_a_reader_sees_no_machines(site: Site) -> None:
+    """Parts that the scopes do not allow are not there; nor is what was done with privileges."""
+    page = site.page("/", "read-only")
+    assert page.status == 200
+    assert "Turned away" not in page.words()
+    assert "Turned away" in site.page("/").words()
+    assert "security events" in site.page("/activity", "read-only").text
+    assert "account" not in site.page("/activity", "read-only").words("//table")
+
+
+def test_activity_is_searched_and_paged(site: Site) -> None:
+    """By text, topic and time; markup in an entry is text."""
+    hostile = "<script>alert(1)</script>"
+    body = {"network": "198.51.100.77/32", "reason": hostile}
+    assert site.node.ask("POST", "/v0/blocks", json=body).status_code < 300
+    found = site.page("/activity", q="198.51.100.77", topic="security", since="1h")
+    assert "may not use the API" in found.words("//section[@id='entries']")
+    assert hostile not in found.text
+    assert "Nothing happened that fits" in site.page("/activity", q="no such thing at all").words()
+    older = site.page("/activity", "admin", before=3)
+    assert older.find('//nav[@class="pager"]//a')
+
+
+def test_live_tells_topics_alone(site: Site) -> None:
+    """To who is signed in; others are sent to sign in."""
+    with site.visit("admin") as client, client.stream("GET", "/live") as response:
+        assert response.headers["content-type"].startswith("text/event-stream")
+        site.node.submitted(samples.scan_of("203.0.113.72", 22, at=datetime.now(UTC)))
+        told = next(line for line in response.iter_lines() if line == "data: observation")
+    assert told
+    assert site.page("/live", "").status == 303
