@@ -7,11 +7,12 @@ import secrets
 from collections.abc import Iterator
 
 import httpx
+import pyotp
 import pytest
 
 from spectra.api.auth import scope_of
 from spectra.identity.roles import PUBLIC, ROLES, SCOPES
-from tests.api.people import make
+from tests.api.people import PASSWORD, bearing, make, signed_in
 from tests.web.doors import CALLS, ENDLESS, EVERY, PAGES, Door
 from tests.web.site import Page, Site
 
@@ -154,6 +155,24 @@ def test_sessions_of_others_cannot_be_ended(site: Site) -> None:
         answer = client.post(f"/me/sessions/{session}/end", data={"csrf": token})
     assert answer.status_code == 404
     assert site.node.get("/v0/auth/sessions", account="*", limit=1000).text.count(session) == 1
+
+
+def test_what_others_keep_is_theirs(site: Site) -> None:
+    """A saved search and a second factor are not there for anybody else, by whatever name or id."""
+    owner, other = (signed_in(site.node, make(site.node))["access_token"] for _ in range(2))
+    name = f"kept {secrets.token_hex(3)}"
+    assert bearing(site.node, owner, f"/v0/searches/{name}", "PUT", json={"query": "port:22"}).status_code == 200
+    assert bearing(site.node, other, f"/v0/searches/{name}").status_code == 404
+    assert bearing(site.node, other, f"/v0/searches/{name}", "DELETE").status_code == 404
+    assert name not in bearing(site.node, other, "/v0/searches").text
+    factors, body = "/v0/accounts/me/factors", {"password": PASSWORD}
+    begun = bearing(site.node, owner, f"{factors}/totp", "POST", json=body).json()
+    code = {"code": pyotp.TOTP(begun["secret"]).now()}
+    assert bearing(site.node, other, f"{factors}/totp/{begun['id']}", "POST", json=code).status_code in (400, 404)
+    added = bearing(site.node, owner, f"{factors}/totp/{begun['id']}", "POST", json=code).json()
+    path = f"{factors}/{added['factor']['id']}/remove"
+    assert bearing(site.node, other, path, "POST", json=body).status_code == 404
+    assert len(bearing(site.node, owner, factors).json()["factors"]) == 1
 
 
 def test_a_clerk_touches_no_account_that_holds_more(site: Site) -> None:

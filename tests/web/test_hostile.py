@@ -303,6 +303,7 @@ def test_nothing_runs_in_a_browser(stored: Stored) -> None:
         f"/hosts/{stored.ip}/around",
         f"/search?q={said}",
         f"/search?q=ip:{stored.ip}",
+        "/",
         "/exclusions",
         "/me",
         f"/accounts/{stored.account}",
