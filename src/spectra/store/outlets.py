@@ -78,7 +78,9 @@ def put(database: Database, name: str, wanted: OutletRequest, act: Act) -> Outle
         connection.execute("LOCK TABLE outlet IN SHARE ROW EXCLUSIVE MODE")  # they are counted
         before = connection.execute("SELECT kind, secret FROM outlet WHERE name = %s", [name]).fetchone()
         if before is None and one(connection.execute("SELECT count(*) FROM outlet"))[0] >= MAX_OUTLETS:
-            raise BadRequest(f"There are {MAX_OUTLETS} outlets; remove one first.", field="name", reason="too_many")
+            raise BadRequest(
+                f"There are {MAX_OUTLETS} outlets; remove one first.", field="name", reason="too_many_outlets"
+            )
         kept = before[1] if before and before[0] == wanted.kind else ""
         secret = kept if wanted.secret is None else wanted.secret
         made = "" if secret or wanted.kind != "webhook" else new_secret()

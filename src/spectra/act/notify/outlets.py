@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import ClassVar, Final, Protocol
 
-from spectra.errors import SpectraError
+from spectra.errors import SetupError, SpectraError
 from spectra.model.alerts import Message
 from spectra.model.outlets import OutletKind
 from spectra.settings.notify import NotifySettings
@@ -90,7 +90,10 @@ class Outlets:
         """Send a message by an outlet; raises `OutletError`."""
         if lacking := self.lacks(outlet.kind):
             raise OutletError(lacking, away=True)
-        self._senders[outlet.kind].send(outlet, message)
+        try:
+            self._senders[outlet.kind].send(outlet, message)
+        except SetupError as error:
+            raise OutletError(str(error), away=True) from error
 
     def close(self) -> None:
         """End connections that are kept."""
