@@ -31,7 +31,7 @@ def test_every_format_is_written(node: Node) -> None:
 
 def test_pages_are_read_as_they_are_taken(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who stops reading has the rest left in the database."""
-    node.submitted(samples.nmap(*(samples.nmap_host(f"203.0.113.{n}", 80) for n in range(200, 206))))
+    node.submitted(samples.nmap(*(samples.nmap_host(f"100.90.4.{n}", 80) for n in range(200, 206))))
     read: list[str] = []
     search = exporting.search.search
 
@@ -42,7 +42,7 @@ def test_pages_are_read_as_they_are_taken(node: Node, monkeypatch: pytest.Monkey
     monkeypatch.setattr(exporting.search, "search", counted)
     monkeypatch.setattr(exporting, "PAGE", 1)
     monkeypatch.setattr(exporting, "_PIECE", 1)
-    export = Export("", parse("net:203.0.113.200/29", NOW), 0, findings=False)
+    export = Export("", parse("net:100.90.4.200/29", NOW), 0, findings=False)
     found: Iterator[bytes] = pieces(node.services.database, export, "jsonl", NOW)
     assert len(read) == 1
     assert [next(found)[:5] for _ in range(2)] == [b'{"ip"', b'{"ip"']

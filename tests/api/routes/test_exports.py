@@ -14,13 +14,13 @@ from tests.support import samples
 
 pytestmark = pytest.mark.engine
 
-NET = "net:203.0.113.64/28"
+NET = "net:100.90.3.64/28"
 
 
 @pytest.fixture(scope="module", autouse=True)
 def hosts(node: Node) -> None:
     """Seven hosts with eight endpoints."""
-    some = [samples.nmap_host(f"203.0.113.{64 + n}", *([22, 80] if n == 1 else [80])) for n in range(1, 8)]
+    some = [samples.nmap_host(f"100.90.3.{64 + n}", *([22, 80] if n == 1 else [80])) for n in range(1, 8)]
     node.submitted(samples.nmap(*some))
 
 
@@ -35,7 +35,7 @@ def test_lines(node: Node) -> None:
     """CSV with a header, JSON lines without: in order of address, as a file that is named."""
     answer = node.get("/v0/export", "read-only", q=NET, format="csv")
     rows = list(csv.DictReader(answer.text.splitlines()))
-    assert [(row["ip"], row["port"]) for row in rows][:2] == [("203.0.113.65", "22"), ("203.0.113.65", "80")]
+    assert [(row["ip"], row["port"]) for row in rows][:2] == [("100.90.3.65", "22"), ("100.90.3.65", "80")]
     assert len(rows) == 8
     assert answer.headers["content-type"] == "text/csv; charset=utf-8"
     assert answer.headers["content-disposition"].startswith('attachment; filename="spectra-')

@@ -12,14 +12,14 @@ pytestmark = pytest.mark.engine
 
 def test_hosts_by_network_over_http(node: Node) -> None:
     """As every question about hosts: with the language of search, and its fields as parameters."""
-    scanned = samples.nmap(samples.nmap_host("198.51.100.7", 80), samples.nmap_host("198.51.100.8", 80, 443))
+    scanned = samples.nmap(samples.nmap_host("100.90.6.7", 80), samples.nmap_host("100.90.6.8", 80, 443))
     node.submitted(scanned)
-    found = node.get("/v0/space", within="198.51.0.0/16").json()
+    found = node.get("/v0/space", within="100.90.0.0/16", q="net:100.90.6.0/24").json()
     assert found["prefix"] == 24
-    assert found["blocks"] == [{"network": "198.51.100.0/24", "hosts": 2}]
+    assert found["blocks"] == [{"network": "100.90.6.0/24", "hosts": 2}]
     assert (found["hosts"], found["left_out"], found["exact"]) == (2, 0, True)
-    one = node.get("/v0/space", within="198.51.0.0/16", prefix=32, ip="198.51.100.8").json()
-    assert one["blocks"] == [{"network": "198.51.100.8/32", "hosts": 1}]
+    one = node.get("/v0/space", within="100.90.0.0/16", prefix=32, ip="100.90.6.8").json()
+    assert one["blocks"] == [{"network": "100.90.6.8/32", "hosts": 1}]
 
 
 def test_what_is_asked_wrongly_is_named(node: Node) -> None:

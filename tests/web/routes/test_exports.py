@@ -12,14 +12,14 @@ pytestmark = pytest.mark.engine
 
 def test_what_was_found_is_saved(site: Site) -> None:
     """By the links of its page, each to a whole file, for a browser to save and not to show."""
-    site.node.submitted(samples.nmap(samples.nmap_host("203.0.113.77", 80, 81)))
-    links = site.page("/search", "read-only", q="ip:203.0.113.77").find("//a[@download]/@href")
+    site.node.submitted(samples.nmap(samples.nmap_host("100.90.2.77", 80, 81)))
+    links = site.page("/search", "read-only", q="ip:100.90.2.77").find("//a[@download]/@href")
     assert len(links) == 4
     with site.visit("read-only") as client:
         for link in links:
             answer = client.get(link)
             assert answer.status_code == 200
-            assert "203.0.113.77" in answer.text
+            assert "100.90.2.77" in answer.text
             assert answer.headers["content-disposition"].startswith("attachment; ")
             assert answer.headers["x-content-type-options"] == "nosniff"
 

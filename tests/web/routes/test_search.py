@@ -20,10 +20,10 @@ pytestmark = pytest.mark.engine
 def net(site: Site) -> str:
     """The network of four hosts, each with a product of its own, one with two ports."""
     hosts = [
-        samples.nmap_host(f"203.0.113.{n}", *([22, 80] if n == 1 else [80]), product=f"Ware {n}") for n in range(1, 5)
+        samples.nmap_host(f"100.90.1.{n}", *([22, 80] if n == 1 else [80]), product=f"Ware {n}") for n in range(1, 5)
     ]
     site.node.submitted(samples.nmap(*hosts))
-    return "203.0.113.0/24"
+    return "100.90.1.0/24"
 
 
 def test_what_matches_is_listed_and_counted(site: Site, net: str) -> None:
@@ -32,7 +32,7 @@ def test_what_matches_is_listed_and_counted(site: Site, net: str) -> None:
     assert page.status == 200
     assert "5 open endpoints match." in page.words()
     assert len(page.find("//section[@id='results']//tbody/tr")) == 5
-    assert page.find("//tbody/tr//a/@href")[:2] == ["/hosts/203.0.113.1", "/hosts/203.0.113.1/22/tcp"]
+    assert page.find("//tbody/tr//a/@href")[:2] == ["/hosts/100.90.1.1", "/hosts/100.90.1.1/22/tcp"]
     assert page.find("//input[@id='q']/@value")[0] == f"net:{net}"
 
 

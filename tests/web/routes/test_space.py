@@ -13,16 +13,16 @@ pytestmark = pytest.mark.engine
 @pytest.fixture(scope="module")
 def scanned(site: Site) -> None:
     """Two hosts of one network."""
-    site.node.submitted(samples.nmap(samples.nmap_host("198.18.7.1", 80), samples.nmap_host("198.18.7.2", 80)))
+    site.node.submitted(samples.nmap(samples.nmap_host("100.90.5.1", 80), samples.nmap_host("100.90.5.2", 80)))
 
 
 @pytest.mark.usefixtures("scanned")
 @pytest.mark.parametrize("kind", ["hilbert", "heat"])
 def test_networks_are_walked_into(site: Site, kind: str) -> None:
     """By the links of the map, the same as in its table; the last step leads to the hosts, the path back up."""
-    path = f"/space?kind={kind}&q=ip:198.18.7.1,198.18.7.2"
+    path = f"/space?kind={kind}&q=ip:100.90.5.1,100.90.5.2"
     if kind == "heat":
-        path += "&within=198.0.0.0/8"
+        path += "&within=100.0.0.0/8"
     steps: list[str] = []
     page = site.page(path, "read-only")
     while path.startswith("/space"):
@@ -32,7 +32,7 @@ def test_networks_are_walked_into(site: Site, kind: str) -> None:
         steps.append(page.find("//figure//table//a")[0].text)
         path = page.find("//figure//table//a/@href")[0]
         assert path in page.find("//*[local-name()='svg']//a/@href")
-    assert steps[-3:] == ["198.18.0.0/16", "198.18.7.0/24", "198.18.7.1/32"]
+    assert steps[-3:] == ["100.90.0.0/16", "100.90.5.0/24", "100.90.5.1/32"]
     assert site.page(path).words("//section[@id='results']").startswith("1 open endpoint")
     assert page.find("//nav[@class='crumbs']//a")[0].text == "All of IPv4"
 
@@ -40,7 +40,7 @@ def test_networks_are_walked_into(site: Site, kind: str) -> None:
 @pytest.mark.usefixtures("scanned")
 def test_time_is_walked_into(site: Site) -> None:
     """A bar leads to what was last seen then."""
-    page = site.page("/space", kind="time", q="net:198.18.7.0/24", unit="hour")
+    page = site.page("/space", kind="time", q="net:100.90.5.0/24", unit="hour")
     (path,) = page.find("//figure//table//a/@href")
     assert site.page(path).words("//section[@id='results']").startswith("2 open endpoints")
     assert [one.text for one in page.find("//main//*[@aria-current='page']")] == ["Timeline", "by hour"]
@@ -49,7 +49,7 @@ def test_time_is_walked_into(site: Site) -> None:
 @pytest.mark.usefixtures("scanned")
 def test_where_nothing_is_known_that_is_said(site: Site) -> None:
     """No feed says in which country these are; no host matches."""
-    assert "Nothing to draw." in site.page("/space", kind="world", q="net:198.18.7.0/24").words()
+    assert "Nothing to draw." in site.page("/space", kind="world", q="net:100.90.5.0/24").words()
     assert "Nothing to draw." in site.page("/space", q="product:nonesuch").words()
 
 
