@@ -61,7 +61,7 @@ NOUNS: Final[Mapping[str, Topic]] = MappingProxyType(
         **dict.fromkeys(("attestation", "ca", "join-token", "node"), "node"),
         **dict.fromkeys(("feed",), "feed"),
         **dict.fromkeys(("alert", "alert-mute", "alert-rule", "outlet"), "alert"),
-        **dict.fromkeys(("account", "factor", "role", "session", "setup", "signin"), "account"),
+        **dict.fromkeys(("account", "factor", "recovery", "role", "session", "setup", "signin"), "account"),
         **dict.fromkeys(("credential", "device", "key", "tier", "token-key"), "account"),
         **dict.fromkeys(("block", "do_not_scan"), "law"),
         **dict.fromkeys(("ai-egress",), "egress"),
