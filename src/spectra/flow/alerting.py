@@ -22,11 +22,11 @@ _log = logging.getLogger("spectra.alerts")
 
 TICK_S: Final = 1.0
 """How soon what other coordinators wrote is seen."""
-LOOK_EVERY_S: Final = 5.0
+LOOK_EVERY_S: Final = 10.0
 """How soon machines that are lost, refusals, and jobs that ended are."""
 SLOW_EVERY_S: Final = 30.0
 """How soon what comes with time is, and what is over."""
-_WAITING_S: Final = 0.2  # for weaknesses of what was just seen
+_WAITING_S: Final = 0.5  # for weaknesses of what was just seen
 _PAUSE_S: Final = 5.0  # after trouble
 
 
