@@ -6,13 +6,12 @@ import logging
 import signal
 import socket
 import threading
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
 from pathlib import Path
 from types import FrameType
-from typing import Protocol
 
 import uvicorn
 
@@ -47,12 +46,14 @@ from spectra.flow.vulnfeeds import VulnFeeds
 from spectra.flow.vulnflow import VulnJob
 from spectra.flow.vulnstage import Stage
 from spectra.flow.vulnsync import VulnSync, knowledge
+from spectra.flow.waking import running
 from spectra.flow.workflows import Workflows
 from spectra.ingest.gate import Policy
 from spectra.intel.enrich.cpe import cpe23
 from spectra.intel.vulns import open_feed
 from spectra.listening import BACKLOG, listening, port_of, reachable, url_of
 from spectra.localidentity import ensure_local_identity
+from spectra.logring import RING
 from spectra.meshparts import MeshParts, mesh_listening
 from spectra.model.lifetimes import Lifetimes
 from spectra.model.tiers import Policy as TierPolicy
@@ -218,7 +219,8 @@ def _services(
         own=coordinator_of(settings, mesh),
     )
     background = (workflows, vuln_feeds, Folder(database), correlator, follower, alerts) if with_workflows else ()
-    with _running(ingest, (feeds, stream, *background, ai)):  # models are left first: workflows may be waiting for one
+    # Models are left first: workflows may be waiting for one.
+    with running(ingest.close, (feeds, stream, *background, ai)):
         yield Services(
             database=database,
             blobs=blobs,
@@ -251,27 +253,10 @@ def _services(
             work=work,
             results=settled.results(workflows),
             stream=stream,
+            log=RING.newest,
             **ai.services(),
             **alerts.services(),
         )
-
-
-class _Background(Protocol):
-    """What works on threads of its own."""
-
-    def start(self) -> None: ...
-    def stop(self) -> None: ...
-
-
-@contextmanager
-def _running(ingest: Ingest, background: Sequence[_Background]) -> Generator[None]:
-    """All of it, until the block ends: before the database goes away, as threads are loud when that happens to them."""
-    with ExitStack() as stack:
-        stack.callback(ingest.close)
-        for one in background:
-            one.start()
-            stack.callback(one.stop)
-        yield
 
 
 def _feeds(settings: Settings, database: Database, blobs: BlobStore) -> Feeds:
@@ -383,7 +368,7 @@ def serve(settings: Settings, *, ready: Ready) -> int:
     Raises `SpectraError` where it cannot start, or where the embedded PostgreSQL cannot be kept running: a service
     manager may then start it anew.
     """
-    logs.configure(settings.log)
+    logs.configure(settings.log, RING)
     ending = Ending()
     try:
         with _owned(settings.data_dir), _listening(settings) as listener, mesh_listening(settings) as machines:

@@ -25,8 +25,8 @@ class Wanted(Protocol):
         ...
 
 
-def configure(settings: Wanted) -> None:
-    """Set up the log of this process; calling it again replaces what was set up."""
+def configure(settings: Wanted, *more: logging.Handler) -> None:
+    """Set up the log of this process; calling it again replaces what was set up. `more` get it as well."""
     handler = logging.StreamHandler(sys.stderr)
     json_lines = settings.format == "json" or (settings.format == "auto" and not sys.stderr.isatty())
     handler.setFormatter(
@@ -35,7 +35,7 @@ def configure(settings: Wanted) -> None:
         else _Text("%(asctime)s %(levelname)-7s %(name)s: %(message)s", "%H:%M:%S")
     )
     root = logging.getLogger()
-    root.handlers[:] = [handler]
+    root.handlers[:] = [handler, *more]
     root.setLevel(logging.WARNING)
     logging.getLogger("spectra").setLevel(settings.level.upper())
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access", "dbos"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -33,6 +33,7 @@ from spectra.model.joining import AuthorityRecord, Invitation, Invite
 from spectra.model.lawbook import LawBook
 from spectra.model.lifetimes import Lifetimes
 from spectra.model.limits import Network
+from spectra.model.logrecords import LogRecord
 from spectra.model.nodes import JoinTokenRecord, NodeRecord
 from spectra.model.presets import Preset
 from spectra.model.registration import MeshStatus
@@ -233,6 +234,8 @@ class Services:
     """Runs agents; None in tests that have none."""
     stream: Stream | None = None
     """Tells of what happens; None in tests that have none."""
+    log: Callable[[int | None], Iterator[LogRecord]] = lambda before: iter(())
+    """The log of this process, newest first, before a number of it."""
     alerts: Alerts | None = None
     """Looks for what rules watch for; None in tests that have none."""
     notify: NotifyJob | None = None

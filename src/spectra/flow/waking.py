@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
-from typing import Final
+from collections.abc import Callable, Generator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Final, Protocol
 
 _STOP_WITHIN_S: Final = 30.0
 
@@ -36,3 +38,23 @@ class Waking:
 
     def _run(self) -> None:
         raise NotImplementedError
+
+
+class Background(Protocol):
+    """What works on threads of its own."""
+
+    def start(self) -> None: ...
+    def stop(self) -> None: ...
+
+
+@contextmanager
+def running(close: Callable[[], None], background: Sequence[Background]) -> Generator[None]:
+    """All of it, until the block ends: before the database goes away, as threads are loud when that happens to them.
+    `close` comes last.
+    """
+    with ExitStack() as stack:
+        stack.callback(close)
+        for one in background:
+            one.start()
+            stack.callback(one.stop)
+        yield
