@@ -175,6 +175,10 @@ class Stream(Waking):
             self._closed = True
         self._tell()
 
+    def newest(self) -> int:
+        """The cursor of now; asks the database."""
+        return activity.head(self.database)
+
     @property
     def closed(self) -> bool:
         """Whether the node ends."""

@@ -62,6 +62,8 @@ class Visit:
         self.visitor = visitor
         self.caller = visitor.caller if visitor else Caller("", "", frozenset())
         self.api = Inside(request.app, self.caller, request.scope)
+        self.cursor = 0
+        """Before anything of the page was read: what happens from there on, the page may not know."""
 
     @property
     def csrf(self) -> str:
@@ -110,6 +112,7 @@ class Visit:
             "csrf": self._field,
             "navigation": nav.places(self.caller.scopes),
             "here": self.request.url.path + (f"?{self.request.url.query}" if self.request.url.query else ""),
+            "cursor": self.cursor,
             "theme": theme if theme in THEMES else "auto",
         }
 
@@ -122,11 +125,13 @@ def page(scope: str) -> DependsMarker:
 
     def check(request: Request, services: ServicesDep) -> None:
         visitor = browser.visitor(request, services)
-        request.state.visit = Visit(request, visitor)
+        visit = request.state.visit = Visit(request, visitor)
         if visitor is None:
             raise SignInFirst(request.scope["path"], request.url.query)
         request.state.caller = visitor.caller
         require_scope(visitor.caller, scope)
+        if request.method == "GET" and services.stream is not None:
+            visit.cursor = services.stream.newest()
 
     return declaring(check, scope)
 

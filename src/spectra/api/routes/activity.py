@@ -111,7 +111,7 @@ def stream(
     """
     caller = caller_of(request)
     wanted = wanted_of(caller, topics, kinds)
-    begin = _last_id(request) if _last_id(request) is not None else cursor
+    begin = last_id(request) if last_id(request) is not None else cursor
     if begin is None and since:
         begin = activity.cursor_at(services.database, since_of(since, services))
 
@@ -161,7 +161,7 @@ def stream_of(services: Services) -> Stream:
     return services.stream
 
 
-def _last_id(request: Request) -> int | None:
+def last_id(request: Request) -> int | None:
     """The cursor that a browser comes back with."""
     text = request.headers.get("last-event-id", "")
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 16 else None

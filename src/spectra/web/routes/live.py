@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from spectra.api import browser
 from spectra.api.auth import ServicesDep
 from spectra.api.live import Live, topics
-from spectra.api.routes.activity import stream_of, wanted_of
+from spectra.api.routes.activity import last_id, stream_of, wanted_of
 from spectra.model.activity import seen_by
 from spectra.web.page import HEADERS, VisitDep, page
 
@@ -18,8 +20,13 @@ _SCOPE = "activity:read"
 
 
 @router.get("/live", dependencies=[page(_SCOPE)])
-async def live(request: Request, visit: VisitDep, services: ServicesDep) -> Response:
-    """Server-sent events, each the name of a topic that whoever looks may see, from now on."""
+async def live(
+    request: Request,
+    visit: VisitDep,
+    services: ServicesDep,
+    cursor: Annotated[int | None, Query(ge=0, le=2**53)] = None,
+) -> Response:
+    """Server-sent events, each the name of a topic that whoever looks may see, from `cursor` or from now on."""
     wanted = wanted_of(visit.caller, "", "")
 
     def still() -> bool:
@@ -34,6 +41,7 @@ async def live(request: Request, visit: VisitDep, services: ServicesDep) -> Resp
         wanted,
         topics,
         still=still,
+        cursor=cursor if (last := last_id(request)) is None else last,
         threads=request.app.state.live,
         headers=HEADERS,
     )

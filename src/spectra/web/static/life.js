@@ -119,7 +119,8 @@
   let stream = null;
   function listen() {
     if (stream || document.hidden || !document.querySelector("[data-live]") || !window.EventSource) return;
-    stream = new EventSource("/live");
+    const cursor = document.body.dataset.cursor;  // what happened since the page was read is told too
+    stream = new EventSource(cursor ? `/live?cursor=${cursor}` : "/live");
     const sign = document.getElementById("live");
     stream.onopen = () => { if (sign) sign.hidden = false; };
     stream.onerror = () => { if (sign) sign.hidden = true; };
