@@ -67,7 +67,7 @@ def arcs(topology: dict[str, Any]) -> list[list[Point]]:
 
 def rings(geometry: dict[str, Any], lines: list[list[Point]]) -> Iterator[list[Point]]:
     """The outer rings of a country; holes are other countries, drawn over it."""
-    parts = geometry["arcs"] if geometry["type"] == "MultiPolygon" else [geometry["arcs"]]
+    parts: list[list[list[int]]] = geometry["arcs"] if geometry["type"] == "MultiPolygon" else [geometry["arcs"]]
     for part in parts:
         ring: list[Point] = []
         for index in part[0]:

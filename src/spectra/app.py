@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import uvicorn
 
@@ -196,7 +197,6 @@ def _services(
     *,
     with_workflows: bool,
 ) -> Generator[Services]:
-    gate = settings.gate
     blobs = BlobStore.from_settings(settings.blobs, settings.data_dir)
     feeds = _feeds(settings, database, blobs)
     correlation = Correlation(database)
@@ -233,30 +233,37 @@ def _services(
             similar=similar,
             clock=now,
             started=now(),
-            max_envelope_bytes=gate.max_envelope_bytes,
-            max_concurrent_ingests=settings.api.max_concurrent_ingests,
-            body_timeout_s=settings.api.body_timeout_s,
-            key_grace_s=gate.key_grace_s,
             issuer=Issuer(database, settings.auth, settings.data_dir, clock=now),
             database_kind="embedded" if server else "server",
             database_restarts=lambda: server.restarts if server else 0,
-            lifetimes=_lifetimes(settings),
-            tiers=TierPolicy(**settings.tiers.model_dump()),
-            keeping=Keeping(settings.freshness.plan_days, settings.freshness.plans_per_account),
             limits=Limits(Buckets(database), _rates(settings.limits)),
             networks=networks,
-            trusted_proxies=tuple(ip_network(text) for text in settings.api.trusted_proxies),
-            web=settings.web,
-            settings=in_force(settings),
-            data_dir=settings.data_dir,
             mesh=mesh.admin if mesh else None,
             work=work,
             results=settled.results(workflows),
             stream=stream,
             log=RING.newest,
+            **_bounds(settings),
             **ai.services(),
             **alerts.services(),
         )
+
+
+def _bounds(settings: Settings) -> dict[str, Any]:
+    """Fields of `Services` that the settings alone say."""
+    return {
+        "max_envelope_bytes": settings.gate.max_envelope_bytes,
+        "max_concurrent_ingests": settings.api.max_concurrent_ingests,
+        "body_timeout_s": settings.api.body_timeout_s,
+        "key_grace_s": settings.gate.key_grace_s,
+        "lifetimes": _lifetimes(settings),
+        "tiers": TierPolicy(**settings.tiers.model_dump()),
+        "keeping": Keeping(settings.freshness.plan_days, settings.freshness.plans_per_account),
+        "trusted_proxies": tuple(ip_network(text) for text in settings.api.trusted_proxies),
+        "web": settings.web,
+        "settings": in_force(settings),
+        "data_dir": settings.data_dir,
+    }
 
 
 def _feeds(settings: Settings, database: Database, blobs: BlobStore) -> Feeds:

@@ -5,6 +5,7 @@ One story, told in order by the tests of this file; each says what it proves.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -12,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
+from typing import Literal
 from urllib.parse import quote
 
 import pytest
@@ -29,6 +31,53 @@ PASSWORD = "five words that nobody guesses"
 SECRET = "a password of the test alone"
 MACHINE = "127.9.0.1"
 OTHER = "127.9.0.2"
+CVE = "CVE-2099-20001"
+_WEAKNESS = {
+    "vulnerabilities": [
+        {
+            "cve": {
+                "id": CVE,
+                "published": "2026-01-01T00:00:00.000",
+                "lastModified": "2026-01-02T00:00:00.000",
+                "vulnStatus": "Analyzed",
+                "descriptions": [{"lang": "en", "value": "A flaw made up for a test."}],
+                "metrics": {
+                    "cvssMetricV31": [
+                        {
+                            "source": "nvd@nist.gov",
+                            "type": "Primary",
+                            "cvssData": {
+                                "version": "3.1",
+                                "vectorString": "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H",
+                                "baseScore": 9.8,
+                                "baseSeverity": "CRITICAL",
+                            },
+                        }
+                    ]
+                },
+                "configurations": [
+                    {
+                        "nodes": [
+                            {
+                                "operator": "OR",
+                                "negate": False,
+                                "cpeMatch": [
+                                    {
+                                        "vulnerable": True,
+                                        "criteria": "cpe:2.3:a:f5:nginx:*:*:*:*:*:*:*:*",
+                                        "versionEndExcluding": "1.19.0",
+                                        "matchCriteriaId": "5E5D0B1A-0B5A-4E4C-9F4B-0D6C1E2F3A4B",
+                                    }
+                                ],
+                            }
+                        ]
+                    }
+                ],
+                "references": [],
+            }
+        }
+    ]
+}
 PICTURES = Path(os.environ.get("SPECTRA_PICTURES", Path(__file__).parents[2] / ".artefacts" / "pictures"))
 
 
@@ -66,7 +115,19 @@ class Story:
 
     def cookie(self) -> dict[str, str]:
         """Of the browser."""
-        return {one["name"]: one["value"] for one in self.page.context.cookies() if one["name"] == "spectra"}
+        found = self.page.context.cookies()
+        return {"spectra": next(one.get("value", "") for one in found if one.get("name") == "spectra")}
+
+
+def _outdated(ip: str) -> bytes:
+    """What nmap says of a host with an old nginx."""
+    return (
+        f'<?xml version="1.0"?><nmaprun scanner="nmap" start="1773000000" version="7.94"><host starttime="1773000000" '
+        f'endtime="1773000010"><status state="up" reason="syn-ack"/><address addr="{ip}" addrtype="ipv4"/><ports>'
+        '<port protocol="tcp" portid="8080"><state state="open" reason="syn-ack"/><service name="http" product="nginx" '
+        'version="1.18.0" method="probed" conf="10"><cpe>cpe:/a:igor_sysoev:nginx:1.18.0</cpe></service></port></ports>'
+        '</host><runstats><finished time="1773000010"/><hosts up="1" down="0" total="1"/></runstats></nmaprun>'
+    ).encode()
 
 
 @pytest.fixture(scope="module")
@@ -178,8 +239,94 @@ def test_a_host_page_changes_while_it_is_open_and_two_moments_are_compared(story
     expect(page.locator("main")).to_contain_text("8443/tcp", timeout=20_000)
     story.seen(OTHER, 8443, 9443, after=timedelta(days=2))
     story.go(f"/hosts/{OTHER}/history")
+    for name, day in (("from", "2026-03-02"), ("to", "2026-03-03")):
+        page.get_by_role("row").filter(has_text=day).locator(f'input[name="{name}"]').check()
     page.get_by_role("button", name="Compare the two").click()
     expect(page.locator("main")).to_contain_text("9443/tcp")
+
+
+def test_a_rule_is_tried_on_the_past_and_its_alert_arrives_by_xmpp(story: Story) -> None:
+    """An outlet is made and tested, a rule tried and kept; what then happens is told to a real client of a real server
+    and stands on the page, where somebody looks after it.
+    """
+    page = story.go("/outlets")
+    page.get_by_label("Name", exact=True).fill("ana")
+    page.get_by_label("Kind").select_option("xmpp")
+    page.get_by_label("To", exact=True).fill("ana@localhost")
+    page.get_by_role("button", name="Make it").click()
+    page.get_by_role("link", name="ana", exact=True).click() if page.url.endswith("/outlets") else None
+    page.get_by_role("button", name="Send a test message").click()
+    assert story.reader.wait(1)
+    story.go("/alerts/rules/new")
+    page.get_by_label("Name", exact=True).fill("telnet")
+    chosen = page.locator('input[name="on"]:checked')
+    while chosen.count():
+        chosen.first.uncheck()
+    page.locator('input[name="on"][value="port.opened"]').check()
+    page.get_by_label("Only where").fill("port:23")
+    page.get_by_label("Severity", exact=True).select_option("high")
+    page.locator('input[name="outlet"][value="ana"]').check()
+    page.get_by_role("button", name="Try it").click()
+    expect(page.locator("#trial")).to_contain_text("It is not kept yet.")
+    page.get_by_role("button", name="Keep it").click()
+    expect(page.locator("main")).to_contain_text("telnet")
+    story.go("/alerts")
+    story.seen(MACHINE, 23, after=timedelta(days=3))
+    told = story.reader.wait(2)[-1]
+    assert told.sender.startswith("spectra@localhost")
+    assert MACHINE in told.text
+    row = page.locator("#alerts tr").filter(has_text=MACHINE)
+    expect(row).to_be_visible(timeout=20_000)
+    row.get_by_role("checkbox").check()
+    page.get_by_label("A line about it").fill("known, being replaced")
+    page.get_by_role("button", name="Look after those ticked").click()
+    expect(page.locator("#alerts")).to_contain_text("looked after")
+
+
+def test_findings_are_decided_in_bulk(story: Story, tmp_path: Path) -> None:
+    """Two are ticked and decided about at once; both are settled, and stand among the decisions."""
+    for ip in (MACHINE, OTHER):
+        response = story.yard.running.submit(story.yard.running.seal(_outdated(ip)))
+        assert response.status_code == 200, response.text
+    feed = tmp_path / "nvd.json"
+    feed.write_text(json.dumps(_WEAKNESS))
+    story.yard.running.cli("feeds", "vulns", "add", "nvd", feed, "--watch")
+    page = story.go("/findings")
+    rows = page.locator("#findings tbody tr").filter(has_text=CVE)
+    expect(rows).to_have_count(2, timeout=30_000)
+    for number in range(2):
+        rows.nth(number).get_by_role("checkbox").check()
+    page.get_by_label("Decide", exact=True).select_option("false_positive")
+    page.get_by_label("Note").fill("not built in here")
+    page.get_by_role("button", name="Decide about those ticked").click()
+    expect(page.locator("main")).not_to_contain_text(f"{MACHINE} 8080/tcp")
+    story.go("/findings/decisions")
+    expect(page.locator("main tbody tr").filter(has_text=CVE)).to_have_count(2)
+
+
+def test_all_of_it_works_without_javascript(story: Story) -> None:
+    """Signing in, searching, a facet, a host, a decision, looking after an alert: links and forms alone."""
+    with tab(story.browser, script=False) as plain:
+        page = plain.page
+        plain.went(f"{story.base}/search?q=net:127.9.0.0/24")
+        page.get_by_label("Name").fill(ANA)
+        page.get_by_label("Password").fill(PASSWORD)
+        page.get_by_role("button", name="Sign in").click()
+        expect(page.locator("#results")).to_contain_text("match")
+        page.locator("aside.facets a").filter(has_text=str(story.yard.answering.port)).first.click()
+        expect(page).to_have_url(re.compile("/search\\?.*port"))
+        page.locator("#results tbody a").first.click()
+        expect(page.get_by_role("heading", level=1)).to_contain_text("127.9.0.")
+        plain.went(f"{story.base}/alerts?state=acknowledged")
+        page.locator("#alerts tbody a").first.click()
+        page.get_by_role("button", name="Leave out").click()
+        expect(page.get_by_role("status")).to_be_visible()
+        plain.went(f"{story.base}/jobs/{story.kept['job']}")
+        expect(page.locator("main")).to_contain_text("done")
+        page.locator("details.who summary").click()
+        page.get_by_role("button", name="Sign out").click()
+        plain.went(f"{story.base}/jobs")
+        expect(page).to_have_url(re.compile("/login"))
 
 
 def test_pages_have_no_serious_fault_and_are_kept_as_pictures(story: Story) -> None:
@@ -205,7 +352,9 @@ def test_pages_have_no_serious_fault_and_are_kept_as_pictures(story: Story) -> N
         "account": "/me",
     }
     wrong: list[str] = []
-    for size, scheme in ((DESKTOP, "light"), (DESKTOP, "dark"), (PHONE, "light"), (PHONE, "dark")):
+    views: tuple[tuple[tuple[int, int], Literal["light", "dark"]], ...]
+    views = ((DESKTOP, "light"), (DESKTOP, "dark"), (PHONE, "light"), (PHONE, "dark"))
+    for size, scheme in views:
         with tab(story.browser, size=size, scheme=scheme, cookies=story.cookie(), url=story.base) as one:
             for name, path in paths.items():
                 at = f"{name} at {size[0]}, {scheme}"

@@ -10,6 +10,7 @@ import pytest
 
 from spectra.flow import stream as streams
 from spectra.flow.stream import Listener, Stream, TooManyListeners
+from spectra.model.activity import Topic
 from spectra.store.activity import Wanted
 from spectra.store.database import Database
 from spectra.store.provenance import Entry, commit
@@ -128,6 +129,6 @@ def test_topics_without_entries_are_told_when_they_change(database: Database) ->
     assert listener.take().changed == frozenset()
     told.clear()
     state[0] = "b"
-    eventually(lambda: listener.take().changed == {"alert"})
+    eventually(lambda: listener.take().changed == frozenset[Topic]({"alert"}))
     assert told.is_set()
     one.stop()

@@ -14,7 +14,6 @@ from typing import Final
 
 import httpx
 import msgspec
-from lxml import html
 
 from spectra.bench import hosts, load, networks, questions
 from spectra.bench.alerts import alert_latency
@@ -83,10 +82,7 @@ def _sign_in(server: BenchServer, client: httpx.Client) -> None:
     name, password = "bench-visitor", secrets.token_urlsafe(24)
     with client_of(server) as admin:
         load.checked(admin.post("/v0/accounts", json={"name": name, "role": "admin", "password": password}))
-    page = html.fromstring(load.checked(client.get("/login")).text)
-    form = page.forms[0]
-    fields = {key: value for key, value in form.fields.items() if value is not None}
-    response = client.post("/login", data={**fields, "name": name, "password": password})
+    response = client.post("/login", data={"name": name, "password": password})
     if response.status_code != 303:
         raise RuntimeError(f"signing in answered {response.status_code}")
 

@@ -91,9 +91,9 @@ def test_a_target_shows_every_attempt_and_its_files(site: Site) -> None:
 
 def test_all_work_is_paused_and_goes_on(site: Site) -> None:
     """On the page that says whether it is handed out."""
-    paused = site.after("/jobs", "/work/pause", reason="the move")
+    paused = site.after("/jobs", "/handing-out/pause", reason="the move")
     assert "the move" in paused.words("//section[@id='work']")
-    assert "Work is handed out again." in site.after("/jobs", "/work/resume").words()
+    assert "Work is handed out again." in site.after("/jobs", "/handing-out/resume").words()
 
 
 def test_who_may_only_read_sees_no_buttons(site: Site) -> None:

@@ -230,7 +230,7 @@ async def retry(visit: VisitDep, job: _Job) -> Response:
     return visit.go(path_of(job), f"{told.retried} targets wait again.")
 
 
-@router.post("/work/pause", dependencies=[page("jobs:write")])
+@router.post("/handing-out/pause", dependencies=[page("jobs:write")])
 async def pause_all(visit: VisitDep) -> Response:
     """Hand out nothing, of whatever job."""
     body = {"reason": (await visit.form()).one("reason")}
@@ -238,7 +238,7 @@ async def pause_all(visit: VisitDep) -> Response:
     return await attempted(visit, asked, "/jobs", "Nothing is handed out until somebody resumes.")
 
 
-@router.post("/work/resume", dependencies=[page("jobs:write")])
+@router.post("/handing-out/resume", dependencies=[page("jobs:write")])
 async def resume_all(visit: VisitDep) -> Response:
     """Hand out again."""
     await visit.form()
