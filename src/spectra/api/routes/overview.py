@@ -19,7 +19,6 @@ from spectra.api.services import Services
 from spectra.flow.judging import JUDGE
 from spectra.model.findingrecords import FindingSummary
 from spectra.model.overview import (
-    Bounded,
     FeedAge,
     FindingNews,
     Freshness,
@@ -28,9 +27,7 @@ from spectra.model.overview import (
     Refusals,
 )
 from spectra.model.query import Query as Question
-from spectra.store import coverage, feeds, findingcounts, looks, overview
-from spectra.store.findingask import Filters
-from spectra.store.findinglist import findings
+from spectra.store import coverage, feeds, findingcounts, looks, newfindings, overview
 from spectra.store.staleness import Ages
 
 router = APIRouter(tags=["activity"])
@@ -39,7 +36,6 @@ T = TypeVar("T")
 
 KEEP_S: Final = 60.0
 """How long numbers about all there is are kept: they move slowly, and take long to count of a million hosts."""
-_NEW_FINDINGS: Final = 50
 _SHOWN: Final = 10
 _READ: Final = "activity:read"
 
@@ -127,11 +123,11 @@ def look(
 
 def _findings(services: Services, kept: Kept, since: datetime) -> FindingNews:
     now = services.clock()
-    page = findings(services.database, Filters(since=since), JUDGE, now, sort="priority", limit=_NEW_FINDINGS)
+    new, worst = newfindings.began(services.database, since, JUDGE, now, limit=_SHOWN)
     whole = kept.findings.read(lambda: findingcounts.summary(services.database, now))
     return FindingNews(
-        new=Bounded(len(page.findings), not page.next_cursor),
-        worst=page.findings[:_SHOWN],
+        new=new,
+        worst=worst,
         open=whole.open,
         kev=whole.kev,
         critical=whole.severity.get("critical", 0),
