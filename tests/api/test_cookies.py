@@ -43,7 +43,7 @@ def test_over_https_no_other_host_can_set_it(node: Node) -> None:
     assert cookies.secret_cookie(browser.request(scheme="https"), "spectra") == ""
 
 
-@pytest.mark.parametrize("value", ["", "x", SECRET + "x", "é" * 43])
+@pytest.mark.parametrize("value", ["", "x", "x" * 44, "é" * 43])
 def test_what_we_cannot_have_set_is_none(node: Node, value: str) -> None:
     """It is not looked up."""
     browser = Browser(served(node))

@@ -22,7 +22,7 @@ SCAN = Submission("alice", "dmz-7", "service")
         ("job.created", {"what": "10.0.0.0/24"}, "Job: 10.0.0.0/24", "/jobs/x"),
         ("node.quarantined", {"name": "w1", "reason": "odd"}, "Node w1 was put in quarantine: odd", "/nodes/w1"),
         ("feed.taken", {"name": "kev", "version": "7"}, "Feed kev: taken 7", "/feeds"),
-        ("triage.set", DECIDED, "CVE-1 on ::1 is false positive", "/hosts/::1"),
+        ("finding.triaged", DECIDED, "CVE-1 on ::1 is false positive", "/hosts/::1"),
         ("moon.landed", {"name": "apollo"}, "Moon apollo: landed", ""),
         ("observation.settled", MERGED, "Scan dmz-7 by alice merged: 2 hosts, 1 endpoint", "/observations/x"),
     ],
@@ -35,7 +35,7 @@ def test_entries_in_words(kind: str, detail: dict[str, Any], title: str, path: s
 
 @settings(max_examples=30)
 @given(
-    st.sampled_from([*TITLES, "observation.settled", "triage.set", "new.kind"]),
+    st.sampled_from([*TITLES, "observation.settled", "finding.triaged", "new.kind"]),
     st.text(max_size=20),
     st.dictionaries(
         st.sampled_from(["name", "ip", "by", "counts", "what", "node", "{x}"]), st.text() | st.integers() | st.none()

@@ -54,7 +54,7 @@ SECURITY: Final[tuple[Topic, ...]] = ("account", "law", "egress", "node", "alert
 NOUNS: Final[Mapping[str, Topic]] = MappingProxyType(
     {
         **dict.fromkeys(("observation",), "observation"),
-        **dict.fromkeys(("triage", "vex"), "finding"),
+        **dict.fromkeys(("finding", "triage", "vex"), "finding"),
         **dict.fromkeys(("insight", "insights"), "insight"),
         **dict.fromkeys(("report",), "report"),
         **dict.fromkeys(("job", "result", "schedule", "work", "worker"), "job"),

@@ -109,7 +109,7 @@ TITLES: Final[Mapping[str, str]] = {
     "tier.withheld": "{name} is no Pro contributor",
     "token-key.added": "Access tokens are signed with a new key",
     "token-key.revoked": "A key of access tokens was revoked",
-    "triage.removed": "Triage of {cve} taken back",
+    "finding.untriaged": "Triage of {cve} taken back",
     "vex.imported": "A VEX document was read",
     "work.paused": "No scans are handed out: {reason}",
     "work.resumed": "Scans are handed out again",
@@ -168,7 +168,7 @@ def _titled(kind: str, subject: str, detail: Mapping[str, Any], about: Submissio
     match noun:
         case "observation":
             return _submission(verb, detail, about)
-        case "triage" if verb != "removed":
+        case "finding" if verb == "triaged":
             return _triage(detail)
         case "feed":
             return f"Feed {_text(detail, 'name') or subject}: {verb}{_after(' ', _text(detail, 'version'))}"
@@ -208,7 +208,7 @@ def _path(kind: str, subject: str, detail: Mapping[str, Any]) -> str:
     noun = kind.partition(".")[0]
     if noun in _BY_ID:
         return f"/{noun}s/{quote(subject.removeprefix(f'{noun}:'), safe='')}"
-    if noun == "triage":
+    if noun == "finding":
         ip, cve = _text(detail, "ip"), _text(detail, "cve")
         return f"/hosts/{quote(ip, safe=':.')}" if ip else f"/vulns/{quote(cve, safe='')}" if cve else ""
     found = _PATHS.get(noun, "")

@@ -35,13 +35,15 @@ router = APIRouter(tags=["activity"])
 T = TypeVar("T")
 
 KEEP_S: Final = 60.0
-"""How long numbers about all there is are kept: they move slowly, and take long to count of a million hosts."""
+"""Longest that numbers about all there is are kept: they move slowly, and take long to count of a million hosts."""
+_WORTH: Final = 100.0
+"""How much longer than it took to count them: what is counted at once is not kept for a minute."""
 _SHOWN: Final = 10
 _READ: Final = "activity:read"
 
 
 class Remembered(Generic[T]):
-    """A value that is made anew when it is older than `KEEP_S`, by one at a time. Thread-safe."""
+    """A value that is made anew when it is older than it is worth, by one at a time. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -50,8 +52,11 @@ class Remembered(Generic[T]):
     def read(self, make: Callable[[], T]) -> T:
         """The value; what `make` raises comes out."""
         with self._lock:
-            if self._value is None or time.monotonic() - self._value[0] > KEEP_S:
-                self._value = time.monotonic(), make()
+            began = time.monotonic()
+            if self._value is None or began > self._value[0]:
+                made = make()
+                now = time.monotonic()
+                self._value = now + min(KEEP_S, _WORTH * (now - began)), made
             return self._value[1]
 
 
