@@ -268,4 +268,6 @@ rules.command(
 rules.command("remove", cls=Command, epilog=examples("spectra alerts rules remove rdp"))(remove)
 rules.command("enable", cls=Command, epilog=examples("spectra alerts rules enable rdp"))(enable)
 rules.command("disable", cls=Command, epilog=examples("spectra alerts rules disable rdp"))(disable)
-rules.command("test", cls=QueryCommand, epilog=_TEST)(try_out)
+rules.command(
+    "test", cls=QueryCommand, epilog=examples("spectra alerts rules test try --on port.opened port:3389 --days 14")
+)(try_out)

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC
 from typing import TYPE_CHECKING, Annotated, Final
 
-import msgspec
 import typer
 
 from spectra.cli.help import JsonOption, examples
@@ -18,12 +17,14 @@ from spectra.cli.pages import INTERRUPTED
 from spectra.cli.safe import safe
 from spectra.cli.watching import passing
 from spectra.errors import SpectraError
-from spectra.model.activity import Activity, ActivityPage, Progress
 
 if TYPE_CHECKING:
     from rich.text import Text
 
     from spectra.cli.client import Client
+    from spectra.model.activity import Activity, Progress
+
+    Told = Activity | Progress
 
 WAIT_S: Final = 45.0
 """The server says something every 15 s: who hears nothing for so long has lost it."""
@@ -62,6 +63,8 @@ def tail(
 
     Goes on by itself when the connection breaks, and misses nothing. Ctrl-C ends it and says where to go on.
     """
+    from spectra.model.activity import Activity
+
     wanted = {"topics": ",".join(topic or ()), "kinds": ",".join(kind or ())}
     tell = _json if json else _table
     with Machine.of(context).client(notify=note) as client:
@@ -77,9 +80,6 @@ def tail(
         except KeyboardInterrupt:
             note(f"Go on from here: spectra tail --cursor {following.cursor}")
             raise typer.Exit(INTERRUPTED) from None
-
-
-Told = Activity | Progress
 
 
 class Following:
@@ -131,6 +131,10 @@ class Following:
 
 
 def _decoded(kind: str, data: str) -> Told | None:
+    import msgspec
+
+    from spectra.model.activity import Activity, Progress
+
     try:
         match kind:
             case "activity":
@@ -147,6 +151,8 @@ def _decoded(kind: str, data: str) -> Told | None:
 
 def _last(client: Client, wanted: dict[str, str], lines: int, tell: Callable[[Told], None]) -> int:
     """Tell the last `lines` there are; the cursor to go on from."""
+    from spectra.model.activity import ActivityPage
+
     params: dict[str, str | int] = {name: value for name, value in wanted.items() if value}
     page = client.get("/v0/activity", ActivityPage, {**params, "limit": max(lines, 1)})
     for one in reversed(page.activity if lines else ()):
@@ -158,6 +164,8 @@ def _earlier(
     client: Client, wanted: dict[str, str], cursor: int | None, since: str, tell: Callable[[Told], None]
 ) -> int:
     """Tell all there is after `cursor` and since `since`; the cursor to go on from."""
+    from spectra.model.activity import ActivityPage
+
     params: dict[str, str | int] = {name: value for name, value in (wanted | {"since": since}).items() if value}
     at = cursor or 0
     while True:
@@ -180,6 +188,8 @@ def _table(told: Told) -> None:
 
 def _line(told: Told) -> Text:
     from rich.text import Text
+
+    from spectra.model.activity import Progress
 
     if isinstance(told, Progress):
         share = f"{100 * (told.done + told.review) // max(told.total, 1)} %"
