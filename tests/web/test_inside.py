@@ -21,6 +21,7 @@ from spectra.web.inside import Inside, Problem
 from tests.web.site import Site
 
 OUTER = {
+    "headers": [],
     "scheme": "http",
     "client": ("127.0.0.1", 1),
     "server": ("127.0.0.1", 2),

@@ -69,7 +69,7 @@ def test_messages(node: Node) -> None:
         def found() -> dict[str, object]:
             return node.get("/v0/deliveries", "read-only", outlet=name).json()["deliveries"][0]
 
-        eventually(lambda: found().get("attempts"))
+        eventually(lambda: found().get("error"))
         assert (found()["state"], "answered 500" in str(found()["error"])) == ("waiting", True)
         receiver.status = 204
         path = f"/v0/deliveries/note-{number}/{name}/again"
