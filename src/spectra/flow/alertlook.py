@@ -71,7 +71,7 @@ _WAIT: Final = timedelta(minutes=5)
 """How long weaknesses of a submission are waited for."""
 _AROUND: Final = timedelta(hours=1)
 _AT_ENDPOINTS: Final[tuple[Kind, ...]] = ("port.opened", "service.new", "service.changed", "certificate.changed")
-_SEEN: Final[frozenset[Kind]] = frozenset((*_AT_ENDPOINTS, "host.new", "host.gone", "certificate.expiring"))
+_SEEN: Final[frozenset[Kind]] = frozenset((*_AT_ENDPOINTS, "host.new"))
 _FOUND: Final[frozenset[Kind]] = frozenset(("finding.new", "kev.match"))
 
 
@@ -138,7 +138,7 @@ def _news(connection: Connection, watch: Watch, batches: tuple[Batch, Batch], ki
     changes = _changes(connection, batch) if seen else Changes()
     same = seen and (later.after, later.upto) == (batch.after, batch.upto)
     found = changes if same else Changes()
-    if kinds & _FOUND and not same:
+    if kinds & _FOUND and not same and alertfound.any_open(connection, exploited="finding.new" not in kinds):
         found = _changes(connection, later)
     return _News(
         batch,
@@ -264,8 +264,7 @@ def _with_time(
     told: list[Occurrence] = []
     if "certificate.expiring" in rule.on:
         ahead = timedelta(days=rule.expires_days)
-        endpoints = [(one.ip, one.port, one.number) for one in news.changes.endpoints if one.after.certificate]
-        expiring = alerttimes.expiring_at(connection, query, endpoints, now, now + ahead)
+        expiring = alerttimes.expiring_at(connection, query, news.batch.observations, now, now + ahead)
         if slow:
             expiring += alerttimes.expiring(connection, query, looked + ahead if looked else now, now + ahead)
         told += occurring.of_expiring(expiring, now)

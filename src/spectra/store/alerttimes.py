@@ -83,7 +83,12 @@ _EXPIRING: LiteralString = """
 SELECT host(e.ip), e.port, e.protocol, encode(c.sha256, 'hex'), c.subject_cn, c.not_after
 FROM certificate c JOIN endpoint e ON e.certificate = c.id
 WHERE {which} AND {held} ORDER BY c.not_after, e.ip, e.port LIMIT %s"""
-_AT: LiteralString = """(e.ip, e.port, e.protocol) IN (SELECT * FROM unnest(%s::inet[], %s::int4[], %s::int2[]))
+# The few that run out are found among what was seen before endpoints are looked at: a batch may tell of a million.
+_AT: LiteralString = """(e.ip, e.port, e.protocol) IN (
+    SELECT g.ip, p.port & 65535, p.port >> 16
+    FROM sighting g CROSS JOIN LATERAL unnest(g.ports, g.certificates) AS p (port, certificate)
+    JOIN certificate x ON x.id = p.certificate
+    WHERE g.observation = ANY(%s::int8[]) AND g.certificates IS NOT NULL AND x.not_after > %s AND x.not_after <= %s)
   AND c.not_after > %s AND c.not_after <= %s"""
 _GONE: LiteralString = """
 SELECT DISTINCT host(h.ip), x.seen_at, h.last_seen
@@ -100,17 +105,12 @@ def expiring(connection: Connection, query: Query, after: datetime, until: datet
 
 
 def expiring_at(
-    connection: Connection,
-    query: Query,
-    endpoints: Sequence[tuple[str, int, int]],
-    after: datetime,
-    until: datetime,
+    connection: Connection, query: Query, observations: Sequence[int], after: datetime, until: datetime
 ) -> list[Expiring]:
-    """The same of these endpoints."""
-    if not endpoints:
+    """The same of what these submissions saw."""
+    if not observations:
         return []
-    columns = [list(column) for column in zip(*endpoints, strict=True)]
-    return _expiring(connection, query, _AT, [*columns, after, until])
+    return _expiring(connection, query, _AT, [list(observations), after, until, after, until])
 
 
 def _expiring(connection: Connection, query: Query, which: LiteralString, params: list[object]) -> list[Expiring]:
