@@ -29,8 +29,8 @@ def test_certificates_in_use(database: Database, write: Scribe) -> None:
         assert [(one.ip, one.sha256, one.protocol) for one in found] == [(A, "a" * 64, "tcp")]
         assert alerttimes.expiring(connection, parse(f"ip:{B}", T0), T0, T0 + 2 * DAY) == []
         ends = T0, T0 + 10 * DAY
-        seen = connection.execute("SELECT DISTINCT observation FROM sighting WHERE ip = %s", [B]).fetchall()
-        told = alerttimes.expiring_at(connection, ANY, [number for (number,) in seen], *ends)
+        rows = connection.execute("SELECT DISTINCT observation FROM sighting WHERE ip = %s", [B]).fetchall()
+        told = alerttimes.expiring_at(connection, ANY, [number for (number,) in rows], *ends)
         assert [one.ip for one in told] == [B]
         assert alerttimes.expiring_at(connection, ANY, [], *ends) == []
 
