@@ -145,6 +145,11 @@ class FindingRecord(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=Tru
     version: str = ""
     hostnames: tuple[str, ...] = ()
 
+    @property
+    def settled(self) -> bool:
+        """Whether the decision that holds leaves nothing to do."""
+        return self.triage is not None and self.triage.status in SETTLED
+
 
 class IntervalRecord(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """One stretch of time in which the finding was there, and what ran there at its end."""

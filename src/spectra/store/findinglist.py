@@ -20,7 +20,7 @@ from itertools import islice
 from typing import Final, NamedTuple
 
 from spectra.errors import BadRequest
-from spectra.model.findingrecords import SETTLED, FindingPage, FindingRecord
+from spectra.model.findingrecords import FindingPage, FindingRecord
 from spectra.store import cursors
 from spectra.store.database import Connection, Database
 from spectra.store.filters import resolve
@@ -123,9 +123,8 @@ class _Sieve(NamedTuple):
             return False
         if record.closed is not None and not is_of(place, record.closed, record.closed_why):
             return False
-        settled = record.triage is not None and record.triage.status in SETTLED
         return (
-            (filters.triaged == "all" or settled == (filters.triaged == "only"))
+            (filters.triaged == "all" or record.settled == (filters.triaged == "only"))
             and (not filters.states or record.state in filters.states)
             and (filters.since is None or (record.closed or max(record.opened, record.known)) >= filters.since)
             and (filters.min_priority is None or record.priority.score >= filters.min_priority)

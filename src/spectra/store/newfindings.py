@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Final, LiteralString
 
-from spectra.model.findingrecords import SETTLED, FindingRecord
+from spectra.model.findingrecords import FindingRecord
 from spectra.model.overview import Bounded
 from spectra.store.database import Database
 from spectra.store.findings import Candidate, Clock, Judge, load
@@ -57,13 +57,9 @@ def began(
         if not rows:
             return Bounded(0, True), ()
         found = load(connection, [Candidate(*row[:4]) for row in rows], judge, Clock(now))
-    kept = [one.record for one in found if one and _is_open(one.record)]
+    kept = [one.record for one in found if one and one.record.state != "closed" and not one.record.settled]
     kept.sort(key=lambda record: -record.priority.score)
     total, exact = rows[0][4:]
     if total == len(rows):
         total = len(kept)
     return Bounded(total, exact), tuple(kept[:limit])
-
-
-def _is_open(record: FindingRecord) -> bool:
-    return record.state != "closed" and (record.triage is None or record.triage.status not in SETTLED)
