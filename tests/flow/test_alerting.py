@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 
+from spectra.flow import alertlook
 from spectra.flow.alerting import Alerting
 from spectra.model.alerts import Muting, QuietHours, Rule
 from spectra.store import alertrules, alerts
@@ -51,6 +52,17 @@ def test_what_was_there_before_the_first_look_is_no_news(database: Database) -> 
     tower.rule(Rule(name="hosts", on=("host.new",)))
     tower.look()
     assert not tower.alerts()
+
+
+def test_the_first_rules_are_there_when_it_has_started(database: Database) -> None:
+    """So what a first start writes is on record before anybody can ask; a later start adds nothing."""
+    for _ in range(2):
+        alerting = Alerting(database, lambda: NOON)
+        alerting.start()
+        try:
+            assert {record.rule.name for record in alertrules.every(database)} == {rule.name for rule in alertlook.FIRST}
+        finally:
+            alerting.stop()
 
 
 def test_changes_are_told_apart(tower: Watchtower) -> None:

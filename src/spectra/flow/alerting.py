@@ -48,6 +48,12 @@ class Alerting(Waking):
         self._looked = self._slow = float("-inf")
         super().__init__("spectra-alerts")
 
+    def start(self) -> None:
+        """Begin. The first rules are there when it returns; raises `Unavailable`."""
+        now = self._clock()
+        commit(self._database, lambda connection: (None, alertlook.begin(connection, now)))
+        super().start()
+
     def look(self, *, slow: bool = False) -> Looked:
         """Look once at the next of what happened; `slow`: also at what comes with time. Raises `Unavailable`."""
         now = self._clock()

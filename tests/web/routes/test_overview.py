@@ -10,16 +10,17 @@ from tests.web.site import Site
 
 def test_what_is_new_is_shown_until_it_was_seen(site: Site) -> None:
     """A host that came in, with a link; then nothing is new any more."""
-    site.node.submitted(samples.scan_of("203.0.113.71", 8080, at=datetime.now(UTC)))
+    ip = samples.address()
+    site.node.submitted(samples.scan_of(ip, 8080, at=datetime.now(UTC)))
     page = site.page("/", "user")
     assert page.status == 200
-    assert page.find('//a[@href="/hosts/203.0.113.71"]')
+    assert page.find(f'//a[@href="/hosts/{ip}"]')
     assert len(page.response.content) < 150_000
     after = site.after("/", "/overview/seen", "user")
     assert "What comes from now on is new" in after.words()
-    assert not after.find('//section[@id="news"]//a[@href="/hosts/203.0.113.71"]')
+    assert not after.find(f'//section[@id="news"]//a[@href="/hosts/{ip}"]')
     again = site.page("/", "user", since="1h")
-    assert again.find('//section[@id="news"]//a[@href="/hosts/203.0.113.71"]')
+    assert again.find(f'//section[@id="news"]//a[@href="/hosts/{ip}"]')
     assert again.find('//nav[@aria-label="Since"]//a[@aria-current="page"]')
 
 
