@@ -60,7 +60,8 @@ def test_the_first_rules_are_there_when_it_has_started(database: Database) -> No
         alerting = Alerting(database, lambda: NOON)
         alerting.start()
         try:
-            assert {record.rule.name for record in alertrules.every(database)} == {rule.name for rule in alertlook.FIRST}
+            names = {record.rule.name for record in alertrules.every(database)}
+            assert names == {rule.name for rule in alertlook.FIRST}
         finally:
             alerting.stop()
 
