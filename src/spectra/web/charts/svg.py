@@ -41,7 +41,7 @@ def tag(name: str, /, *children: str, **attributes: Attribute) -> Markup:
     """An element. `class_` is `class`, other underscores are hyphens, what is None is left out; text is escaped."""
     # Put together as text, each part escaped: Markup.format takes ten times as long, and a page has hundreds of these.
     given = "".join(
-        f' {key.rstrip("_").replace("_", "-")}="{escape(_value(value))}"'
+        f' {key.rstrip("_").replace("_", "-")}="{_value(value)}"'
         for key, value in attributes.items()
         if value is not None
     )
@@ -50,7 +50,7 @@ def tag(name: str, /, *children: str, **attributes: Attribute) -> Markup:
 
 
 def _value(value: Attribute) -> str:
-    return number(value) if isinstance(value, float | int) else str(value)
+    return number(value) if isinstance(value, float | int) else escape(str(value))
 
 
 def number(value: float) -> str:
