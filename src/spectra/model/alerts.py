@@ -194,8 +194,12 @@ class Occurrence(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     @property
     def key(self) -> str:
         """What tells it from others of a rule."""
-        where = f"{self.ip}/{self.protocol}/{self.port}" if self.protocol else self.ip
-        return "|".join(part for part in (self.kind, where, self.cve, self.name) if part)
+        key = f"{self.kind}|{self.ip}" if self.ip or self.protocol else self.kind
+        if self.protocol:
+            key += f"/{self.protocol}/{self.port}"
+        if self.cve:
+            key += f"|{self.cve}"
+        return f"{key}|{self.name}" if self.name else key
 
 
 class AlertSubject(Occurrence, frozen=True, omit_defaults=True, kw_only=True):

@@ -248,5 +248,7 @@ def label_name(label: Label) -> LabelName:
 
 def line(text: str, longest: int) -> str:
     """`text` on one line: what is no printable character becomes a space or `?`; cut with an ellipsis."""
+    if len(text) <= longest and text.isprintable():
+        return text
     plain = "".join(c if c.isprintable() else " " if c.isspace() else "?" for c in text[: longest * 2])
     return plain if len(plain) <= longest else plain[: longest - 1] + "…"

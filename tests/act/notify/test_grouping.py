@@ -32,7 +32,7 @@ def test_keys() -> None:
     ]
     lost = Occurrence(kind="worker.lost", at=NOON, name="edge", title="")
     assert [key_of(group, lost) for group in GROUPS] == ["worker.lost|edge", "edge", "edge", EVERYTHING]
-    assert network_of("2001:db8:1:2::3") == "2001:db8:1::/48"
+    assert [network_of(ip) for ip in ("2001:db8:1:2::3", "::ffff:192.0.2.1")] == ["2001:db8:1::/48", "::/48"]
 
 
 @settings(max_examples=30)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from ipaddress import ip_address, ip_network
+from functools import lru_cache
+from ipaddress import IPv6Address, IPv6Network
+from operator import attrgetter
 from typing import Final
 
 from msgspec.structs import replace
@@ -33,7 +35,13 @@ def key_of(group: Group, one: Occurrence) -> str:
 
 def network_of(ip: str) -> str:
     """The /24 or /48 around an address."""
-    return str(ip_network((ip, 24 if ip_address(ip).version == 4 else 48), strict=False))
+    return _around(IPv6Address(ip).packed[:6]) if ":" in ip else f"{ip.rpartition('.')[0]}.0/24"
+
+
+@lru_cache(maxsize=4096)
+def _around(first: bytes) -> str:
+    """The network whose addresses begin with these six bytes."""
+    return str(IPv6Network((first.ljust(16, b"\0"), 48)))
 
 
 def gathered(
@@ -46,15 +54,16 @@ def gathered(
     """
     left = max(0, min(most_new, MAX_OPEN - len(known)))
     alerts: dict[str, dict[str, Occurrence]] = {}
-    for one in sorted(found, key=lambda one: one.at):
-        key = key_of(group, one)
+    for one in sorted(found, key=attrgetter("at")):
+        what = one.key
+        key = what if group == "each" else key_of(group, one)
         if key not in known and key not in alerts:
             if key != EVERYTHING and left <= 0:
                 key = EVERYTHING
             else:
                 left -= key != EVERYTHING
         its = alerts.setdefault(key, {})
-        its[one.key] = _again(its[one.key], one) if one.key in its else one
+        its[what] = _again(its[what], one) if what in its else one
     return {key: list(its.values()) for key, its in alerts.items()}
 
 
