@@ -1,4 +1,4 @@
-"""A STIX 2.1 bundle: what the standard asks of it, held against the whole of it."""
+"""A STIX 2.1 bundle: what the standard asks of it, held against the whole of it, and against OASIS' own validator."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from spectra.model.records import Match
 from spectra.model.stix import Seen, bundle
+from tests.support.stixcheck import wrong_in
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 _ID = re.compile(r"([a-z0-9-]+)--[0-9a-f]{8}-[0-9a-f]{4}-5[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
@@ -40,9 +41,11 @@ RELATIONS = {
 }
 
 
-def read(seen: list[Seen], query: str = "") -> list[dict[str, Any]]:
+def read(seen: list[Seen], query: str = "", *, registered: bool = False) -> list[dict[str, Any]]:
     """The objects of a bundle, each checked."""
-    document = json.loads("".join(bundle(seen, query, NOW)))
+    text = "".join(bundle(seen, query, NOW))
+    assert wrong_in(text, registered=registered) == []
+    document = json.loads(text)
     assert document["type"] == "bundle"
     assert _ID.fullmatch(document["id"])
     objects: list[dict[str, Any]] = document["objects"]
@@ -90,9 +93,10 @@ def test_a_host_is_told_whole() -> None:
     nginx = {"service": "http", "product": "nginx", "version": "1.2", "cpe23": (cpe,)}
     objects = read(
         [
-            Seen(match("192.0.2.1", 80, **nginx), ("CVE-2024-1", "CVE-2023-2")),
-            Seen(match("192.0.2.1", 443, tunnel="tls", **nginx), ("CVE-2024-1",)),
-        ]
+            Seen(match("192.0.2.1", 80, **nginx), ("CVE-2024-0001", "CVE-2023-0002")),
+            Seen(match("192.0.2.1", 443, tunnel="tls", **nginx), ("CVE-2024-0001",)),
+        ],
+        registered=True,
     )
     by_kind = {kind: [thing for thing in objects if thing["type"] == kind] for kind in REQUIRED}
     assert [(one["dst_port"], one["protocols"]) for one in by_kind["network-traffic"]] == [
@@ -100,8 +104,10 @@ def test_a_host_is_told_whole() -> None:
         (443, ["ipv4", "tcp", "tls", "http"]),
     ]
     assert [(one["name"], one["version"], one["cpe"]) for one in by_kind["software"]] == [("nginx", "1.2", cpe)]
-    assert [one["name"] for one in by_kind["vulnerability"]] == ["CVE-2024-1", "CVE-2023-2"]
-    assert by_kind["vulnerability"][0]["external_references"] == [{"source_name": "cve", "external_id": "CVE-2024-1"}]
+    assert [one["name"] for one in by_kind["vulnerability"]] == ["CVE-2024-0001", "CVE-2023-0002"]
+    assert by_kind["vulnerability"][0]["external_references"] == [
+        {"source_name": "cve", "external_id": "CVE-2024-0001"}
+    ]
     (observed,) = by_kind["observed-data"]
     assert (observed["first_observed"], observed["last_observed"]) == (
         "2026-02-27T12:00:00.000Z",
@@ -113,10 +119,20 @@ def test_a_host_is_told_whole() -> None:
 def test_what_several_hosts_have_is_there_once() -> None:
     """A weakness, software; each host is related to it."""
     same = {"product": "nginx", "hostnames": ("a.example",)}
-    objects = read([Seen(match(ip, 80, **same), ("CVE-2024-1",)) for ip in ("192.0.2.1", "2001:db8::1")])
+    objects = read([Seen(match(ip, 80, **same), ("CVE-2024-0001",)) for ip in ("192.0.2.1", "2001:db8::1")])
     kinds = [thing["type"] for thing in objects]
     assert (kinds.count("vulnerability"), kinds.count("software"), kinds.count("domain-name")) == (1, 1, 1)
     assert [one["relationship_type"] for one in objects if one["type"] == "relationship"].count("has") == 2
+
+
+def test_names_that_are_no_domain_names_are_aliases() -> None:
+    """RFC 1034 and 5890 say which are; nothing is lost of the others."""
+    domains = ("a.example", "localhost", "xn--bcher-kva.example", "4.example")
+    others = ("printer_2", "r3---sn.example", "-a.example", "xn--a.example", "x" * 64, "xn--i-7iq.example")
+    objects = read([Seen(match("192.0.2.1", 80, hostnames=(*others, *domains)))])
+    assert [one["value"] for one in objects if one["type"] == "domain-name"] == list(domains)
+    assert [one["aliases"] for one in objects if one["type"] == "infrastructure"] == [list(others)]
+    assert [one.get("relationship_type") for one in objects].count("resolves-to") == 4
 
 
 words = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), max_size=15)
@@ -129,7 +145,22 @@ def test_whatever_a_banner_says(product: str, version: str, service: str, name: 
     told = match("192.0.2.1", 80, product=product, version=version, service=service, hostnames=(name,))
     objects = read([Seen(told)], query)
     assert [one["name"] for one in objects if one["type"] == "software"] == ([product] if product else [])
-    assert [one["value"] for one in objects if one["type"] == "domain-name"] == [name]
+    names = [one["value"] for one in objects if one["type"] == "domain-name"]
+    (host,) = [one for one in objects if one["type"] == "infrastructure"]
+    assert names + host.get("aliases", []) == [name]
+
+
+def test_the_validator_would_say_so() -> None:
+    """What must not be is found, as is what should not be."""
+    text = "".join(bundle([Seen(match("192.0.2.1", 80, service="http"), ("CVE-2024-0001",))], "", NOW))
+    for old, new in (
+        ('"external_id":"CVE-2024-0001"', '"external_id":"2024-0001"'),
+        ('"number_observed":1', '"number_observed":0'),
+        ('"consists-of"', '"contains"'),
+        ('"http"', '"nonesuch"'),
+    ):
+        assert old in text
+        assert wrong_in(text.replace(old, new), registered=True), new
 
 
 def test_nothing_is_a_bundle_too() -> None:

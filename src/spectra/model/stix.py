@@ -3,7 +3,8 @@
 Of a host: its address, names, software and open ports as cyber-observables (section 6), `observed-data` (4.14) that
 says when they were seen, and an `infrastructure` (4.8) that consists of them and has its vulnerabilities (4.19). Ids
 follow from what an object is, so that the same host is the same object in every bundle: those of observables as section
-2.9 has it, those of others in a namespace of our own, as that section asks.
+2.9 has it, those of others in a namespace of our own, as that section asks. Names that are none of the domain name
+system (6.4), such as `printer_2`, are aliases of the host.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import idna
 
 from spectra.model.safe import safe_json
 
@@ -59,9 +62,11 @@ def _host(seen: list[Seen]) -> Iterator[Thing]:
     ended = max(one.match.last_seen for one in seen)
     family = "ipv6" if ":" in ip else "ipv4"
     address = _observable(f"{family}-addr", {"value": ip})
-    host = _object("infrastructure", ip, began, name=ip)
+    called = list(dict.fromkeys(seen[0].match.hostnames))
+    aliases = [name for name in called if not _is_domain(name)]
+    host = _object("infrastructure", ip, began, name=ip, **({"aliases": aliases} if aliases else {}))
     parts = [address, *_of_endpoints(seen, address["id"], family)]
-    names = [_observable("domain-name", {"value": name}) for name in seen[0].match.hostnames]
+    names = [_observable("domain-name", {"value": name}) for name in called if name not in aliases]
     yield from _once([*parts, *names])
     observed = {"first_observed": _stamp(began), "last_observed": _stamp(ended), "number_observed": 1}
     refs = list(dict.fromkeys(part["id"] for part in [*parts, *names]))
@@ -75,6 +80,15 @@ def _host(seen: list[Seen]) -> Iterator[Thing]:
         weakness = _weakness(cve)
         yield weakness
         yield _relation(host["id"], "has", weakness["id"], began)
+
+
+def _is_domain(name: str) -> bool:
+    """Whether a name conforms to RFC 1034 and its labels to RFC 5890, as section 6.4 asks."""
+    try:
+        idna.encode(name)
+    except UnicodeError:
+        return False
+    return True
 
 
 def _of_endpoints(seen: list[Seen], address: str, family: str) -> Iterator[Thing]:

@@ -11,6 +11,7 @@ from lxml import etree
 from spectra.model.tiers import Policy
 from tests.api.node import Node, is_problem
 from tests.support import samples
+from tests.support.stixcheck import wrong_in
 
 pytestmark = pytest.mark.engine
 
@@ -50,6 +51,7 @@ def test_documents(node: Node) -> None:
     assert len(xml.findall("host")) == 7
     assert node.get("/v0/export", q=NET, format="geojson").json()["features"] == []
     answer = node.get("/v0/export", q=NET, format="stix")
+    assert wrong_in(answer.text) == []
     kinds = [thing["type"] for thing in answer.json()["objects"]]
     assert (kinds.count("infrastructure"), kinds.count("network-traffic")) == (7, 8)
     assert answer.headers["content-type"] == "application/stix+json;version=2.1"
