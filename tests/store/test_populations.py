@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any, LiteralString
 
 import pytest
 
@@ -66,3 +67,17 @@ def test_everything_is_every_open_endpoint(town: Database, write: Scribe) -> Non
         assert Population(connection, query, resolve(connection, query)).everything
         query = parse("port:80", NOW)
         assert not Population(connection, query, resolve(connection, query)).everything
+
+
+def test_several_columns_are_counted_apart(town: Database) -> None:
+    """In one pass: the rows of each column stand for all endpoints, and each has a value of that column alone."""
+    query = parse("product:nginx", NOW)
+    with snapshot(town) as connection:
+        rows = next(Population(connection, query, resolve(connection, query)).reads(("port", "place"), exact=True))
+        found: dict[str, list[Any]] = {}
+        for column in rows.apart:
+            counted: LiteralString = f"SELECT m.port, m.place IS NULL, sum(m.n)::int FROM ({rows.sql.sql}) m"
+            statement: LiteralString = f"{counted} WHERE {rows.of(column)} GROUP BY 1, 2"
+            found[column] = connection.execute(statement, rows.sql.params).fetchall()
+    assert found == {"place": [(None, False, 2)], "port": [(80, True, 2)]}
+    assert rows.of() == rows.of("place")

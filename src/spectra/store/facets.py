@@ -123,18 +123,33 @@ _VALUES: Final[dict[str, _Value]] = {
 _UNITS: Final[dict[str, LiteralString]] = {"hour": "hour", "day": "day", "week": "week", "month": "month"}
 
 
+def _keyed(asked: Sequence[Asked], rows: Rows) -> list[LiteralString]:
+    """For each column that these facets follow from, a relation `of_` it: its values, `key`, and how many have them.
+
+    There are few, however many rows `m` has, and several facets may follow from one.
+    """
+    if rows.kinds:
+        return []
+    relations: dict[LiteralString, LiteralString] = {}
+    for one in asked:
+        column = _VALUES[one.name].key
+        value: LiteralString = f"m.{column}"
+        if one.unit:
+            value = f"date_trunc('{_UNITS[one.unit]}', {value})"
+        relations[column] = (
+            f", of_{column} AS (SELECT {value} AS key, sum(m.n) AS n FROM m WHERE {rows.of(column)} GROUP BY 1)"
+        )
+    return list(relations.values())
+
+
 def _grouped(asked: Asked, rows: Rows, decided: Decided | None) -> Condition:
-    """Values `v` and how many endpoints `n` have them: grouped by id first, which there are few of."""
+    """Values `v` and how many endpoints `n` have them."""
     if decided and asked.name in weaknesscounts.VALUES:
         return weaknesscounts.grouped(asked.name, decided)
     value = _VALUES[asked.name]
     if rows.kinds:
         return Condition(f"SELECT m.{value.kind}::text AS v, sum(m.n) AS n FROM m GROUP BY 1")
-    key: LiteralString = f"m.{value.key}"
-    if asked.unit:
-        key = f"date_trunc('{_UNITS[asked.unit]}', {key})"
-    ids: LiteralString = f"SELECT {key} AS key, sum(m.n) AS n FROM m GROUP BY 1"
-    return Condition(f"SELECT {value.value} AS v, sum(g.n) AS n FROM ({ids}) g {value.join} GROUP BY 1")
+    return Condition(f"SELECT {value.value} AS v, sum(g.n) AS n FROM of_{value.key} g {value.join} GROUP BY 1")
 
 
 def _ties(asked: Asked) -> LiteralString:
@@ -171,7 +186,6 @@ def _ranked(number: int, asked: Asked, grouped: Condition) -> Condition:
 
 # Answering -----------------------------------------------------------------------------------------------------------
 
-_SUM: LiteralString = "SELECT -1, NULL::text, sum(n), 0, 0 FROM m"
 _TOTAL: Final = -1
 
 
@@ -242,12 +256,14 @@ class _Answering:
 
     def _find(self, rows: Rows, asked: Sequence[Asked]) -> _Found:
         """One statement for the total of `rows` and all of these facets."""
-        start = Condition(f"WITH m AS MATERIALIZED ({rows.sql.sql}) ", rows.sql.params)
+        keyed: LiteralString = "".join(_keyed(asked, rows))
+        start = Condition(f"WITH m AS MATERIALIZED ({rows.sql.sql}){keyed} ", rows.sql.params)
         decided = self._decisions(asked)
         if decided:
             more = weaknesscounts.relations([one.name for one in asked if one.name in weaknesscounts.VALUES], decided)
             start = Condition(f"{start.sql}{more.sql} ", (*start.params, *more.params))
-        parts = [Condition(_SUM), *(_ranked(i, one, _grouped(one, rows, decided)) for i, one in enumerate(asked))]
+        whole: LiteralString = f"SELECT -1, NULL::text, sum(n), 0, 0 FROM m WHERE {rows.of()}"
+        parts = [Condition(whole), *(_ranked(i, one, _grouped(one, rows, decided)) for i, one in enumerate(asked))]
         union: LiteralString = " UNION ALL ".join([part.sql for part in parts])
         found: dict[int, list[tuple[Any, ...]]] = {i: [] for i in range(_TOTAL, len(asked))}
         params = (*start.params, *(p for part in parts for p in part.params))

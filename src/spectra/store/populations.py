@@ -36,13 +36,15 @@ class Rows(NamedTuple):
     """A relation to be named `m`, and where it is from; of `kinds` it has names where others have ids.
 
     `scale` is what numbers have to be multiplied with: 1 where all were looked at, more for a sample. Reading ended
-    where there are more than `most`.
+    where there are more than `most`. `apart`: columns that are counted apart from one another. A row has a value of
+    one of them alone, as `m.by_port` says for the column `port`, and the rows of each column stand for all endpoints.
     """
 
     sql: Condition
     source: Literal["services", "places", "kinds", "endpoints"] = "endpoints"
     scale: float = 1.0
     most: float = math.inf
+    apart: tuple[LiteralString, ...] = ()
 
     def suffice(self, found: int) -> bool:
         """Whether an answer can rest on these rows, which stand for `found` endpoints."""
@@ -52,6 +54,10 @@ class Rows(NamedTuple):
     def kinds(self) -> bool:
         """Whether it has names instead of ids."""
         return self.source == "kinds"
+
+    def of(self, column: LiteralString = "") -> LiteralString:
+        """The condition on `m` for the rows that have `column`; without one, for rows that stand for all endpoints."""
+        return f"m.by_{column or self.apart[0]}" if self.apart else "true"
 
 
 # What a condition speaks of, as store/filters.py writes it.
@@ -151,18 +157,12 @@ class Population:
 
     def _all(self, wanted: Sequence[LiteralString], most: float = math.inf) -> Rows:
         held = all_of(self._wanted.conditions)
-        columns: LiteralString = ", ".join(["e." + column for column in wanted])
         if most < math.inf:
             read = Condition(f"SELECT * FROM endpoint e WHERE {held.sql} LIMIT %s", (*held.params, int(most) + 1))
-            source: LiteralString = f"({read.sql}) e"
+            source = Condition(f"FROM ({read.sql}) e", read.params)
         else:
-            read, source = held, f"endpoint e WHERE {held.sql}"
-        if wanted and _FEW_VALUES.issuperset(wanted):  # grouped here, several processes can do it
-            return Rows(
-                Condition(f"SELECT {columns}, count(*)::float8 AS n FROM {source} GROUP BY {columns}", read.params),
-                most=most,
-            )
-        return Rows(Condition(f"SELECT {_listed(columns)}1::float8 AS n FROM {source}", read.params), most=most)
+            source = Condition(f"FROM endpoint e WHERE {held.sql}", held.params)
+        return _counted(wanted, source, bounded=most < math.inf)._replace(most=most)
 
     def _sample(self, wanted: Sequence[LiteralString], share: float, known: int | None) -> Rows:
         """Where the number of all is `known`, the sample's own tells what share it is: `scale` is a rough one then."""
@@ -171,9 +171,8 @@ class Population:
         if known is None:
             looked = one(self._connection.execute(f"SELECT count(*) {_SAMPLE} WHERE e.state = 'o'", [percent, SEED]))
             scale = max(everything(self._connection) / max(looked[0], 1), 1.0)
-        columns = _listed(", ".join(["e." + column for column in wanted]))
-        sampled: LiteralString = f"SELECT {columns}1::float8 AS n {_SAMPLE} WHERE {held.sql}"
-        return Rows(Condition(sampled, (percent, SEED, *held.params)), scale=scale)
+        sampled = Condition(f"{_SAMPLE} WHERE {held.sql}", (percent, SEED, *held.params))
+        return _counted(wanted, sampled, bounded=True)._replace(scale=scale)
 
     def _likely(self) -> float:
         """How many endpoints match, by the planner; what it does not know is that ports and services go together."""
@@ -198,8 +197,26 @@ def services_of(wanted: Filter) -> Condition | None:
     return Condition(f"{_SERVICES} WHERE {held.sql}", held.params) if parts else None
 
 
-def _listed(columns: LiteralString) -> LiteralString:
-    return f"{columns}, " if columns else ""
+def _counted(wanted: Sequence[LiteralString], source: Condition, *, bounded: bool) -> Rows:
+    """The columns `wanted` of the endpoints of `source`: in one pass over them each is counted by itself, where that
+    leaves few rows. Together they have about as many combinations as there are endpoints.
+    """
+    columns: list[LiteralString] = ["e." + column for column in wanted]
+    listed: LiteralString = ", ".join(columns)
+    if not wanted or "ip" in wanted or not (bounded or _FEW_VALUES.issuperset(wanted)):
+        start: LiteralString = f"{listed}, " if wanted else ""
+        return Rows(Condition(f"SELECT {start}1::float8 AS n {source.sql}", source.params))
+    if len(wanted) == 1:  # several processes can do it
+        return Rows(Condition(f"SELECT {listed}, count(*)::float8 AS n {source.sql} GROUP BY {listed}", source.params))
+    marks: LiteralString = ", ".join([f"grouping(e.{column}) = 0 AS by_{column}" for column in wanted])
+    sets: LiteralString = ", ".join([f"({column})" for column in columns])
+    return Rows(
+        Condition(
+            f"SELECT {listed}, {marks}, count(*)::float8 AS n {source.sql} GROUP BY GROUPING SETS ({sets})",
+            source.params,
+        ),
+        apart=tuple(wanted),
+    )
 
 
 def everything(connection: Connection) -> int:
@@ -210,7 +227,7 @@ def everything(connection: Connection) -> int:
 _EVERYTHING: LiteralString = f"""
 SELECT coalesce((SELECT endpoints FROM tally_area WHERE area = 'all'), 0)
   + coalesce((SELECT sum(endpoints) FROM {ENTRIES}), 0)"""
-# Columns of which even a million endpoints have few combinations.
+# Columns of which even a million endpoints have few values.
 _FEW_VALUES: Final = frozenset({"service", "place", "port", "protocol"})
 _SAMPLE: LiteralString = "FROM endpoint e TABLESAMPLE SYSTEM (%s) REPEATABLE (%s)"
 _LITERAL: Final[dict[str, LiteralString]] = {

@@ -25,12 +25,13 @@ VALUES: Final[dict[str, LiteralString]] = {
 
 
 def relations(names: Sequence[str], decided: Decided) -> Condition:
-    """What `grouped` reads for these facets, to be put after the relation `m` of services and how many `n` have them.
+    """What `grouped` reads for these facets, to be put after the relation `of_service` of services (`key`) and how many
+    endpoints `n` have them.
 
     `w` is software and how many endpoints run it, `f` what kinds of CVEs it has: a few for each, of many CVEs.
     """
     software: LiteralString = """, w AS MATERIALIZED (SELECT s.software, sum(g.n) AS n
-      FROM (SELECT m.service, sum(m.n) AS n FROM m GROUP BY 1) g LEFT JOIN service s ON s.id = g.service GROUP BY 1)"""
+      FROM of_service g LEFT JOIN service s ON s.id = g.key GROUP BY 1)"""
     if not {*names} - {"vuln"}:
         return Condition(software)
     held = decided.open()
