@@ -54,8 +54,8 @@ def page(
     search.check(paging)
     with snapshot(database) as connection:
         wanted = resolve(connection, query)
-        found = search.page(connection, wanted, paging)
         told = _counted(connection, query, wanted, asked, exact)
+        found = search.page(connection, wanted, paging, likely=told.total.count)
     return msgspec.structs.replace(found, total=told.total, facets=told.facets)
 
 
@@ -215,10 +215,12 @@ class _Answering:
                 by_tally.setdefault(rows.source, (rows, []))[1].append(one)
             else:
                 left.append(one)
+        total: Total | None = None
         for rows, some in by_tally.values():
             found = self._find(rows, some)
             facets |= {one.name: self._facet(one, found.rows[i]) for i, one in enumerate(some)}
-        total = self._total()
+            total = Total(found.total, True)
+        total = total or self._total()
         if areas and total:
             facets |= self._areas(areas, total.count)
         if left or total is None:

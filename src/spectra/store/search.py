@@ -96,14 +96,15 @@ def check(paging: Paging) -> None:
         _read_cursor(paging.cursor, paging.sort)
 
 
-def page(connection: Connection, wanted: Filter, paging: Paging) -> SearchPage:
-    """A page, `check`ed, of the endpoints that satisfy `wanted`."""
+def page(connection: Connection, wanted: Filter, paging: Paging, *, likely: int | None = None) -> SearchPage:
+    """A page, `check`ed, of the endpoints that satisfy `wanted`: `likely` so many, where the caller knows."""
     sort, cursor, limit = paging
     if wanted.empty:
         return SearchPage(())
     order, after = SORTS[sort.removeprefix("-")], _read_cursor(cursor, sort) if cursor else None
     with hurried(connection, really=wanted.costly):
-        rows = _rows(connection, wanted, _Walk(order, sort.startswith("-"), after, limit + 1))
+        many = expected(connection, all_of(wanted.conditions)) if likely is None else likely
+        rows = _rows(connection, wanted, _Walk(order, sort.startswith("-"), after, limit + 1), many)
     names = _hostnames(connection, sorted({row[0] for row in rows[:limit]}))
     located = places(connection, (row[-2] for row in rows[:limit]))
     weak = counts(connection, [Spot(row[0], row[1], row[2], row[-1]) for row in rows[:limit]])
@@ -192,14 +193,14 @@ class _Walk(NamedTuple):
         ]
 
 
-def _rows(connection: Connection, wanted: Filter, walk: _Walk) -> list[tuple[Any, ...]]:
-    """The matches of a page, in order.
+def _rows(connection: Connection, wanted: Filter, walk: _Walk, likely: int) -> list[tuple[Any, ...]]:
+    """The matches of a page, in order; of all of them there are `likely` so many.
 
     Two ways lead there: to walk the index of the order until enough matches were met, or to find all matches and sort
     them. The planner would choose by how many it expects, as if they were spread evenly; if all of them lie at the far
     end, it walks through everything before. So the walk is bounded here, and sorting is what is left if it falls short.
     """
-    reach = _reach(connection, wanted, walk.limit)
+    reach = _reach(connection, likely, walk.limit)
     if reach:
         rows = _fetch(connection, _walked(wanted, walk, reach), walk)
         if len(rows) >= walk.limit:
@@ -207,12 +208,11 @@ def _rows(connection: Connection, wanted: Filter, walk: _Walk) -> list[tuple[Any
     return _fetch(connection, _sorted(wanted, walk), walk)
 
 
-def _reach(connection: Connection, wanted: Filter, limit: int) -> int:
+def _reach(connection: Connection, likely: int, limit: int) -> int:
     """How many endpoints to walk; 0 where so few matches are expected that sorting them costs less.
 
     Some times as many as would do if matches were spread evenly, but not more than sorting would read.
     """
-    likely = expected(connection, all_of(wanted.conditions))
     if likely <= FEW_MATCHES:
         return 0
     evenly = int(limit * total(connection) / likely)
