@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+import msgspec
 import pytest
 
 from spectra.flow.alertlook import WAYS
@@ -73,6 +74,29 @@ def test_what_is_left_out_makes_nothing(database: Database) -> None:
     applied(database, [opened(1)])
     with database.transaction() as connection:
         assert [one.kind for one in alertwrite.cover(connection, [mute], T0)] == ["alert.resolved"]
+
+
+@pytest.mark.parametrize(
+    ("told", "left"),
+    [
+        ({"kind": "finding.new"}, ["port 1", "port 2"]),
+        ({"cve": "CVE-2024-1"}, ["port 1", "port 2"]),
+        ({"ip": "192.0.2.1", "port": 2, "protocol": "tcp"}, ["CVE-2024-1", "port 1"]),
+        ({"ip": "192.0.2.1", "cve": "CVE-2024-1", "rule": RULE.name}, ["port 1", "port 2"]),
+        ({"ip": "192.0.2.1", "rule": "another"}, ["CVE-2024-1", "port 1", "port 2"]),
+        ({"ip": "192.0.2.2", "cve": "CVE-2024-1"}, ["CVE-2024-1", "port 1", "port 2"]),
+        ({"name": "edge"}, ["CVE-2024-1", "port 1", "port 2"]),
+    ],
+)
+def test_what_is_left_out_is_found_by_what_it_is_about(
+    database: Database, told: dict[str, str], left: list[str]
+) -> None:
+    """An address, a weakness, a kind, one of them of one rule alone: others are told as before."""
+    mutes = [msgspec.convert({"id": "m", "at": T0, "by": "a"} | what, Mute) for what in (told, {"ip": "192.0.2.7"})]
+    applied(database, [opened(1), weakness(), opened(2)], T0, *mutes)
+    with database.connection() as connection:
+        rows = connection.execute("SELECT title FROM alert_subject ORDER BY title").fetchall()
+    assert sorted(row[0] for row in rows) == left
 
 
 def test_only_so_many_things_are_named(database: Database) -> None:

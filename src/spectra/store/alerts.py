@@ -26,7 +26,8 @@ from spectra.model.alerts import (
 )
 from spectra.store import alertrules, cursors
 from spectra.store.accounts import Act
-from spectra.store.alertwrite import COLUMNS, SUBJECT, as_record, as_subject, entry, load
+from spectra.store.alertnames import SUBJECT, as_subject
+from spectra.store.alertwrite import COLUMNS, as_record, entry, load
 from spectra.store.database import Connection, Database, one
 from spectra.store.provenance import Entry, commit
 

@@ -8,12 +8,13 @@ but its own.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from itertools import islice, product
 from typing import Any, Final, NamedTuple
 
-import msgspec
-from psycopg.types.json import Jsonb
+from msgspec.structs import replace
 
 from spectra.model.alerts import (
     ALL_OUTLETS,
@@ -32,11 +33,15 @@ from spectra.model.alerts import (
     Severity,
     Told,
 )
+from spectra.store import alertnames
+from spectra.store.alertnames import SUBJECT, Choice, News, Standing, as_subject, news_of, standing_of
 from spectra.store.database import Connection
 from spectra.store.provenance import Entry
 from spectra.store.rows import encode
 
 Recent = Sequence[tuple[int, int]]
+_AT_ONCE: Final = 100
+"""Alerts that are written together."""
 
 
 class Ways(NamedTuple):
@@ -68,27 +73,32 @@ class Done(NamedTuple):
 
 COLUMNS: Final = """a.id, a.rule, a.key, a.kind, a.severity, a.title, a.state, a.first, a.last, a.count, a.why, a.told,
 a.acknowledged, a.acknowledged_by, a.comment, a.resolved"""
-SUBJECT: Final = "s.kind, s.at, s.title, s.path, host(s.ip), s.port, s.protocol, s.cve, s.name, s.times, s.over"
+# In the order in which they were found.
 _NEW: Final = """
 INSERT INTO alert (id, rule, key, kind, severity, title, state, first, last, changed, count)
-VALUES (%(id)s, %(rule)s, %(key)s, %(kind)s, %(severity)s, '', 'pending', %(now)s, %(now)s, %(now)s, 0)
+SELECT k.id, %(rule)s, k.key, k.kind, %(severity)s, '', 'pending', %(now)s, %(now)s, %(now)s, 0
+FROM unnest(%(ids)s::text[], %(keys)s::text[], %(kinds)s::text[]) WITH ORDINALITY AS k (id, key, kind, place)
+ORDER BY k.place
 ON CONFLICT (rule, key) WHERE state <> 'resolved' DO UPDATE SET changed = excluded.changed
-RETURNING num, id, state, count, recent, told, untold, (SELECT count(*) FROM alert_subject s WHERE s.alert = num)"""
-# What lasts and is known is no news; what happens again is counted, and told again only where it was over.
-_SUBJECTS: Final = """
-INSERT INTO alert_subject AS s (alert, key, kind, ip, port, protocol, cve, name, title, path, at, times)
-SELECT %(alert)s::int8, k.* FROM unnest(%(keys)s::text[], %(kinds)s::text[], %(ips)s::inet[], %(ports)s::int4[],
-  %(protocols)s::text[], %(cves)s::text[], %(names)s::text[], %(titles)s::text[], %(paths)s::text[],
-  %(ats)s::timestamptz[], %(times)s::int8[]) AS k ORDER BY 2
-ON CONFLICT (alert, key) DO UPDATE SET title = excluded.title, path = excluded.path,
-  at = greatest(s.at, excluded.at), times = s.times + excluded.times, over = NULL, told = s.told AND s.over IS NULL
-WHERE s.over IS NOT NULL OR s.kind <> ALL(%(lasting)s::text[])
-RETURNING s.key, s.told"""
-_STANDING: Final = """
-SELECT count(*), count(*) FILTER (WHERE over IS NULL AND kind = ANY(%(lasting)s::text[])),
-       coalesce(array_agg(DISTINCT kind), '{}'),
-       (SELECT title FROM alert_subject WHERE alert = %(alert)s ORDER BY at DESC, key LIMIT 1)
-FROM alert_subject WHERE alert = %(alert)s"""
+RETURNING key, num, id, state, count, recent, told, untold,
+  (SELECT count(*) FROM alert_subject s WHERE s.alert = num)"""
+_CARRIED_ON: Final = """
+UPDATE alert a SET state = CASE WHEN k.fired THEN 'firing' ELSE a.state END, count = k.count, recent = k.recent,
+  title = k.title, severity = %(severity)s, last = %(now)s, untold = a.untold + k.news, changed = %(now)s
+FROM json_to_recordset(%(rows)s::json)
+  AS k (num int8, fired boolean, count int8, recent jsonb, title text, news int4)
+WHERE a.num = k.num"""
+_TOLD: Final = """
+UPDATE alert a SET told = %s, untold = 0 FROM alert b WHERE a.num = ANY(%s::int8[]) AND b.num = a.num
+RETURNING a.num, b.untold"""
+_NOTIFIED: Final = """
+WITH n AS (
+  INSERT INTO notification (id, alert, at, message) SELECT k.id, k.alert, k.at, k.message
+  FROM unnest(%s::text[], %s::text[], %s::timestamptz[], %s::text[])
+    WITH ORDINALITY AS k (id, alert, at, message, place) ORDER BY k.place
+  RETURNING num)
+INSERT INTO delivery (notification, outlet, state, next)
+SELECT n.num, o.name, 'waiting', %s FROM n, unnest(%s::text[]) AS o (name)"""
 _OVER: Final = """
 UPDATE alert_subject s SET over = %(now)s FROM alert a
 WHERE a.num = s.alert AND a.rule = %(rule)s AND a.state <> 'resolved' AND s.over IS NULL
@@ -111,6 +121,7 @@ FROM notification n WHERE n.num = d.notification AND n.alert = ANY(%s::text[]) A
 class _Alert(NamedTuple):
     """A row that is worked on; `subjects`: how many things it names."""
 
+    key: str
     num: int
     id: str
     state: str
@@ -120,54 +131,119 @@ class _Alert(NamedTuple):
     untold: int
     subjects: int
 
+    @property
+    def is_new(self) -> bool:
+        """It names nothing so far: what becomes of it is known before anything is written."""
+        return self.state == "pending" and not self.subjects
+
+
+class _Step(NamedTuple):
+    """How an alert goes on: `news` things are new in it."""
+
+    alert: _Alert
+    fired: bool
+    total: int
+    recent: Recent
+    title: str
+    news: int
+
+
+class _Telling(NamedTuple):
+    """An alert (`alert.num` and `id`) that people are told of; `news` are known already, or have to be looked up."""
+
+    num: int
+    id: str
+    told: Told
+    news: News | None = None
+
 
 # What was found ------------------------------------------------------------------------------------------------------
 
 
 def apply(look: Look, rule: Rule, found: Sequence[Occurrence]) -> Done:
     """Make or carry on the alerts of what `rule` found, but for what is left out."""
-    wanted = [one for one in found if not any(mute.covers(rule.name, one) for mute in look.mutes)]
+    wanted = _left(look.mutes, rule.name, found)
     if not wanted:
         return Done([])
     rows = look.connection.execute("SELECT key FROM alert WHERE rule = %s AND state <> 'resolved'", [rule.name])
+    gathered = iter(look.ways.gathered(rule.group, wanted, {row[0] for row in rows}).items())
     entries: list[Entry] = []
     deliveries = 0
-    for key, things in look.ways.gathered(rule.group, wanted, {row[0] for row in rows}).items():
-        done = _carry_on(look, rule, key, things)
+    while some := dict(islice(gathered, _AT_ONCE)):
+        done = _carry_on(look, rule, some)
         entries += done.entries
         deliveries += done.deliveries
     return Done(entries, deliveries)
 
 
-def _carry_on(look: Look, rule: Rule, key: str, things: Sequence[Occurrence]) -> Done:
-    alert = _open(look, rule, key, things)
-    room = max(0, MAX_SUBJECTS - alert.subjects)
-    news, counted = _name(look.connection, alert.num, things, room)
-    if not counted:
-        return Done([])
-    row = look.connection.execute(_STANDING, {"alert": alert.num, "lasting": list(LASTING)}).fetchone()
-    named, lasting, kinds, newest = row or (0, 0, [], "")
+def _left(mutes: Sequence[Mute], rule: str, found: Sequence[Occurrence]) -> Sequence[Occurrence]:
+    """What is not left out. There may be thousands of both: what is left out is looked up by what it is about."""
+    covering: dict[tuple[str, str, str], list[Mute]] = defaultdict(list)
+    for mute in mutes:
+        if mute.rule in ("", rule):
+            covering[mute.ip, mute.cve, mute.name].append(mute)
+    if not covering:
+        return found
+    return [one for one in found if not any(m.covers(rule, one) for at in _about(one) for m in covering.get(at, ()))]
+
+
+def _about(one: Occurrence) -> Iterable[tuple[str, str, str]]:
+    return product({"", one.ip}, {"", one.cve}, {"", one.name})
+
+
+def _carry_on(look: Look, rule: Rule, found: Mapping[str, Sequence[Occurrence]]) -> Done:
+    """Make or carry on the alerts of these keys. What becomes of one that is new is known before it is written down,
+    so that what it names is written once, and as told.
+    """
+    alerts = _open(look, rule, found)
+    asked = [(alert.num, alert.subjects, its) for alert, its in zip(alerts, found.values(), strict=True)]
+    choices = alertnames.choose(look.connection, asked)
+    steps: dict[int, _Step] = {}
+    for alert, choice in zip(alerts, choices, strict=True):
+        if alert.is_new:
+            counted = [*choice.fits, *choice.beyond]
+            steps[alert.num] = _step(look, rule, alert, counted, standing_of(choice.fits), news=len(choice.fits))
+    written = alertnames.write(look.connection, choices, {num for num, step in steps.items() if step.fired})
+    standing = alertnames.standing(look.connection, [alert.num for alert in alerts if not alert.is_new])
+    for alert, choice in zip(alerts, choices, strict=True):
+        its = written.get(alert.num, {})
+        if not alert.is_new and (its or choice.beyond):
+            counted = [*(one for one in choice.fits if one.key in its), *choice.beyond]
+            news = sum(its.get(one.key) is False for one in choice.fits)
+            steps[alert.num] = _step(look, rule, alert, counted, standing[alert.num], news=news)
+    ordered = [(steps[choice.alert], choice) for choice in choices if choice.alert in steps]
+    _write(look, rule, [step for step, _ in ordered])
+    return _fire(look, rule, ordered)
+
+
+def _open(look: Look, rule: Rule, found: Mapping[str, Sequence[Occurrence]]) -> list[_Alert]:
+    rows = look.connection.execute(
+        _NEW,
+        {
+            "ids": [f"alert-{secrets.token_hex(8)}" for _ in found],
+            "rule": rule.name,
+            "keys": list(found),
+            "kinds": [things[0].kind for things in found.values()],
+            "severity": SEVERITIES.index(rule.severity),
+            "now": look.now,
+        },
+    )
+    opened = {row[0]: _Alert(*row)._replace(recent=[(at, n) for at, n in row[5]]) for row in rows}
+    return [opened[key] for key in found]
+
+
+def _step(
+    look: Look, rule: Rule, alert: _Alert, counted: Sequence[Occurrence], standing: Standing, *, news: int
+) -> _Step:
+    named, lasting, kinds, newest = standing
     total = alert.total + sum(one.times for one in counted)
     # By when it was noticed: what a scan of hours ago tells is as new as what was seen just now.
-    noticed = [msgspec.structs.replace(one, at=look.now) for one in counted if one.kind not in LASTING]
-    recent = look.ways.added(alert.recent, noticed)
-    title = look.ways.title_of(key, kinds, newest, named if named < MAX_SUBJECTS else max(named, total))
+    moments = [one for one in counted if one.kind not in LASTING]
+    times = sum(one.times for one in moments)
+    recent = look.ways.added(alert.recent, [replace(one, at=look.now, times=times) for one in moments[:1]])
+    title = look.ways.title_of(alert.key, kinds, newest, named if named < MAX_SUBJECTS else max(named, total))
     fired = alert.state == "pending" and _enough(look, rule, recent, lasting)
-    look.connection.execute(
-        "UPDATE alert SET state = CASE WHEN %s THEN 'firing' ELSE state END, count = %s, recent = %s, title = %s,"
-        " severity = %s, last = %s, untold = untold + %s, changed = %s"
-        " WHERE num = %s",
-        [
-            *(fired, total, Jsonb(look.ways.within(recent, rule.window_s, look.now)), title),
-            *(SEVERITIES.index(rule.severity), look.now, len(news), look.now, alert.num),
-        ],
-    )
-    state = "firing" if fired else alert.state
-    due = alert.told is not None and alert.told + timedelta(seconds=rule.gather_s) <= look.now
-    entries = [entry(look.connection, "alert.fired", alert.id, look.now)] if fired else []
-    if state == "firing" and (fired or (due and news)):
-        return Done(entries, _tell(look, rule, alert.id, "firing" if fired else "again"))
-    return Done(entries)
+    return _Step(alert, fired, total, look.ways.within(recent, rule.window_s, look.now), title, news)
 
 
 def _enough(look: Look, rule: Rule, recent: Recent, lasting: int) -> bool:
@@ -175,88 +251,61 @@ def _enough(look: Look, rule: Rule, recent: Recent, lasting: int) -> bool:
     return lasting + sum(times for _, times in look.ways.within(recent, rule.window_s, look.now)) >= rule.threshold
 
 
-def _open(look: Look, rule: Rule, key: str, things: Sequence[Occurrence]) -> _Alert:
-    row = look.connection.execute(
-        _NEW,
-        {
-            "id": f"alert-{secrets.token_hex(8)}",
-            "rule": rule.name,
-            "key": key,
-            "kind": things[0].kind,
-            "severity": SEVERITIES.index(rule.severity),
-            "now": look.now,
-        },
-    ).fetchone()
-    assert row is not None
-    num, ident, state, total, recent, told, untold, subjects = row
-    return _Alert(num, ident, state, total, [(at, n) for at, n in recent], told, untold, subjects)
+def _write(look: Look, rule: Rule, steps: Sequence[_Step]) -> None:
+    rows = [
+        {"num": s.alert.num, "fired": s.fired, "count": s.total, "recent": s.recent, "title": s.title, "news": s.news}
+        for s in steps
+    ]
+    params = {"rows": encode(rows).decode(), "severity": SEVERITIES.index(rule.severity), "now": look.now}
+    look.connection.execute(_CARRIED_ON, params)
 
 
-def _name(
-    connection: Connection, alert: int, things: Sequence[Occurrence], room: int
-) -> tuple[list[Occurrence], list[Occurrence]]:
-    """Write down what an alert tells of, as far as there is room: what is new of it, and what counts."""
-    known: set[str] = set()
-    if len(things) > room:
-        rows = connection.execute("SELECT key FROM alert_subject WHERE alert = %s", [alert])
-        known = {row[0] for row in rows}
-    fits = [one for one in things if one.key in known]
-    fits += [one for one in things if one.key not in known][:room]
-    fitting = {one.key for one in fits}
-    columns = {
-        "keys": [one.key for one in fits],
-        "kinds": [one.kind for one in fits],
-        "ips": [one.ip or None for one in fits],
-        "ports": [one.port for one in fits],
-        "protocols": [one.protocol for one in fits],
-        "cves": [one.cve for one in fits],
-        "names": [one.name for one in fits],
-        "titles": [one.title for one in fits],
-        "paths": [one.path for one in fits],
-        "ats": [one.at for one in fits],
-        "times": [one.times for one in fits],
-    }
-    rows = connection.execute(_SUBJECTS, {"alert": alert, "lasting": list(LASTING), **columns})
-    written = dict(rows.fetchall())
-    beyond = [one for one in things if one.key not in fitting]
-    news = [one for one in fits if written.get(one.key) is False]
-    return news, [one for one in fits if one.key in written] + beyond
+def _fire(look: Look, rule: Rule, steps: Sequence[tuple[_Step, Choice]]) -> Done:
+    """What goes on record of alerts that went on, and is told of them."""
+    telling: list[_Telling] = []
+    for (alert, fired, *_, news), choice in steps:
+        due = alert.told is not None and alert.told + timedelta(seconds=rule.gather_s) <= look.now
+        if fired:
+            telling.append(_Telling(alert.num, alert.id, "firing", news_of(choice.fits) if alert.is_new else None))
+        elif alert.state == "firing" and due and news:
+            telling.append(_Telling(alert.num, alert.id, "again"))
+    fired = load(look.connection, [one.id for one in telling if one.told == "firing"])
+    return Done([_entry("alert.fired", record, look.now) for record in fired], _tell(look, rule, telling))
 
 
 # Telling -------------------------------------------------------------------------------------------------------------
 
 
-def _tell(look: Look, rule: Rule, ident: str, told: Told) -> int:
-    """Write down that people were told, and the message for each outlet; how many those are."""
+def _tell(look: Look, rule: Rule, telling: Sequence[_Telling]) -> int:
+    """Write down that people were told, and the messages for each outlet; how many those are."""
+    if not telling:
+        return 0
     connection = look.connection
-    record = load(connection, [ident])[0]
-    rows = connection.execute(
-        f"UPDATE alert_subject s SET told = true FROM alert a WHERE a.id = %s AND s.alert = a.num AND NOT s.told"
-        f" AND s.over IS NULL RETURNING {SUBJECT}",
-        [ident],
-    ).fetchall()
-    row = connection.execute(
-        "UPDATE alert a SET told = %s, untold = 0 FROM alert b WHERE a.id = %s AND b.num = a.num RETURNING b.untold",
-        [look.now, ident],
-    ).fetchone()
-    new = [as_subject(one) for one in rows]
+    records = {record.id: record for record in load(connection, [one.id for one in telling])}
+    news = alertnames.tell(connection, [one.num for one in telling if one.news is None])
+    untold = dict(connection.execute(_TOLD, [look.now, [one.num for one in telling]]).fetchall())
     outlets = _outlets(connection, rule)
     if not outlets:
         return 0
-    message = look.ways.message(record, told, new, look.now, max(len(new), row[0] if row else 0))
-    notify(connection, message, outlets, look.ways.held_until(rule.quiet, rule.severity, look.now) or look.now)
-    return len(outlets)
+    messages: list[Message] = []
+    for num, ident, told, known in telling:
+        many, newest = known or news.get(num, News())
+        messages.append(look.ways.message(records[ident], told, newest, look.now, max(many, untold.get(num, 0))))
+    _notify(look, rule, messages, outlets)
+    return len(outlets) * len(telling)
 
 
-def notify(connection: Connection, message: Message, outlets: Sequence[str], when: datetime) -> None:
-    """Have `message` sent to outlets, no sooner than `when`; it gets an id of its own."""
-    message = msgspec.structs.replace(message, id=f"note-{secrets.token_hex(12)}")
-    connection.execute(
-        "WITH n AS (INSERT INTO notification (id, alert, at, message) VALUES (%s, %s, %s, %s) RETURNING num)"
-        " INSERT INTO delivery (notification, outlet, state, next)"
-        " SELECT n.num, o.name, 'waiting', %s FROM n, unnest(%s::text[]) AS o (name)",
-        [message.id, message.alert, message.at, encode(message).decode(), when, list(outlets)],
-    )
+def _notify(look: Look, rule: Rule, messages: Sequence[Message], outlets: Sequence[str]) -> None:
+    """Have messages sent to outlets, after quiet hours; each gets an id of its own."""
+    when = look.ways.held_until(rule.quiet, rule.severity, look.now) or look.now
+    named = [replace(message, id=f"note-{secrets.token_hex(12)}") for message in messages]
+    columns = [
+        [message.id for message in named],
+        [message.alert for message in named],
+        [message.at for message in named],
+        [encode(message).decode() for message in named],
+    ]
+    look.connection.execute(_NOTIFIED, [*columns, when, list(outlets)])
 
 
 def _outlets(connection: Connection, rule: Rule) -> list[str]:
@@ -285,13 +334,12 @@ def settle(look: Look, rule: Rule) -> Done:
         [rule.name, now - timedelta(seconds=rule.window_s), lasting],
     )
     done = resolve(look, rule)
-    deliveries = done.deliveries
     rows = connection.execute(
-        "SELECT id FROM alert WHERE rule = %s AND state = 'firing' AND untold > 0 AND told <= %s ORDER BY num",
+        "SELECT num, id FROM alert WHERE rule = %s AND state = 'firing' AND untold > 0 AND told <= %s ORDER BY num",
         [rule.name, now - timedelta(seconds=rule.gather_s)],
     ).fetchall()
-    deliveries += sum(_tell(look, rule, row[0], "again") for row in rows)
-    return Done(done.entries, deliveries)
+    told = _tell(look, rule, [_Telling(num, ident, "again") for num, ident in rows])
+    return Done(done.entries, done.deliveries + told)
 
 
 def resolve(look: Look, rule: Rule, why: str = "") -> Done:
@@ -299,9 +347,8 @@ def resolve(look: Look, rule: Rule, why: str = "") -> Done:
     ended = _resolve(look.connection, rule.name, look.now, why, everything=False)
     told = [record for record in ended if rule.resolved and record.told is not None]
     outlets = _outlets(look.connection, rule) if told else []
-    when = look.ways.held_until(rule.quiet, rule.severity, look.now) or look.now
-    for record in told if outlets else ():
-        notify(look.connection, look.ways.message(record, "resolved", (), look.now, 0), outlets, when)
+    if outlets:
+        _notify(look, rule, [look.ways.message(one, "resolved", (), look.now, 0) for one in told], outlets)
     return Done([_entry("alert.resolved", record, look.now) for record in ended], len(told) * len(outlets))
 
 
@@ -380,24 +427,6 @@ def as_record(row: Sequence[Any], subjects: Sequence[AlertSubject] = ()) -> Aler
         acknowledged_by=by,
         comment=comment,
         resolved=resolved,
-    )
-
-
-def as_subject(row: Sequence[Any]) -> AlertSubject:
-    """A row of `SUBJECT`."""
-    kind, at, title, path, ip, port, protocol, cve, name, times, over = row
-    return AlertSubject(
-        kind=kind,
-        at=at,
-        title=title,
-        path=path,
-        ip=ip or "",
-        port=port,
-        protocol=protocol,
-        cve=cve,
-        name=name,
-        times=times,
-        over=over,
     )
 
 
