@@ -41,7 +41,9 @@ def test_a_report_is_waited_for_and_printed(run: Run, server: StandIn) -> None:
     result = run("report", "192.0.2.7", "--question", "why?", "--pattern", "full")
     assert (result.code, result.out) == (0, "# A report\n")
     assert "version 2, full: written by fixed rules (No model is configured.)" in result.err
-    body = json.loads(server.asked("/v0/reports")[0].body)
+    request = server.asked("/v0/reports")[0]
+    body = json.loads(request.body)
+    assert request.key, "sent again after a broken connection, it makes no second one"
     assert body == {"target": "192.0.2.7", "pattern": "full", "question": "why?", "rules": False}
     assert server.asked(f"{PATH}/content")[0].params == {"format": "md"}
 

@@ -49,6 +49,18 @@ def test_versions_are_counted_by_target_and_pattern(database: Database) -> None:
     assert reports.page(database, state="done") == ((), "")
 
 
+def test_the_same_id_again_is_the_same_report(database: Database) -> None:
+    """Unchanged, and on record once, also when so many wait that no other is taken."""
+    ident = f"report-{'a' * 20}"
+    first = reports.ask(database, TARGET, "full", "", ACT, report=ident)
+    for number in range(reports.MAX_OPEN - 1):
+        reports.ask(database, TARGET, "full", str(number), ACT)
+    with pytest.raises(Unavailable):
+        reports.ask(database, TARGET, "full", "", ACT)
+    assert reports.ask(database, Target("query", "port:22"), "web", "why?", ACT, report=ident) == first
+    assert first.id == ident
+
+
 def test_what_is_made_is_kept_once(database: Database, write: Scribe) -> None:
     """With its hosts and scans; a process that comes too late changes nothing."""
     written = write([host("192.0.2.7", NOW, seen(22))], at=NOW, scan_id="weekly")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from spectra.errors import BadRequest
-from spectra.web.forms import Form
+from spectra.web.forms import Form, fresh
 from tests.web.site import Site
 
 
@@ -24,6 +24,16 @@ def test_a_number_is_one_or_named() -> None:
     assert (form.number("days"), form.number("none"), form.number("none", 3)) == (7, None, 3)
     with pytest.raises(BadRequest, match="hours has to be a whole number"):
         form.number("hours")
+
+
+def test_a_form_that_is_sent_twice_has_one_key() -> None:
+    """Whatever order its fields come in, and whoever's page it was; filled in otherwise, or anew, it has another."""
+    sent = [("csrf", "a"), ("once", fresh()), ("targets", "192.0.2.1"), ("skip", "1")]
+    key = Form(sent).key
+    assert Form([("csrf", "b"), *sent[:0:-1]]).key == key
+    others = ([*sent[:2], ("targets", "192.0.2.2"), sent[3]], sent[:3], [sent[0], ("once", fresh()), *sent[2:]])
+    assert len({key, *(Form(other).key for other in others)}) == 4
+    assert Form(sent[2:]).key == Form([("once", ""), *sent[2:]]).key == ""
 
 
 def test_a_form_that_is_none_is_refused(site: Site) -> None:

@@ -17,6 +17,7 @@ from spectra.errors import BadRequest, SpectraError
 from spectra.identity.roles import ROLES
 from spectra.model.accounts import Me
 from spectra.model.records import SearchPage
+from spectra.model.work import JobRecord
 from spectra.web.inside import Inside, Problem
 from tests.web.site import Site
 
@@ -70,6 +71,18 @@ def test_several_are_asked_at_once(site: Site) -> None:
     page, me = anyio.run(both)
     assert isinstance(page, SearchPage)
     assert isinstance(me, Me)
+
+
+def test_what_is_asked_once_is_known_again(site: Site) -> None:
+    """By the key that goes along with it."""
+    api = inside(site, "admin")
+
+    async def thrice() -> list[str]:
+        body = {"targets": ["203.7.7.7"], "consent": "mine"}
+        return [(await api.send("POST", "/v0/jobs", JobRecord, body, once=key)).job for key in ("k" * 8, "k" * 8, "")]
+
+    first, again, other = anyio.run(thrice)
+    assert first == again != other
 
 
 def test_the_first_problem_of_several_is_told(site: Site) -> None:

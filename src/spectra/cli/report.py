@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import sys
 import threading
 from pathlib import Path
@@ -80,7 +81,7 @@ def report(
         raise BadRequest("a PDF is nothing for a terminal", field="out", hint="Give -o FILE, or pipe it.")
     with Machine.of(context).client(notify=note) as client:
         body = {"target": target, "pattern": pattern, "question": question, "rules": rules}
-        asked = client.post("/v0/reports", ReportRecord, body).id
+        asked = client.post("/v0/reports", ReportRecord, body, key=secrets.token_hex(16)).id
         if not wait:
             sys.stdout.write(f"{asked}\n")
             return

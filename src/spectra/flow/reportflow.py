@@ -142,12 +142,14 @@ class ReportJob:
         """The engine is about to end."""
         self._runner.stop()
 
-    def ask(self, target: Target, pattern: str, question: str, act: Act, *, rules: bool = False) -> ReportRecord:
-        """Ask for a report, and have it begun. Raises as `Reporter.pattern` does, and `Unavailable` where too many
-        wait.
+    def ask(
+        self, target: Target, pattern: str, question: str, act: Act, *, rules: bool = False, report: str = ""
+    ) -> ReportRecord:
+        """Ask for a report, and have it begun; where `report` names one that there is already, that one as it stands.
+        Raises as `Reporter.pattern` does, and `Unavailable` where too many wait.
         """
         chosen = self.reporter.pattern(pattern, target)
-        record = reports.ask(self.reporter.database, target, chosen.name, question, act, rules=rules)
+        record = reports.ask(self.reporter.database, target, chosen.name, question, act, rules=rules, report=report)
         self._runner.put(record.id)
         return record
 

@@ -92,13 +92,17 @@ class _Key(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=T
 
 
 def ask(
-    database: Database, target: Target, pattern: str, question: str, act: Act, *, rules: bool = False
+    database: Database, target: Target, pattern: str, question: str, act: Act, *, rules: bool = False, report: str = ""
 ) -> ReportRecord:
-    """A new version of the report on `target` by `pattern`, waiting. Raises `Unavailable` (`busy`) where many do."""
-    report = f"report-{secrets.token_hex(10)}"
+    """A new version of the report on `target` by `pattern`, waiting; the same id `report` again gives the one there
+    is, unchanged. Raises `Unavailable` (`busy`) where many wait.
+    """
+    report = report or f"report-{secrets.token_hex(10)}"
 
     def work(connection: Connection) -> tuple[ReportRecord, list[Entry]]:
         connection.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])  # versions are counted, and so is what waits
+        if connection.execute("SELECT 1 FROM report WHERE id = %s", [report]).fetchone():
+            return _get(connection, report), []
         busy = one(connection.execute("SELECT count(*) FROM report WHERE state IN ('waiting', 'running')"))[0]
         if busy >= MAX_OPEN:
             raise Unavailable(f"{busy} reports are being made already.", reason="busy", hint="Ask again later.")

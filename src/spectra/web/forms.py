@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import secrets
 from typing import Final
 from urllib.parse import parse_qsl
 
@@ -13,6 +15,8 @@ from spectra.errors import BadRequest
 MAX_BYTES: Final = 1024 * 1024
 MAX_FIELDS: Final = 5000
 CSRF: Final = "csrf"
+ONCE: Final = "once"
+"""The field that tells a form which was sent twice from one that was filled in twice."""
 
 
 class Form:
@@ -47,9 +51,24 @@ class Form:
         except ValueError as error:
             raise BadRequest(f"{name} has to be a whole number.", field=name) from error
 
+    @property
+    def key(self) -> str:
+        """The same for whatever came of the same page with the same fields: a double click, a reload. A page that
+        somebody goes back to and fills in otherwise has another. Empty where its form has no `once` field.
+        """
+        if not self.one(ONCE):
+            return ""
+        told = sorted((key, value) for key, value in self._pairs if key != CSRF)
+        return hashlib.sha256(repr(told).encode("utf-8", "surrogatepass")).hexdigest()
+
     def names(self) -> list[str]:
         """The names of the fields that came, each once."""
         return list(dict.fromkeys(key for key, _ in self._pairs))
+
+
+def fresh() -> str:
+    """What stands in the `once` field of a form that is shown."""
+    return secrets.token_urlsafe(12)
 
 
 async def read(request: Request) -> Form:

@@ -69,10 +69,14 @@ class Inside:
         """What GET `path` answers, as `kind`; raises `Problem`. Parameters that are None or empty are not sent."""
         return self._read(await self.raw("GET", path, params=params), kind)
 
-    async def send(self, method: str, path: str, kind: type[T], /, body: object = None, **params: Any) -> T:
-        """The same for another method, with a body that is sent as JSON where there is one."""
+    async def send(
+        self, method: str, path: str, kind: type[T], /, body: object = None, *, once: str = "", **params: Any
+    ) -> T:
+        """The same for another method, with a body that is sent as JSON where there is one. `once`: the key by which
+        the route knows it again; empty: none.
+        """
         raw = b"" if body is None else msgspec.json.encode(body)
-        return self._read(await self.raw(method, path, params=params, body=raw), kind)
+        return self._read(await self.raw(method, path, params=params, body=raw, once=once), kind)
 
     async def together(self, *asked: Awaitable[Any]) -> list[Any]:
         """Several answers at once, in the order they were asked for; the first problem ends the others."""
@@ -91,6 +95,7 @@ class Inside:
         params: Mapping[str, Any] | None = None,
         body: bytes = b"",
         media_type: str = "application/json",
+        once: str = "",
     ) -> Answer:
         """What a route answers, whatever that is. The whole of it is in memory: 64 MiB at most."""
         status, headers, parts = 0, dict[str, str](), list[bytes]()
@@ -106,7 +111,10 @@ class Inside:
             if size > _MAX_ANSWER:
                 raise SpectraError("The answer is too large for a page.", reason="too_large")
 
-        await self._app(self._scope(method, path, params or {}, body, media_type), _receiving(body), send)
+        scope = self._scope(method, path, params or {}, body, media_type)
+        if once:
+            scope["headers"].append((b"idempotency-key", once.encode()))
+        await self._app(scope, _receiving(body), send)
         return Answer(status, headers, b"".join(parts))
 
     async def stream(

@@ -110,6 +110,7 @@ class Visit:
             "at": at,
             "told": told,
             "csrf": self._field,
+            "once": _once,
             "navigation": nav.places(self.caller.scopes),
             "here": self.request.url.path + (f"?{self.request.url.query}" if self.request.url.query else ""),
             "cursor": self.cursor,
@@ -118,6 +119,11 @@ class Visit:
 
     def _field(self) -> Markup:
         return Markup('<input type="hidden" name="{}" value="{}">').format(forms.CSRF, self.csrf)
+
+
+def _once(kept: str = "") -> Markup:
+    """What a form has that makes something: sent twice, it makes one. `kept`: what it had before it came back."""
+    return Markup('<input type="hidden" name="{}" value="{}">').format(forms.ONCE, kept or forms.fresh())
 
 
 def page(scope: str) -> DependsMarker:

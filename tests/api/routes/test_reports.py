@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import secrets
 from typing import Any
 
 import pytest
@@ -103,6 +104,17 @@ def test_what_is_no_request(node: Node, body: dict[str, Any], status: int, field
     response = node.ask("POST", "/v0/reports", json=body)
     assert response.status_code == status, response.text
     assert response.json().get("field", "") == field
+
+
+def test_a_key_is_one_report(node: Node, host: Flawed) -> None:
+    """Sent how often ever; another account's is another."""
+    headers, body = {"idempotency-key": secrets.token_hex(16)}, {"target": host.ip, "pattern": "full", "rules": True}
+    first, again, other = (
+        node.ask("POST", "/v0/reports", role, json=body, headers=headers) for role in ("user", "user", "admin")
+    )
+    assert {one.status_code for one in (first, again, other)} == {202}
+    assert first.json()["id"] == again.json()["id"] != other.json()["id"]
+    is_problem(node.ask("POST", "/v0/reports", json=body, headers={"idempotency-key": "short"}), 400, "bad_request")
 
 
 def test_an_unknown_pattern_is_told_with_those_there_are(node: Node, host: Flawed) -> None:

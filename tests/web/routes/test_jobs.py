@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from spectra.model.results import ArtefactClaim
 from tests.api.routes.errands import kept, made, toiled
 from tests.store import toil
-from tests.web.site import Site
+from tests.web.site import Page, Site
 
 pytestmark = pytest.mark.engine
 
@@ -35,6 +36,34 @@ def test_a_job_is_asked_for_by_a_form(site: Site) -> None:
     link = done.response.url.path
     assert site.page("/jobs", "user").find(f"//th/a[@href='{link}']/text()") == [where]
     assert where not in site.page("/jobs", state="done").words()
+
+
+def test_a_form_that_is_sent_twice_makes_one_job(site: Site) -> None:
+    """A double click, whose two requests come at once, and a reload lead to the same page; filled in otherwise, the
+    same page makes another job, and so does the page opened anew.
+    """
+    with site.visit() as client:
+        form = Page(client.get("/jobs/new")).form("/jobs") | {"targets": address(), "consent": "mine"}
+
+        def place(fields: dict[str, str]) -> str:
+            answer = client.post("/jobs", data=fields)
+            assert answer.status_code == 303
+            return answer.headers["location"]
+
+        with ThreadPoolExecutor(2) as pool:
+            first, double = pool.map(place, [form, form])
+        assert place(form) == first == double
+        assert place(form | {"targets": address()}) != first
+        anew = Page(client.get("/jobs/new")).form("/jobs")
+        assert place(form | {"once": anew["once"]}) != first
+
+
+def test_what_was_refused_is_sent_again_under_the_same_key(site: Site) -> None:
+    """The form that comes back is the same one: where only the answer was lost, nothing is made twice."""
+    with site.visit() as client:
+        form = Page(client.get("/jobs/new")).form("/jobs")
+        back = Page(client.post("/jobs", data=form | {"targets": "10.1.2.3", "consent": "mine"}))
+    assert (back.status, back.form("/jobs")["once"]) == (400, form["once"])
 
 
 def test_what_may_not_be_scanned_is_said_and_the_form_kept(site: Site) -> None:

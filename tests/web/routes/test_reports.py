@@ -10,7 +10,7 @@ from spectra.store import reports
 from spectra.store.accounts import Act
 from tests.api.routes.weaknesses import Flawed, flawed
 from tests.support.waiting import eventually
-from tests.web.site import Site
+from tests.web.site import Page, Site
 
 pytestmark = pytest.mark.engine
 
@@ -40,6 +40,15 @@ def test_a_report_is_made_and_read(site: Site, host: Flawed, made: str) -> None:
     assert len(page.text) < 150_000
     assert made in {link.get("href") for link in site.page("/reports", "admin", ip=host.ip).find("//tbody//th/a")}
     assert "There is no report like that" in site.page("/reports", "admin", ip=host.ip, state="failed").words()
+
+
+def test_a_form_that_is_sent_twice_asks_for_one_report(site: Site, host: Flawed) -> None:
+    """From the list of reports, and by the button of a host's page."""
+    for where in ("/reports", f"/hosts/{host.ip}"):
+        with site.visit("user") as client:
+            form = Page(client.get(where)).form("/reports") | {"target": host.ip, "pattern": "full", "rules": "1"}
+            first, again = (client.post("/reports", data=form).headers["location"] for _ in range(2))
+        assert first == again
 
 
 @pytest.mark.parametrize(("form", "start"), [("md", b"# "), ("html", b"<!doctype html>"), ("json", b'{"format"')])

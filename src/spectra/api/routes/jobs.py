@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Header, Path, Query, Request
+from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import Response
 
 from spectra.api.answers import answer, described
 from spectra.api.auth import ServicesDep, caller_of, scope
 from spectra.api.bodies import described_body, json_body
 from spectra.api.problems import WorkOff
+from spectra.api.repeats import KeyHeader, id_of
 from spectra.api.routes.plan import question
 from spectra.api.services import Services, Work
 from spectra.api.tiers import pro_fields, require_fields
@@ -46,10 +46,7 @@ def ask(
     request: Request,
     services: ServicesDep,
     wanted: Annotated[JobRequest, json_body(JobRequest, MAX_REQUEST_BYTES)],
-    idempotency_key: Annotated[
-        str,
-        Header(pattern="^([A-Za-z0-9._:-]{8,200})?$", description="the same key is the same job, sent how often ever"),
-    ] = "",
+    idempotency_key: KeyHeader = "",
 ) -> Response:
     """Targets, or a plan whose stale endpoints are meant, are cut into what one machine scans at a time.
 
@@ -60,7 +57,7 @@ def ask(
     if wanted.plan:
         plan, _ = plans.find(services.database, wanted.plan, act.now)
         require_fields(request, (term.field for term in question(plan.selectors, plan.at).terms))
-    return answer(work.ask(wanted, act, job=_id_of(act.by, idempotency_key)), 201)
+    return answer(work.ask(wanted, act, job=id_of("job", act.by, idempotency_key)), 201)
 
 
 @router.get(
@@ -228,8 +225,3 @@ def work_of(services: Services) -> Work:
 def act_of(request: Request, services: Services) -> Act:
     """Who asks, and when: what goes on record."""
     return Act(caller_of(request).contributor, services.clock())
-
-
-def _id_of(account: str, key: str) -> str:
-    """The job that this key of an account means; empty where there is none."""
-    return f"job-{hashlib.sha256(f'{account} {key}'.encode()).hexdigest()[:20]}" if key else ""

@@ -14,6 +14,7 @@ from spectra.ai.reports import rendering, targets
 from spectra.api.answers import a_problem, answer, described
 from spectra.api.auth import ServicesDep, caller_of, scope
 from spectra.api.bodies import described_body, json_body
+from spectra.api.repeats import KeyHeader, id_of
 from spectra.api.routes.hosts import canonical
 from spectra.api.services import Services
 from spectra.api.tiers import pro
@@ -56,16 +57,20 @@ LimitQuery = Annotated[int, Query(ge=1, le=1000)]
     response_class=Response,
 )
 def ask(
-    request: Request, services: ServicesDep, wanted: Annotated[ReportRequest, json_body(ReportRequest)]
+    request: Request,
+    services: ServicesDep,
+    wanted: Annotated[ReportRequest, json_body(ReportRequest)],
+    idempotency_key: KeyHeader = "",
 ) -> Response:
     """On a host, a name, a network or a query, made in the background: `GET /v0/reports/{id}` tells how it stands.
 
     What is found stands there whatever happens. The sections in words are a model's, each sentence of which cites
     facts; without a model they are drawn by fixed rules, and say so.
     """
-    now = services.clock()
-    target = targets.read(wanted.target, now, wanted.kind)
-    made = _job(services).ask(target, wanted.pattern, wanted.question, _act(request, services), rules=wanted.rules)
+    act = _act(request, services)
+    target = targets.read(wanted.target, act.now, wanted.kind)
+    report = id_of("report", act.by, idempotency_key)
+    made = _job(services).ask(target, wanted.pattern, wanted.question, act, rules=wanted.rules, report=report)
     return answer(made, 202)
 
 

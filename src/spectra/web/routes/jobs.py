@@ -93,7 +93,7 @@ async def create(visit: VisitDep) -> Response:
     """Have it scanned; where the API refuses, the form comes back with the reason."""
     form = await visit.form()
     try:
-        job = await visit.api.send("POST", "/v0/jobs", JobRecord, _wanted(form))
+        job = await visit.api.send("POST", "/v0/jobs", JobRecord, _wanted(form), once=form.key)
     except (Problem, BadRequest) as problem:
         if isinstance(problem, Problem) and problem.status in (403, 404):
             raise

@@ -73,9 +73,10 @@ async def _list(
 async def ask(visit: VisitDep) -> Response:
     """Have one made, in the background."""
     form = await visit.form()
-    body = {"target": form.one("target"), "pattern": form.one("pattern"), "question": form.one("question")}
+    body: dict[str, Any] = {name: form.one(name) for name in ("target", "pattern", "question")}
+    body["rules"] = form.has("rules")
     try:
-        made = await visit.api.send("POST", "/v0/reports", ReportRecord, body | {"rules": form.has("rules")})
+        made = await visit.api.send("POST", "/v0/reports", ReportRecord, body, once=form.key)
     except Problem as problem:
         if problem.status not in (400, 404, 422):
             raise
