@@ -124,21 +124,24 @@ _UNITS: Final[dict[str, LiteralString]] = {"hour": "hour", "day": "day", "week":
 
 
 def _keyed(asked: Sequence[Asked], rows: Rows) -> list[LiteralString]:
-    """For each column that these facets follow from, a relation `of_` it: its values, `key`, and how many have them.
+    """For each column that these facets follow from, a relation `of_` it: a value, `key`, and how many have it.
 
-    There are few, however many rows `m` has, and several facets may follow from one.
+    Grouped only where that leaves few of very many rows: the planner cannot tell how many groups there will be, takes
+    them for few, and looks what is joined to them up one by one.
     """
     if rows.kinds:
         return []
     relations: dict[LiteralString, LiteralString] = {}
     for one in asked:
         column = _VALUES[one.name].key
-        value: LiteralString = f"m.{column}"
+        key: LiteralString = f"m.{column} AS key"
         if one.unit:
-            value = f"date_trunc('{_UNITS[one.unit]}', {value})"
-        relations[column] = (
-            f", of_{column} AS (SELECT {value} AS key, sum(m.n) AS n FROM m WHERE {rows.of(column)} GROUP BY 1)"
-        )
+            key = f"date_trunc('{_UNITS[one.unit]}', m.{column}) AS key"
+        held = rows.of(column)
+        counted: LiteralString = f"SELECT {key}, m.n FROM m WHERE {held}"
+        if one.unit or rows.single:
+            counted = f"SELECT {key}, sum(m.n) AS n FROM m WHERE {held} GROUP BY 1"
+        relations[column] = f", of_{column} AS ({counted})"
     return list(relations.values())
 
 

@@ -38,6 +38,7 @@ class Rows(NamedTuple):
     `scale` is what numbers have to be multiplied with: 1 where all were looked at, more for a sample. Reading ended
     where there are more than `most`. `apart`: columns that are counted apart from one another. A row has a value of
     one of them alone, as `m.by_port` says for the column `port`, and the rows of each column stand for all endpoints.
+    `single`: each row is one endpoint, so that there are far more of them than values.
     """
 
     sql: Condition
@@ -45,6 +46,7 @@ class Rows(NamedTuple):
     scale: float = 1.0
     most: float = math.inf
     apart: tuple[LiteralString, ...] = ()
+    single: bool = False
 
     def suffice(self, found: int) -> bool:
         """Whether an answer can rest on these rows, which stand for `found` endpoints."""
@@ -205,7 +207,7 @@ def _counted(wanted: Sequence[LiteralString], source: Condition, *, bounded: boo
     listed: LiteralString = ", ".join(columns)
     if not wanted or "ip" in wanted or not (bounded or _FEW_VALUES.issuperset(wanted)):
         start: LiteralString = f"{listed}, " if wanted else ""
-        return Rows(Condition(f"SELECT {start}1::float8 AS n {source.sql}", source.params))
+        return Rows(Condition(f"SELECT {start}1::float8 AS n {source.sql}", source.params), single=True)
     if len(wanted) == 1:  # several processes can do it
         return Rows(Condition(f"SELECT {listed}, count(*)::float8 AS n {source.sql} GROUP BY {listed}", source.params))
     marks: LiteralString = ", ".join([f"grouping(e.{column}) = 0 AS by_{column}" for column in wanted])
