@@ -59,15 +59,9 @@ async def search(
     """The endpoints that match."""
     text = q.strip()
     by = by if by in MORE else ""
-    problem: Problem | None = None
-    found = SearchPage(())
-    try:
-        found = await asked(visit, text, sort, cursor, by)
-    except Problem as error:
-        if error.status not in (400, 402, 403):
-            raise
-        problem = error
-    kept = await visit.api.get("/v0/searches", SavedSearches)
+    (found, problem), kept = await visit.api.together(
+        _found(visit, text, sort, cursor, by), visit.api.get("/v0/searches", SavedSearches)
+    )
     return await visit.render(
         "search.html",
         title="Search",
@@ -96,6 +90,16 @@ async def complete(request: Request, visit: VisitDep, word: Annotated[str, Query
     found = await completing.offers(word, visit.api, completing.Known.of(request.app))
     lines = "\n".join("\t".join(" ".join(part.split()) for part in one) for one in found)
     return PlainTextResponse(lines, headers={**HEADERS, "cache-control": "private, no-store"})
+
+
+async def _found(visit: Visit, text: str, sort: str, cursor: str, by: str) -> tuple[SearchPage, Problem | None]:
+    """The page, or what is wrong with the question."""
+    try:
+        return await asked(visit, text, sort, cursor, by), None
+    except Problem as problem:
+        if problem.status not in (400, 402, 403):
+            raise
+        return SearchPage(()), problem
 
 
 async def asked(visit: Visit, text: str, sort: str, cursor: str, by: str) -> SearchPage:
