@@ -24,8 +24,6 @@ MAX_FUNCTION_LINES = 60
 # Source files without a test file of their own name, and the one that tests them: commands are tested as a user meets
 # them, several of one noun together.
 WITHOUT_OWN_TEST = {
-    "api/live.py": "api/routes/test_activity.py",
-    "bench/stream.py": "bench/test_web.py",
     "cli/bench.py": "cli/test_docs.py",
     "cli/found.py": "cli/test_scan.py",
     "cli/help.py": "cli/test_docs.py",

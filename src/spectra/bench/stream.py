@@ -77,6 +77,7 @@ async def _heard(client: httpx.AsyncClient, token: str, gate: asyncio.Semaphore,
 
 
 def _happen(server: BenchServer) -> None:
-    """Something everybody is told of."""
+    """Something everybody is told of, and nothing that stays."""
     with load.client_of(server) as admin:
-        load.checked(admin.post("/v0/blocks", json={"network": "198.51.100.1/32", "reason": "benchmark"}))
+        made = load.checked(admin.post("/v0/blocks", json={"network": "198.51.100.1/32", "reason": "benchmark"})).json()
+        load.checked(admin.delete(f"/v0/blocks/{made['block_id']}"))
