@@ -6,12 +6,14 @@ import random
 from collections import Counter
 from collections.abc import Callable
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from spectra.model.facets import read_facets
 from spectra.model.fields import FIELDS
 from spectra.model.query import Query, parse
+from spectra.store import weaknesscounts
 from spectra.store.database import Database
 from spectra.store.facets import answer
 from spectra.store.weaknesscounts import VALUES, Count, Spot, counts
@@ -59,7 +61,7 @@ _decided = st.builds(
 
 
 def test_facets_count_each_value_once_an_endpoint(database: Database, write: Scribe) -> None:
-    """By the model: less what is settled everywhere, whatever was decided for a host; and what has no value."""
+    """By the model: less what is settled, everywhere or for a host; and what has no value."""
     endpoints = [e for e in world(write) if e.state == "open"]
     with database.connection() as connection:
         flaws.known(connection, random.Random(5))
@@ -70,7 +72,7 @@ def test_facets_count_each_value_once_an_endpoint(database: Database, write: Scr
     def check(told: list[Told], decided: list[Decision]) -> None:
         with database.connection() as connection:
             flaws.tell(connection, told, decided)
-        has = [flaws.findings(e.key, runs.get(e.key), told, decided, anywhere=True) for e in endpoints]
+        has = [flaws.findings(e.key, runs.get(e.key), told, decided) for e in endpoints]
         facets = answer(database, Query(), read_facets("vuln:99,severity:99,kev:99,cvss:99")).facets
         for name, value in _VALUES.items():
             values = [{value(flaw) for flaw in mine} - {""} for mine in has]
@@ -82,8 +84,33 @@ def test_facets_count_each_value_once_an_endpoint(database: Database, write: Scr
     check()
 
 
-def test_a_value_of_a_facet_is_a_value_of_its_field(database: Database, write: Scribe) -> None:
-    """What is listed can be asked for, and finds as many as were counted."""
+_QUESTIONS = ("", "severity:critical", "kev:false port:22", "-severity:high", "cvss:>5 -kev:true", "has:finding")
+
+
+def test_a_value_is_counted_as_its_search_finds_it(database: Database, write: Scribe) -> None:
+    """Added to the question as a term it finds as many as were counted, whatever was decided for everywhere or a host.
+
+    Beside a term about findings that are those of one finding that both hold for.
+    """
+    world(write)
+    with database.connection() as connection:
+        flaws.known(connection, random.Random(5))
+
+    @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+    @given(st.lists(_told, max_size=14), st.lists(_decided, max_size=5), st.sampled_from(_QUESTIONS))
+    def check(told: list[Told], decided: list[Decision], q: str) -> None:
+        with database.connection() as connection:
+            flaws.tell(connection, told, decided)
+        for name, facet in answer(database, parse(q, T0), read_facets("vuln:99,severity,kev,cvss:99")).facets.items():
+            for value in facet.values:
+                found = answer(database, parse(f"{q} {name}:{value.value}", T0)).total
+                assert found.count == value.count, (name, value)
+
+    check()
+
+
+def test_every_value_can_be_searched(database: Database, write: Scribe) -> None:
+    """Each facet has values here, and those of the whole are found again."""
     world(write)
     with database.connection() as connection:
         flaws.known(connection, random.Random(5))
@@ -92,6 +119,24 @@ def test_a_value_of_a_facet_is_a_value_of_its_field(database: Database, write: S
         assert facet.values
         for value in facet.values:
             assert answer(database, parse(f"{name}:{value.value}", T0)).total.count == value.count
+
+
+def test_of_many_decisions_an_estimate_is_told(
+    database: Database, write: Scribe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where more endpoints have decisions of their own than are looked at, unless exactness is asked for."""
+    monkeypatch.setattr(weaknesscounts, "MANY", 1)
+    write([host(f"10.0.0.{n}", T0, seen(22, "ssh")) for n in range(1, 4)])
+    with database.connection() as connection:
+        flaws.known(connection, random.Random(1))
+        connection.execute("UPDATE service SET software = 1")
+        decided = [Decision(FLAWS[0].cve, "fixed", f"10.0.0.{n}") for n in (1, 2)]
+        flaws.tell(connection, [Told(0, 0)], decided)
+    found = answer(database, Query(), read_facets("severity,port")).facets
+    assert [(v.value, v.count) for v in found["severity"].values] == [("high", 3)]
+    assert (found["severity"].exact, found["port"].exact) == (False, True)
+    exactly = answer(database, Query(), read_facets("severity"), exact=True).facets["severity"]
+    assert ([(v.value, v.count) for v in exactly.values], exactly.missing, exactly.exact) == ([("high", 1)], 2, True)
 
 
 def test_nothing_is_asked_where_nothing_runs(database: Database, write: Scribe) -> None:

@@ -28,7 +28,7 @@ from spectra.store.populations import Population, Rows, everything
 from spectra.store.search import Paging
 from spectra.store.tallies import ENTRIES, snapshot
 from spectra.store.timeline import PROTOCOL_NAME
-from spectra.store.weaknesses import Decided
+from spectra.store.weaknesscounts import Counted
 
 
 class Answer(NamedTuple):
@@ -68,7 +68,7 @@ def _counted(connection: Connection, query: Query, wanted: Filter, asked: Sequen
     if wanted.empty:
         return Answer(Total(0, True), {one.name: Facet((), 0, 0, True) for one in asked})
     with hurried(connection, really=wanted.costly):
-        return _Answering(connection, Population(connection, query, wanted)).answer(asked, exact)
+        return _Answering(connection, query, wanted, exact=exact).answer(asked)
 
 
 # What values follow from ---------------------------------------------------------------------------------------------
@@ -145,10 +145,10 @@ def _keyed(asked: Sequence[Asked], rows: Rows) -> list[LiteralString]:
     return list(relations.values())
 
 
-def _grouped(asked: Asked, rows: Rows, decided: Decided | None) -> Condition:
+def _grouped(asked: Asked, rows: Rows, findings: Counted | None) -> Condition:
     """Values `v` and how many endpoints `n` have them."""
-    if decided and asked.name in weaknesscounts.VALUES:
-        return weaknesscounts.grouped(asked.name, decided)
+    if findings and asked.name in weaknesscounts.VALUES:
+        return weaknesscounts.grouped(asked.name, findings, rows.scale)
     value = _VALUES[asked.name]
     if rows.kinds:
         return Condition(f"SELECT m.{value.kind}::text AS v, sum(m.n) AS n FROM m GROUP BY 1")
@@ -202,12 +202,14 @@ class _Found(NamedTuple):
 class _Answering:
     """One question, on one connection."""
 
-    def __init__(self, connection: Connection, population: Population) -> None:
+    def __init__(self, connection: Connection, query: Query, wanted: Filter, *, exact: bool) -> None:
         self._connection = connection
-        self._population = population
-        self._decided: Decided | None = None
+        self._population = Population(connection, query, wanted)
+        self._exact = exact
+        self._load = lambda: Counted.load(connection, query, wanted, exact=exact)
+        self._findings: Counted | None = None
 
-    def answer(self, asked: Sequence[Asked], exact: bool) -> Answer:
+    def answer(self, asked: Sequence[Asked]) -> Answer:
         """The total and every facet, each from the first source that knows it."""
         facets: dict[str, Facet] = {}
         left: list[Asked] = []
@@ -227,7 +229,7 @@ class _Answering:
         if areas and total:
             facets |= self._areas(areas, total.count)
         if left or total is None:
-            total, read = self._read(left, total, exact)
+            total, read = self._read(left, total, self._exact)
             facets |= read
         return Answer(total, {one.name: facets[one.name] for one in asked})
 
@@ -263,12 +265,12 @@ class _Answering:
         """One statement for the total of `rows` and all of these facets."""
         keyed: LiteralString = "".join(_keyed(asked, rows))
         start = Condition(f"WITH m AS MATERIALIZED ({rows.sql.sql}){keyed} ", rows.sql.params)
-        decided = self._decisions(asked)
-        if decided:
-            more = weaknesscounts.relations([one.name for one in asked if one.name in weaknesscounts.VALUES], decided)
+        findings = self._counted(asked)
+        if findings:
+            more = weaknesscounts.relations([one.name for one in asked if one.name in weaknesscounts.VALUES], findings)
             start = Condition(f"{start.sql}{more.sql} ", (*start.params, *more.params))
         whole: LiteralString = f"SELECT -1, NULL::text, sum(n), 0, 0 FROM m WHERE {rows.of()}"
-        parts = [Condition(whole), *(_ranked(i, one, _grouped(one, rows, decided)) for i, one in enumerate(asked))]
+        parts = [Condition(whole), *(_ranked(i, one, _grouped(one, rows, findings)) for i, one in enumerate(asked))]
         union: LiteralString = " UNION ALL ".join([part.sql for part in parts])
         found: dict[int, list[tuple[Any, ...]]] = {i: [] for i in range(_TOTAL, len(asked))}
         params = (*start.params, *(p for part in parts for p in part.params))
@@ -276,12 +278,12 @@ class _Answering:
             found[number].append(tuple(row))
         return _Found(found, int(found[_TOTAL][0][1] or 0))
 
-    def _decisions(self, asked: Sequence[Asked]) -> Decided | None:
-        """What was decided about findings, asked for once and only where a facet is about them."""
+    def _counted(self, asked: Sequence[Asked]) -> Counted | None:
+        """Which findings count, asked for once and only where a facet is about them."""
         if not any(one.name in weaknesscounts.VALUES for one in asked):
             return None
-        self._decided = self._decided or Decided.load(self._connection, Condition("true"))
-        return self._decided
+        self._findings = self._findings or self._load()
+        return self._findings
 
     def _areas(self, asked: Sequence[Asked], total: int) -> dict[str, Facet]:
         parts = [part for i, one in enumerate(asked) for part in _of_area(i, one)]
@@ -298,7 +300,7 @@ class _Answering:
 
     def _facet(self, asked: Asked, rows: list[tuple[Any, ...]], scale: float | None = None) -> Facet:
         if not rows:
-            return Facet((), 0, 0, scale is None)
+            return Facet((), 0, 0, self._is_exact(asked, scale))
         listed = [(value, int(n)) for value, n, _, _ in rows if value]
         some, everything = int(rows[0][2]), int(rows[0][3])
         if asked.unit:
@@ -309,8 +311,12 @@ class _Answering:
             tuple(FacetValue(_shown(asked.name, v), round(n * by), labels.get(v, "")) for v, n in listed),
             other=round((some - sum(n for _, n in listed)) * by),
             missing=round((everything - some) * by),
-            exact=scale is None,
+            exact=self._is_exact(asked, scale),
         )
+
+    def _is_exact(self, asked: Asked, scale: float | None) -> bool:
+        about_findings = self._findings if asked.name in weaknesscounts.VALUES else None
+        return scale is None and (about_findings is None or about_findings.spots is not None)
 
     def _labels(self, name: str, values: Sequence[str]) -> dict[str, str]:
         if name not in _LABELS or not values:
