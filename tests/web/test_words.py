@@ -14,10 +14,10 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 @pytest.mark.parametrize(
     ("before", "told"),
     [
-        (timedelta(0), "now"),
+        (timedelta(0), "just now"),
         (timedelta(seconds=59), "59 s ago"),
         (timedelta(minutes=61), "1 h ago"),
-        (timedelta(days=45), "1 mo ago"),
+        (timedelta(days=45), "45 d ago"),
         (timedelta(days=800), "2 y ago"),
         (-timedelta(hours=5), "in 5 h"),
     ],

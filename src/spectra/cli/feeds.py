@@ -200,7 +200,7 @@ def _age(feed: FeedRecord, now: datetime) -> str:
 
 
 def _unit(length: timedelta) -> str:
-    return " ".join(span(length).split(" ")[:2])
+    return span(length, 1)
 
 
 def _errors(page: FeedPage) -> Iterator[str]:

@@ -176,7 +176,7 @@ def _work(node: WorkingNode) -> Text:
 
 def brief(length: timedelta) -> str:
     """A length of time in its largest unit: `3 s`, `2 d`."""
-    return " ".join(span(max(length, timedelta(0))).split(" ")[:2])
+    return span(length, 1)
 
 
 def tools(node: NodeRecord) -> str:

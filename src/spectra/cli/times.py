@@ -6,6 +6,7 @@ import re
 from datetime import UTC, datetime, timedelta
 
 from spectra.errors import BadRequest
+from spectra.model import spans
 
 _WORDS = {
     1: "s sec secs second seconds",
@@ -73,30 +74,14 @@ def parse_until(text: str, now: datetime) -> datetime:
     return moment
 
 
-def span(length: timedelta) -> str:
-    """A length of time in its two largest units: `45 s`, `3 min`, `2 d 4 h`, `1 y 20 d`."""
-    seconds = max(int(length.total_seconds()), 0)
-    if seconds < 60:
-        return f"{seconds} s"
-    parts: list[str] = []
-    for name, size in (("y", 365 * 86400), ("d", 86400), ("h", 3600), ("min", 60)):
-        count, seconds = divmod(seconds, size)
-        if count:
-            parts.append(f"{count} {name}")
-        elif parts:
-            break  # `1 y 5 min` says more than is known
-        if len(parts) == 2:
-            break
-    return " ".join(parts)
+def span(length: timedelta, units: int = 2) -> str:
+    """A length of time in its largest units: `45 s`, `3 min`, `2 d 4 h`, `1 y 20 d`; none where it is negative."""
+    return spans.span(max(length.total_seconds(), 0), units)
 
 
 def ago(moment: datetime, now: datetime) -> str:
     """`just now`, `3 h ago`, or `in 40 d` in one unit."""
-    length = now - moment
-    if abs(length) < timedelta(seconds=5):
-        return "just now"
-    words = " ".join(span(abs(length)).split(" ")[:2])
-    return f"{words} ago" if length > timedelta(0) else f"in {words}"
+    return spans.ago((now - moment).total_seconds())
 
 
 def stamp(moment: datetime) -> str:

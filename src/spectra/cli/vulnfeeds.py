@@ -203,7 +203,7 @@ def _age(feed: VulnFeedRecord, now: datetime) -> str:
 
 
 def _unit(then: datetime, now: datetime) -> str:
-    return " ".join(span(now - then).split(" ")[:2])
+    return span(now - then, 1)
 
 
 def _share(part: int, whole: int) -> str:

@@ -82,7 +82,7 @@ def _exploited(vuln: VulnSummary) -> Text:
 
 def _age(vuln: VulnSummary) -> str:
     """For how long it has been published, in one unit."""
-    return " ".join(span(datetime.now(UTC) - vuln.published).split()[:2]) if vuln.published else ""
+    return span(datetime.now(UTC) - vuln.published, 1) if vuln.published else ""
 
 
 def _says(vuln: VulnSummary) -> str:

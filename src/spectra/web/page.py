@@ -19,6 +19,7 @@ from spectra import __version__
 from spectra.api import browser
 from spectra.api.auth import Caller, ServicesDep, declaring, require_scope
 from spectra.errors import SpectraError
+from spectra.model import spans
 from spectra.web import forms, nav, statics, words
 from spectra.web.forms import Form
 from spectra.web.inside import Inside
@@ -185,8 +186,9 @@ def environment() -> jinja2.Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
-    for name in ("ago", "when", "number", "size", "share", "severity", "state", "segment", "lines", "span"):
+    for name in ("ago", "when", "number", "size", "share", "severity", "state", "segment", "lines"):
         made.filters[name] = getattr(words, name)
+    made.filters["span"] = spans.span
     cast("dict[str, Any]", made.globals).update(static=statics.path, query=query, version=__version__)
     return made
 

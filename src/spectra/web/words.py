@@ -8,7 +8,8 @@ from urllib.parse import quote
 
 from markupsafe import Markup, escape
 
-_SPANS: Final = (("y", 365 * 86400), ("mo", 30 * 86400), ("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
+from spectra.model import spans
+
 _SIZES: Final = ("B", "KiB", "MiB", "GiB", "TiB")
 _SEVERITIES: Final = frozenset({"critical", "high", "medium", "low", "info", "none"})
 
@@ -25,20 +26,12 @@ def moment(value: datetime | str | None) -> datetime | None:
     return value if value.tzinfo else value.replace(tzinfo=UTC)
 
 
-def span(seconds: float) -> str:
-    """A length of time in its largest unit, such as `3 h`; below a second `0 s`."""
-    seconds = abs(seconds)
-    unit, size = next(((unit, size) for unit, size in _SPANS if seconds >= size), ("s", 1))
-    return f"{int(seconds // size)} {unit}"
-
-
 def ago(value: datetime | str | None, now: datetime | None = None) -> Markup:
     """`<time>` that says how long ago, with the moment itself as its title; an en dash for nothing."""
     at = moment(value)
     if at is None:
         return Markup('<span class="none">–</span>')
-    seconds = ((now or datetime.now(UTC)) - at).total_seconds()
-    told = "now" if abs(seconds) < 1 else f"in {span(seconds)}" if seconds < 0 else f"{span(seconds)} ago"
+    told = spans.ago(((now or datetime.now(UTC)) - at).total_seconds())
     return Markup('<time datetime="{}" title="{}">{}</time>').format(at.isoformat(), stamp(at), told)
 
 

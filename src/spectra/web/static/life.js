@@ -239,13 +239,13 @@
 
   // Small things -------------------------------------------------------------------------------------------------------
 
-  const spans = [["y", 31536000], ["mo", 2592000], ["d", 86400], ["h", 3600], ["min", 60], ["s", 1]];
+  const spans = [["y", 31536000], ["d", 86400], ["h", 3600], ["min", 60], ["s", 1]];
   function ages() {
     for (const one of all("time[datetime]")) {
-      if (!/ ago$|^now$/.test(one.textContent)) continue;
+      if (!/ ago$|^just now$/.test(one.textContent)) continue;
       const seconds = Math.floor((Date.now() - Date.parse(one.dateTime)) / 1000);
       const [unit, size] = spans.find(([, length]) => seconds >= length) || ["s", 1];
-      one.textContent = seconds < 1 ? "now" : `${Math.floor(seconds / size)} ${unit} ago`;
+      one.textContent = seconds < 5 ? "just now" : `${Math.floor(seconds / size)} ${unit} ago`;
     }
   }
   window.setInterval(ages, 15000);
