@@ -71,3 +71,35 @@ def test_queries_hold_for_what_it_was_then(database: Database, write: Scribe) ->
         kept = {q: alertseen.matching(connection, parse(q, now), found) for q in ("product:nginx", "port:1", "")}
     assert [one.after.product for one in kept["product:nginx"]] == ["nginx"]
     assert (kept["port:1"], len(kept[""])) == ([], 2)
+
+
+def test_what_is_noticed_is_described_when_it_is_asked_for(database: Database, write: Scribe) -> None:
+    """As it was then; ports by themselves or out of all, for those hosts alone."""
+    first = write([host(A, T0, seen(80, "http", "nginx", "1.0"), seen(22)), host(B, T0, seen(53))])
+    second = write([host(A, T0 + HOUR, seen(80, "http", "Apache", "2.4"))])
+    with database.connection() as connection:
+        noticed = alertseen.Noticed(connection, [first.seq, second.seq])
+        ports = {ip: sorted(set(its)) for ip, its in noticed.ports([A]).items()}
+        found = noticed.endpoints
+        assert all(one.after == one.before == alertseen.Brief() for one in found)
+        assert ports == {ip: sorted(set(its)) for ip, its in noticed.ports([A]).items()} == {A: [22, 80]}
+        told = alertseen.described(connection, found)
+        assert [one[:5] for one in told] == [one[:5] for one in found]
+        assert [(one.before.product, one.after.product) for one in told if one.port == 80] == [
+            ("", "nginx"),
+            ("nginx", "Apache"),
+        ]
+        gone = found[0]._replace(at=T0 - HOUR)
+        assert alertseen.described(connection, [gone]) == [gone]
+        assert alertseen.described(connection, ()) == []
+        assert alertseen.changes(connection, [first.seq, second.seq], 0).endpoints == tuple(told)
+
+
+def test_no_more_changes_than_may_be_are_looked_at(
+    database: Database, write: Scribe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first of them; that there are more is said."""
+    written = write([host(A, T0, seen(80)), host(B, T0 + HOUR, seen(80))])
+    monkeypatch.setattr(alertseen, "MAX_CHANGES", 1)
+    found = changed(database, 0, written)
+    assert ([ip for ip, _ in found.hosts], [one.ip for one in found.endpoints], found.more) == ([A], [A], True)

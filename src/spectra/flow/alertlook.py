@@ -7,7 +7,9 @@ and a coordinator that dies in the middle has told nothing.
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final, NamedTuple
 
 from spectra.act.notify import grouping, occurring, quiet, thresholds, wording
@@ -18,7 +20,7 @@ from spectra.store import alertchain, alertfound, alertrules, alerts, alertseen,
 from spectra.store.accounts import Act
 from spectra.store.alertchain import Batch, Watch
 from spectra.store.alertfound import Source
-from spectra.store.alertseen import Changes
+from spectra.store.alertseen import Noticed
 from spectra.store.alertwrite import Look, Ways
 from spectra.store.database import Connection, unavailable
 from spectra.store.provenance import Entry
@@ -87,7 +89,7 @@ class _News(NamedTuple):
     """What happened, before any rule has looked at it."""
 
     batch: Batch
-    changes: Changes
+    changes: Noticed
     weak: Source
     lost: list[Occurrence]
     refused: list[Occurrence]
@@ -144,12 +146,11 @@ def _later(connection: Connection, watch: Watch, batch: Batch, kinds: set[Kind],
 def _news(connection: Connection, watch: Watch, batches: tuple[Batch, Batch], kinds: set[Kind], now: datetime) -> _News:
     """What was seen in the first of `batches`, and weaknesses of what was in the second."""
     batch, later = batches
-    seen = bool(kinds & _SEEN)
-    changes = _changes(connection, batch) if seen else Changes()
-    same = seen and (later.after, later.upto) == (batch.after, batch.upto)
-    found = changes if same else Changes()
-    if kinds & _FOUND and not same and alertfound.any_open(connection, exploited="finding.new" not in kinds):
-        found = _changes(connection, later)
+    changes = _changes(connection, batch if kinds & _SEEN else Batch(batch.upto, batch.upto))
+    found = Noticed(connection)
+    if kinds & _FOUND and alertfound.any_open(connection, exploited="finding.new" not in kinds):
+        same = kinds & _SEEN and (later.after, later.upto) == (batch.after, batch.upto)
+        found = changes if same else _changes(connection, later)
     return _News(
         batch,
         changes,
@@ -161,18 +162,18 @@ def _news(connection: Connection, watch: Watch, batches: tuple[Batch, Batch], ki
     )
 
 
-def _changes(connection: Connection, batch: Batch) -> Changes:
-    return alertseen.changes(connection, batch.observations, batch.after, batch.endpoints)
+def _changes(connection: Connection, batch: Batch) -> Noticed:
+    return Noticed(connection, batch.observations, batch.after, batch.endpoints)
 
 
-def _weak(connection: Connection, watch: Watch, found: Changes, kinds: set[Kind], now: datetime) -> Source:
+def _weak(connection: Connection, watch: Watch, found: Noticed, kinds: set[Kind], now: datetime) -> Source:
     if not kinds & _FOUND:
         return Source()
     exploited: tuple[str, ...] = ()
     if watch.first or alertfound.kev_changed(connection):
         exploited = alertfound.newly_exploited(connection, first=watch.first)
     learned = max(watch.looked - _SLACK, watch.started)
-    return Source(occurring.endpoints_of(found), learned, now + _SLACK, exploited)
+    return Source(occurring.endpoints_of(found.endpoints), learned, now + _SLACK, exploited)
 
 
 def _refused(connection: Connection, watch: Watch) -> list[Occurrence]:
@@ -193,7 +194,7 @@ def _look(look: Look, rule: Rule, looked: datetime | None, news: _News, *, slow:
     try:
         with unavailable(), look.connection.transaction():
             found = _find(look, rule, looked, news, slow=slow)
-            done = alertwrite.apply(look, rule, found)
+            done = alertwrite.apply(look, rule, found, partial(worded, look.connection, news.changes))
             if slow:
                 over = alertwrite.settle(look, rule)
                 done = alertwrite.Done([*done.entries, *over.entries], done.deliveries + over.deliveries)
@@ -226,25 +227,41 @@ def _find(look: Look, rule: Rule, looked: datetime | None, news: _News, *, slow:
 
 def _at_hosts(connection: Connection, rule: Rule, query: Query, news: _News) -> list[Occurrence]:
     found: list[Occurrence] = []
-    on = set(rule.on)
-    if on & {*_AT_ENDPOINTS, "host.new"} and (news.changes.endpoints or news.changes.hosts):
+    if _SEEN & set(rule.on):
         found += seen(connection, rule, query, news.changes)
-    if "host.gone" in on:
+    if "host.gone" in rule.on:
         found += occurring.of_gone(alerttimes.gone(connection, query, news.batch.observations, rule.gone_days))
     return found
 
 
-def seen(connection: Connection, rule: Rule, query: Query, changes: Changes) -> list[Occurrence]:
-    """What a rule finds in what submissions changed. For a new host a query holds by what is seen there in an hour."""
-    matching = alertseen.matching(connection, query, changes.endpoints)
-    found = occurring.of_changes(matching, [kind for kind in rule.on if kind in _AT_ENDPOINTS])
-    if "host.new" in rule.on:
-        at: dict[str, datetime] = {}
-        for one in matching:
-            at[one.ip] = min(one.at, at.get(one.ip, one.at))
-        hosts = [(ip, on) for ip, on in changes.hosts if not query.terms or (ip in at and at[ip] - on <= _AROUND)]
-        found += occurring.of_hosts(hosts, changes.endpoints)
-    return found
+def seen(connection: Connection, rule: Rule, query: Query, changes: Noticed) -> list[Occurrence]:
+    """What a rule finds in what submissions changed, `worded` later. For a new host a query holds by what is seen there
+    in an hour.
+    """
+    kinds: list[Kind] = [kind for kind in rule.on if kind in _AT_ENDPOINTS]
+    by_host = "host.new" in rule.on and bool(query.terms and changes.hosts)
+    asked = changes.endpoints if kinds or by_host else ()
+    if not by_host:
+        asked = [one for one in asked if not set(kinds).isdisjoint(one.kinds)]
+    matching = alertseen.matching(connection, query, asked)
+    found = occurring.of_changes(matching, kinds)
+    if "host.new" not in rule.on:
+        return found
+    at: dict[str, datetime] = {}
+    for one in matching:
+        at[one.ip] = min(one.at, at.get(one.ip, one.at))
+    hosts = [(ip, on) for ip, on in changes.hosts if not query.terms or (ip in at and at[ip] - on <= _AROUND)]
+    return found + occurring.of_hosts(hosts)
+
+
+def worded(connection: Connection, changes: Noticed, things: Sequence[Occurrence]) -> list[Occurrence]:
+    """The same with words for what was `seen`."""
+    bare = [one for one in things if not one.title]
+    keys = {(one.ip, one.port, one.protocol, one.at) for one in bare if one.protocol}
+    changed = [one for one in changes.endpoints if (one.ip, one.port, one.protocol, one.at) in keys] if keys else []
+    hosts = {one.ip for one in bare if not one.protocol}
+    ports = changes.ports(hosts) if hosts else {}
+    return occurring.worded(things, alertseen.described(connection, changed), ports)
 
 
 def _found(connection: Connection, rule: Rule, query: Query, weak: Source) -> list[Occurrence]:

@@ -13,9 +13,10 @@ from spectra.act.notify import occurring, trials
 from spectra.flow import alertlook
 from spectra.model.alerts import Kind, Occurrence, Rule, Trial
 from spectra.model.query import Query, parse
-from spectra.store import alertchain, alertseen, alerttimes
+from spectra.store import alertchain, alerttimes
 from spectra.store.alertchain import Piece
 from spectra.store.alertfound import Source
+from spectra.store.alertseen import Noticed
 from spectra.store.database import Connection, Database
 
 MAX_SUBMISSIONS: Final = 5000
@@ -93,8 +94,8 @@ def _seen(
 
 
 def _piece(connection: Connection, rule: Rule, query: Query, piece: Piece) -> list[Occurrence]:
-    changes = alertseen.changes(connection, piece.observations, piece.after, piece.endpoints)
-    found = alertlook.seen(connection, rule, query, changes)
+    changes = Noticed(connection, piece.observations, piece.after, piece.endpoints)
+    found = alertlook.worded(connection, changes, alertlook.seen(connection, rule, query, changes))
     if "host.gone" in rule.on:
         found += occurring.of_gone(alerttimes.gone(connection, query, piece.observations, rule.gone_days))
     return found

@@ -7,7 +7,7 @@ told again only where it was over.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import datetime
 from itertools import islice
 from typing import Any, Final, NamedTuple
@@ -18,6 +18,8 @@ from spectra.model.alerts import LASTING, MAX_LINES, MAX_SUBJECTS, AlertSubject,
 from spectra.store.database import Connection
 from spectra.store.rows import encode
 
+Worded = Callable[[Sequence[Occurrence]], Sequence[Occurrence]]
+"""Gives words to things that have none yet."""
 SUBJECT: Final = "s.kind, s.at, s.title, s.path, host(s.ip), s.port, s.protocol, s.cve, s.name, s.times, s.over"
 _ROWS: Final = 5000  # in one statement
 _WRITE: Final = """
@@ -107,6 +109,12 @@ def _known(connection: Connection, alerts: Sequence[int]) -> dict[int, set[str]]
     ):
         known[alert].add(key)
     return known
+
+
+def worded(choices: Sequence[Choice], words: Worded) -> list[Choice]:
+    """The same, with words for what is to be named."""
+    named = iter(words([one for choice in choices for one in choice.fits]))
+    return [Choice(alert, list(islice(named, len(fits))), beyond) for alert, fits, beyond in choices]
 
 
 def write(connection: Connection, choices: Sequence[Choice], told: Collection[int]) -> dict[int, dict[str, bool]]:

@@ -7,8 +7,10 @@ is brought today changes what was, not what is.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
+from functools import cached_property
+from itertools import islice
 from typing import Any, Final, LiteralString, NamedTuple
 
 from spectra.model.alerts import Kind
@@ -16,7 +18,8 @@ from spectra.model.query import Query
 from spectra.store.database import Connection
 from spectra.store.filters import all_of, resolve
 from spectra.store.lookups import hurried
-from spectra.store.timeline import OPEN, PROTOCOL_NAME
+from spectra.store.rows import array
+from spectra.store.timeline import PROTOCOL_NAME
 
 MAX_CHANGES: Final = 20_000
 """Changes that one look takes up, if its submissions do not tell of more endpoints."""
@@ -35,9 +38,12 @@ class Brief(NamedTuple):
     subject: str = ""
 
 
+_NOTHING: Final = Brief()
+
+
 class Change(NamedTuple):
     """An endpoint that is open and was not as it is; `number` is its protocol's. `before` is empty where it was not
-    open.
+    open; so are both until they are asked for (`described`): of many changes few are told one by one.
     """
 
     ip: str
@@ -45,8 +51,8 @@ class Change(NamedTuple):
     number: int
     at: datetime
     kinds: tuple[Kind, ...]
-    after: Brief
-    before: Brief
+    after: Brief = _NOTHING
+    before: Brief = _NOTHING
 
     @property
     def protocol(self) -> str:
@@ -62,11 +68,14 @@ class Changes(NamedTuple):
     more: bool = False
 
 
+_FEW: Final = 2000
+"""New hosts whose ports are looked up without those of all others."""
 _SEEN: LiteralString = """
 seen AS MATERIALIZED (
   SELECT s.ip, (p.at & 65535)::int4 AS port, (p.at >> 16)::int2 AS protocol, s.seen_at
   FROM sighting s CROSS JOIN LATERAL unnest(s.ports, string_to_array(s.states, NULL)) AS p (at, state)
   WHERE s.observation = ANY(%(seen)s::int8[]) AND p.state = 'o')"""
+_SEEN_AT: LiteralString = f"{_SEEN[:-1]} AND s.ip = ANY(%(at)s::inet[]))"
 _BEGAN: LiteralString = """
 began AS MATERIALIZED (
   SELECT e.ip, e.port, e.protocol, e.since, e.service, e.certificate, e.banner
@@ -81,21 +90,52 @@ _KNOWN: LiteralString = """EXISTS (
   SELECT FROM sighting x JOIN observation o ON o.seq = x.observation
   JOIN provenance q ON q.subject = encode(o.observation_id, 'hex') AND q.kind = 'observation.settled'
   WHERE x.ip = {at}.ip AND x.observation <> ALL(%(seen)s::int8[]) AND q.seq <= %(after)s {held})"""
-_CHANGES: LiteralString = f"""
-WITH {_SEEN}, {_BEGAN}
-SELECT host(b.ip), b.port, b.protocol, b.since, p.state::text,
-       s.name, s.product, s.version, n.title, encode(c.sha256, 'hex'), c.subject_cn,
-       t.name, t.product, t.version, m.title, encode(d.sha256, 'hex'), d.subject_cn
-FROM began b LEFT JOIN LATERAL (
+_BEFORE: LiteralString = """
+LEFT JOIN LATERAL (
   SELECT v.state, v.service, v.certificate, v.banner FROM endpoint_version v
   WHERE (v.ip, v.port, v.protocol, v.until) = (b.ip, b.port, b.protocol, b.since) ORDER BY v.since DESC LIMIT 1
-) p ON true
+) p ON true"""
+# Bits of `KINDS`. Texts are only read where they can differ: most ports of a large submission are new.
+_WHAT_CHANGED: LiteralString = f"""
+SELECT host(b.ip), b.port, b.protocol, b.since,
+  CASE WHEN p.state = 'o' THEN 0 ELSE 1 END
+  + CASE WHEN (s.name <> '' OR s.product <> '')
+           AND (s.name, s.product) IS DISTINCT FROM (coalesce(t.name, ''), coalesce(t.product, '')) THEN 2
+         WHEN p.state = 'o' AND (coalesce(s.name, ''), coalesce(s.product, ''), coalesce(s.version, ''),
+           coalesce(n.title, '')) IS DISTINCT FROM (coalesce(t.name, ''), coalesce(t.product, ''),
+           coalesce(t.version, ''), coalesce(m.title, '')) THEN 4 ELSE 0 END
+  + CASE WHEN c.sha256 <> d.sha256 THEN 8 ELSE 0 END
+FROM began b {_BEFORE}
+LEFT JOIN service s ON s.id = b.service
+LEFT JOIN service t ON t.id = CASE WHEN p.state = 'o' THEN p.service END
+LEFT JOIN banner n ON n.id = CASE WHEN p.state = 'o' AND b.banner IS DISTINCT FROM p.banner THEN b.banner END
+LEFT JOIN banner m ON m.id = CASE WHEN p.state = 'o' AND b.banner IS DISTINCT FROM p.banner THEN p.banner END
+LEFT JOIN certificate c ON c.id = CASE WHEN p.state = 'o' AND b.certificate <> p.certificate THEN b.certificate END
+LEFT JOIN certificate d ON d.id = CASE WHEN p.state = 'o' AND b.certificate <> p.certificate THEN p.certificate END
+WHERE NOT {_KNOWN.format(at="b", held="AND x.seen_at >= b.since AND x.ports @> ARRAY[b.protocol::int4 << 16 | b.port]")}
+ORDER BY b.since, b.ip, b.port, b.protocol LIMIT %(most)s"""
+_CHANGES: LiteralString = f"WITH {_SEEN}, {_BEGAN} {_WHAT_CHANGED}"
+_CHANGES_AT: LiteralString = f"WITH {_SEEN_AT}, {_BEGAN} {_WHAT_CHANGED}"
+_KINDS: Final[tuple[Kind, ...]] = ("port.opened", "service.new", "service.changed", "certificate.changed")
+_BY_BITS: Final = tuple(
+    tuple(kind for bit, kind in enumerate(_KINDS) if bits >> bit & 1) for bits in range(1 << len(_KINDS))
+)
+_DESCRIBED: LiteralString = f"""
+SELECT b.place, s.name, s.product, s.version, n.title, encode(c.sha256, 'hex'), c.subject_cn,
+       t.name, t.product, t.version, m.title, encode(d.sha256, 'hex'), d.subject_cn
+FROM (
+  SELECT k.place, v.* FROM unnest(%s::inet[], %s::int4[], %s::int2[], %s::timestamptz[])
+    WITH ORDINALITY AS k (ip, port, protocol, since, place) CROSS JOIN LATERAL (
+    SELECT e.ip, e.port, e.protocol, e.since, e.service, e.certificate, e.banner FROM endpoint e
+    WHERE (e.ip, e.port, e.protocol, e.since) = (k.ip, k.port, k.protocol, k.since) AND e.state = 'o'
+    UNION ALL
+    SELECT w.ip, w.port, w.protocol, w.since, w.service, w.certificate, w.banner FROM endpoint_version w
+    WHERE (w.ip, w.port, w.protocol, w.since) = (k.ip, k.port, k.protocol, k.since) AND w.state = 'o' LIMIT 1) v
+) b {_BEFORE}
 LEFT JOIN service s ON s.id = b.service LEFT JOIN banner n ON n.id = b.banner
 LEFT JOIN certificate c ON c.id = b.certificate
 LEFT JOIN service t ON t.id = p.service LEFT JOIN banner m ON m.id = p.banner
-LEFT JOIN certificate d ON d.id = p.certificate
-WHERE NOT {_KNOWN.format(at="b", held="AND x.seen_at >= b.since AND x.ports @> ARRAY[b.protocol::int4 << 16 | b.port]")}
-ORDER BY b.since, b.ip, b.port, b.protocol LIMIT %(most)s"""
+LEFT JOIN certificate d ON d.id = p.certificate"""
 _HOSTS: LiteralString = f"""
 WITH came AS MATERIALIZED (
   SELECT s.ip, min(s.seen_at) AS seen_at FROM sighting s WHERE s.observation = ANY(%(seen)s::int8[]) GROUP BY s.ip)
@@ -105,8 +145,9 @@ ORDER BY h.first_seen, h.ip LIMIT %(most)s"""
 # The versions that began then as rows `e` of `endpoint`, for the conditions of a query.
 _AMONG: LiteralString = """
 WITH e AS MATERIALIZED (
-  SELECT v.*, c.first_seen, v.confirmed AS last_seen, c.place, c.untrusted
-  FROM unnest(%s::inet[], %s::int4[], %s::int2[], %s::timestamptz[]) AS k (ip, port, protocol, since)
+  SELECT v.*, c.first_seen, v.confirmed AS last_seen, c.place, c.untrusted, k.number
+  FROM unnest(%s::inet[], %s::int4[], %s::int2[], %s::timestamptz[])
+    WITH ORDINALITY AS k (ip, port, protocol, since, number)
   JOIN endpoint c USING (ip, port, protocol)
   CROSS JOIN LATERAL (
     SELECT n.ip, n.port, n.protocol, n.state, n.service, n.certificate, n.banner, n.since, n.confirmed, n.trust, n.sole,
@@ -116,22 +157,70 @@ WITH e AS MATERIALIZED (
     SELECT n.ip, n.port, n.protocol, n.state, n.service, n.certificate, n.banner, n.since, n.confirmed, n.trust, n.sole,
            n.doubt FROM endpoint_version n
     WHERE (n.ip, n.port, n.protocol, n.since) = (k.ip, k.port, k.protocol, k.since)) v)
-SELECT DISTINCT host(e.ip), e.port, e.protocol, e.since FROM e WHERE """
+SELECT DISTINCT e.number FROM e WHERE """
+
+
+class Noticed:
+    """What these submissions (`observation.seq`) changed, by what was known when the chain was `after` entries long;
+    `endpoints`: how many they tell of, as far as is known. Looked up when it is asked for first.
+    """
+
+    def __init__(self, connection: Connection, observations: Sequence[int] = (), after: int = 0, endpoints: int = 0):
+        self._connection = connection
+        self._observations = list(observations)
+        self._after = after
+        self._most = min(MOST_CHANGES, max(MAX_CHANGES, endpoints))
+        self._endpoints: tuple[Change, ...] | None = None
+        self.more = False
+        """Whether there is more than what was looked up."""
+
+    @cached_property
+    def hosts(self) -> tuple[tuple[str, datetime], ...]:
+        """Hosts that are new, with when they were seen."""
+        return tuple((ip, at) for ip, at in self._rows(_HOSTS))
+
+    @property
+    def endpoints(self) -> tuple[Change, ...]:
+        """Endpoints that changed, without what they are and were."""
+        if self._endpoints is None:
+            rows = self._rows(_CHANGES)
+            self._endpoints = tuple(Change(ip, port, n, at, _BY_BITS[b]) for ip, port, n, at, b in rows if b)
+        return self._endpoints
+
+    def ports(self, ips: Collection[str]) -> dict[str, list[int]]:
+        """The ports of endpoints that changed at these addresses."""
+        if self._endpoints is not None or len(ips) > _FEW:
+            found = [(one.ip, one.port) for one in self.endpoints if one.ip in ips]
+        else:
+            found = [(ip, port) for ip, port, *_, bits in self._rows(_CHANGES_AT, at=array(ips)) if bits]
+        ports: dict[str, list[int]] = {}
+        for ip, port in found:
+            ports.setdefault(ip, []).append(port)
+        return ports
+
+    def _rows(self, statement: LiteralString, **more: str) -> list[tuple[Any, ...]]:
+        if not self._observations:
+            return []
+        params = {"seen": self._observations, "after": self._after, "most": self._most + 1, **more}
+        rows = self._connection.execute(statement, params).fetchall()
+        self.more |= len(rows) > self._most
+        return rows[: self._most]
 
 
 def changes(connection: Connection, observations: Sequence[int], after: int, endpoints: int = 0) -> Changes:
-    """What these submissions (`observation.seq`) changed, by what was known when the chain was `after` entries long;
-    `endpoints`: how many they tell of, as far as is known.
-    """
-    if not observations:
-        return Changes()
-    most = min(MOST_CHANGES, max(MAX_CHANGES, endpoints))
-    params = {"seen": list(observations), "after": after, "most": most + 1}
-    hosts = connection.execute(_HOSTS, params).fetchall()
-    rows = connection.execute(_CHANGES, params).fetchall()
-    found = tuple(change for row in rows[:most] if (change := _change(row)))
-    more = len(hosts) > most or len(rows) > most
-    return Changes(tuple((ip, at) for ip, at in hosts[:most]), found, more)
+    """All of what is `Noticed`, described."""
+    noticed = Noticed(connection, observations, after, endpoints)
+    return Changes(noticed.hosts, tuple(described(connection, noticed.endpoints)), noticed.more)
+
+
+def described(connection: Connection, found: Sequence[Change]) -> list[Change]:
+    """The same with what they are and were; as they are where that is not so any more."""
+    if not found:
+        return []
+    briefs: dict[int, tuple[Brief, Brief]] = {}
+    for place, *texts in connection.execute(_DESCRIBED, _keys(found)):
+        briefs[place] = Brief(*(text or "" for text in texts[:6])), Brief(*(text or "" for text in texts[6:]))
+    return [Change(*one[:5], *briefs.get(place, one[5:])) for place, one in enumerate(found, 1)]
 
 
 def matching(connection: Connection, query: Query, found: Sequence[Change]) -> list[Change]:
@@ -144,34 +233,12 @@ def matching(connection: Connection, query: Query, found: Sequence[Change]) -> l
     if wanted.empty:
         return []
     held = all_of(wanted.conditions)
-    keys = [
-        [one.ip for one in found],
-        [one.port for one in found],
-        [one.number for one in found],
-        [o.at for o in found],
-    ]
     statement: LiteralString = f"{_AMONG} {held.sql}"
     with hurried(connection, really=wanted.costly):
-        kept = {tuple(row) for row in connection.execute(statement, [*keys, *held.params])}
-    return [one for one in found if (one.ip, one.port, one.number, one.at) in kept]
+        kept = sorted(row[0] for row in connection.execute(statement, [*_keys(found), *held.params]))
+    return [found[number - 1] for number in kept]
 
 
-def _change(row: tuple[Any, ...]) -> Change | None:
-    ip, port, number, at, state, *texts = row
-    after, before = (Brief(*(text or "" for text in side)) for side in (texts[:6], texts[6:]))
-    kinds = _kinds(after, before, was_open=state == OPEN)
-    return Change(ip, port, number, at, kinds, after, before) if kinds else None
-
-
-def _kinds(after: Brief, before: Brief, *, was_open: bool) -> tuple[Kind, ...]:
-    kinds: list[Kind] = []
-    if not was_open:
-        kinds.append("port.opened")
-    named, was = after[:2], before[:2] if was_open else ("", "")
-    if any(named) and named != was:
-        kinds.append("service.new")
-    elif was_open and after[:4] != before[:4]:
-        kinds.append("service.changed")
-    if was_open and before.certificate and after.certificate not in ("", before.certificate):
-        kinds.append("certificate.changed")
-    return tuple(kinds)
+def _keys(found: Sequence[Change]) -> list[str]:
+    """The columns by which they are found again."""
+    return [array(column) for column in islice(zip(*found, strict=True), 4)]

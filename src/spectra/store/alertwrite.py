@@ -34,7 +34,7 @@ from spectra.model.alerts import (
     Told,
 )
 from spectra.store import alertnames
-from spectra.store.alertnames import SUBJECT, Choice, News, Standing, as_subject, news_of, standing_of
+from spectra.store.alertnames import SUBJECT, Choice, News, Standing, Worded, as_subject, news_of, standing_of
 from spectra.store.database import Connection
 from spectra.store.provenance import Entry
 from spectra.store.rows import encode
@@ -62,6 +62,10 @@ class Look(NamedTuple):
     now: datetime
     ways: Ways
     mutes: Sequence[Mute] = ()
+
+
+def _as_they_are(things: Sequence[Occurrence]) -> Sequence[Occurrence]:
+    return things
 
 
 class Done(NamedTuple):
@@ -160,8 +164,10 @@ class _Telling(NamedTuple):
 # What was found ------------------------------------------------------------------------------------------------------
 
 
-def apply(look: Look, rule: Rule, found: Sequence[Occurrence]) -> Done:
-    """Make or carry on the alerts of what `rule` found, but for what is left out."""
+def apply(look: Look, rule: Rule, found: Sequence[Occurrence], worded: Worded = _as_they_are) -> Done:
+    """Make or carry on the alerts of what `rule` found, but for what is left out. `worded` gives words to the things
+    that are named, where they have none: of a large scan those are few.
+    """
     wanted = _left(look.mutes, rule.name, found)
     if not wanted:
         return Done([])
@@ -170,7 +176,7 @@ def apply(look: Look, rule: Rule, found: Sequence[Occurrence]) -> Done:
     entries: list[Entry] = []
     deliveries = 0
     while some := dict(islice(gathered, _AT_ONCE)):
-        done = _carry_on(look, rule, some)
+        done = _carry_on(look, rule, some, worded)
         entries += done.entries
         deliveries += done.deliveries
     return Done(entries, deliveries)
@@ -191,13 +197,13 @@ def _about(one: Occurrence) -> Iterable[tuple[str, str, str]]:
     return product({"", one.ip}, {"", one.cve}, {"", one.name})
 
 
-def _carry_on(look: Look, rule: Rule, found: Mapping[str, Sequence[Occurrence]]) -> Done:
+def _carry_on(look: Look, rule: Rule, found: Mapping[str, Sequence[Occurrence]], worded: Worded) -> Done:
     """Make or carry on the alerts of these keys. What becomes of one that is new is known before it is written down,
     so that what it names is written once, and as told.
     """
     alerts = _open(look, rule, found)
     asked = [(alert.num, alert.subjects, its) for alert, its in zip(alerts, found.values(), strict=True)]
-    choices = alertnames.choose(look.connection, asked)
+    choices = alertnames.worded(alertnames.choose(look.connection, asked), worded)
     steps: dict[int, _Step] = {}
     for alert, choice in zip(alerts, choices, strict=True):
         if alert.is_new:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from spectra.act.notify import occurring
+from spectra.model.alerts import Kind, Occurrence
 from spectra.store.alertchain import Act
 from spectra.store.alertfound import Weakness
-from spectra.store.alertseen import Brief, Change, Changes
+from spectra.store.alertseen import Brief, Change
 from spectra.store.alerttimes import Ended, Expiring, Gone, Lost, Refusal, Stale
 from tests.act.notify.alertsamples import NOON
 
@@ -18,14 +21,19 @@ def change(**said: object) -> Change:
     return one._replace(**said)  # type: ignore[arg-type]  # fields of it
 
 
+def told(found: Iterable[Change], *kinds: Kind) -> list[Occurrence]:
+    """What is told of changes."""
+    return [thing for one in found for thing in occurring.worded(occurring.of_changes([one], kinds), [one], {})]
+
+
 def test_a_port_that_opened_is_told_once() -> None:
     """With what runs there; where only services are watched for, as a service."""
-    both = occurring.of_changes([change()], ("port.opened", "service.new"))
+    both = told([change()], "port.opened", "service.new")
     assert [(one.kind, one.title, one.path) for one in both] == [
         ("port.opened", "192.0.2.1:80 is open: nginx 1.0", "/hosts/192.0.2.1/80/tcp")
     ]
-    assert [one.title for one in occurring.of_changes([change()], ("service.new",))] == ["192.0.2.1:80 runs nginx 1.0"]
-    assert occurring.of_changes([change()], ("service.changed",)) == []
+    assert [one.title for one in told([change()], "service.new")] == ["192.0.2.1:80 runs nginx 1.0"]
+    assert told([change()], "service.changed") == []
 
 
 def test_changes_say_both_sides() -> None:
@@ -37,9 +45,7 @@ def test_changes_say_both_sides() -> None:
         change(kinds=("certificate.changed",), after=Brief(certificate="ab", subject=HOSTILE), ip="2001:db8::1"),
         change(kinds=("port.opened",), number=17, after=Brief()),
     ]
-    titles = [
-        one.title for one in occurring.of_changes(found, ("service.changed", "certificate.changed", "port.opened"))
-    ]
+    titles = [one.title for one in told(found, "service.changed", "certificate.changed", "port.opened")]
     assert titles == [
         "192.0.2.1:80 runs nginx 1.0 instead of nginx 0.9",
         "192.0.2.1:80 is called new instead of old",
@@ -50,11 +56,19 @@ def test_changes_say_both_sides() -> None:
 
 def test_new_hosts_name_their_ports() -> None:
     """At most ten of them."""
-    many = [change(port=port) for port in range(1, 13)]
-    (one,) = occurring.of_hosts([("192.0.2.1", NOON)], many)
-    assert one.title == "New host 192.0.2.1 with 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 open and more"
-    assert occurring.of_hosts([("192.0.2.2", NOON)], many)[0].title == "New host 192.0.2.2"
-    assert occurring.endpoints_of(Changes(endpoints=(change(),))) == (("192.0.2.1", 80, 6),)
+    new = occurring.of_hosts([("192.0.2.1", NOON), ("192.0.2.2", NOON)])
+    titles = [one.title for one in occurring.worded(new, (), {"192.0.2.1": range(12, 0, -1)})]
+    assert titles == [
+        "New host 192.0.2.1 with 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 open and more",
+        "New host 192.0.2.2",
+    ]
+    assert occurring.endpoints_of([change()]) == (("192.0.2.1", 80, 6),)
+
+
+def test_what_has_words_keeps_them() -> None:
+    """Among things that get some."""
+    known = Occurrence(kind="worker.lost", at=NOON, name="edge", title="It is lost", path="/nodes/edge")
+    assert occurring.worded([known, *occurring.of_hosts([("192.0.2.1", NOON)])], (), {})[0] is known
 
 
 def test_the_others() -> None:

@@ -2,55 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 from urllib.parse import quote
+
+from msgspec.structs import replace
 
 from spectra.model.alerts import Kind, Occurrence
 from spectra.model.insights import line
 from spectra.store.alertchain import Act
 from spectra.store.alertfound import Weakness
-from spectra.store.alertseen import Brief, Change, Changes
+from spectra.store.alertseen import Brief, Change
 from spectra.store.alerttimes import Ended, Expiring, Gone, Lost, Refusal, Stale
+from spectra.store.timeline import PROTOCOL_NAME
 
 _MAX: Final = 300
 
 
-def of_hosts(hosts: Iterable[tuple[str, datetime]], endpoints: Sequence[Change]) -> list[Occurrence]:
-    """New hosts, with the ports that are open there by `endpoints`."""
-    ports: dict[str, list[int]] = {}
-    for one in endpoints:
-        ports.setdefault(one.ip, []).append(one.port)
-    return [
-        Occurrence(
-            kind="host.new", at=at, ip=ip, title=_line(f"New host {ip}{_ports(ports.get(ip, []))}"), path=_at(ip)
-        )
-        for ip, at in hosts
-    ]
+def of_hosts(hosts: Iterable[tuple[str, datetime]]) -> list[Occurrence]:
+    """New hosts, without words yet."""
+    return [Occurrence(kind="host.new", at=at, ip=ip, title="") for ip, at in hosts]
 
 
 def of_changes(found: Iterable[Change], kinds: Iterable[Kind]) -> list[Occurrence]:
-    """What changed at endpoints, of `kinds`; a port that opened is told once, with what runs there."""
+    """What changed at endpoints, of `kinds`, without words yet; a port that opened is told once, as that."""
     wanted = set(kinds)
+    of: dict[tuple[Kind, ...], list[Kind]] = {}
     told: list[Occurrence] = []
-    for one in found:
-        its: list[Kind] = [kind for kind in one.kinds if kind in wanted]
-        if "port.opened" in its:
-            its = [kind for kind in its if kind != "service.new"]
-        told += [
-            Occurrence(
-                kind=kind,
-                at=one.at,
-                ip=one.ip,
-                port=one.port,
-                protocol=one.protocol,
-                title=_line(_changed(kind, one)),
-                path=_at(one.ip, one.port, one.protocol),
-            )
-            for kind in its
-        ]
+    for ip, port, number, at, its, *_ in found:
+        if its not in of:
+            of[its] = _wanted(its, wanted)
+        for kind in of[its]:
+            protocol = PROTOCOL_NAME[number]
+            told.append(Occurrence(kind=kind, at=at, ip=ip, port=port, protocol=protocol, title=""))
     return told
+
+
+def _wanted(kinds: Iterable[Kind], wanted: Collection[Kind]) -> list[Kind]:
+    its: list[Kind] = [kind for kind in kinds if kind in wanted]
+    return [kind for kind in its if kind != "service.new"] if "port.opened" in its else its
+
+
+def worded(
+    things: Iterable[Occurrence], changed: Iterable[Change], ports: Mapping[str, Sequence[int]]
+) -> list[Occurrence]:
+    """The same, those without words with a line about what was `changed`, or which `ports` are open at a new host."""
+    at = {(one.ip, one.port, one.protocol, one.at): one for one in changed}
+    return [
+        one if one.title else _worded(one, at.get((one.ip, one.port, one.protocol, one.at)), ports) for one in things
+    ]
+
+
+def _worded(thing: Occurrence, change: Change | None, ports: Mapping[str, Sequence[int]]) -> Occurrence:
+    title = _changed(thing.kind, change) if change else f"New host {thing.ip}{_ports(ports.get(thing.ip, ()))}"
+    return replace(thing, title=_line(title), path=_at(thing.ip, thing.port, thing.protocol))
 
 
 def of_weaknesses(found: Iterable[Weakness], kind: Kind) -> list[Occurrence]:
@@ -202,9 +208,9 @@ def of_acts(found: Iterable[Act]) -> list[Occurrence]:
     return told
 
 
-def endpoints_of(found: Changes) -> tuple[tuple[str, int, int], ...]:
+def endpoints_of(found: Iterable[Change]) -> tuple[tuple[str, int, int], ...]:
     """The endpoints that changed."""
-    return tuple((one.ip, one.port, one.number) for one in found.endpoints)
+    return tuple((one.ip, one.port, one.number) for one in found)
 
 
 def _changed(kind: Kind, one: Change) -> str:
