@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from spectra.store.conditions import NOTHING, Condition, Filter, all_of, any_of, negation
+from datetime import UTC, datetime
+from uuid import UUID
+
+import pytest
+
+from spectra.store.conditions import NOTHING, Condition, Filter, all_of, any_of, array, negation
+from spectra.store.database import Database
 
 A = Condition("a = %s", (1,), "a")
 B = Condition("b ~* %s", ("x",), costly=True)
@@ -33,3 +39,15 @@ def test_a_filter_is_costly_if_one_of_its_conditions_is() -> None:
     assert Filter((A, B)).costly
     assert not Filter((A, A)).costly
     assert not NOTHING.costly
+
+
+@pytest.mark.engine
+def test_keys_become_one_parameter(database: Database) -> None:
+    """That PostgreSQL reads back as what they were."""
+    ident, at = UUID(int=7), datetime(2026, 1, 2, 3, 4, 5, 678, tzinfo=UTC)
+    with database.connection() as connection:
+        row = connection.execute(
+            "SELECT %s::uuid[], %s::inet[]::text[], %s::int4[], %s::timestamptz[], %s::boolean[], %s::uuid[]",
+            [array(some) for some in ([ident, ident], ["10.0.0.1", "::1"], [1, -2], [at], [True, False], [])],
+        ).fetchone()
+    assert row == ([ident, ident], ["10.0.0.1/32", "::1/128"], [1, -2], [at], [True, False], [])

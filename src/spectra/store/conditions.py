@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final, LiteralString, NamedTuple
 
 
@@ -54,3 +54,11 @@ def _joined(conditions: Sequence[Condition], word: LiteralString, none: LiteralS
 def negation(condition: Condition) -> Condition:
     """The opposite of `condition`, which must not be null."""
     return Condition(f"NOT {condition.sql}", condition.params, costly=condition.costly)
+
+
+def array(keys: Iterable[object]) -> str:
+    """Ids, addresses, numbers, moments or truths as the text of one parameter, to be cast to an array of theirs.
+
+    A list of a thousand takes 2 ms each time that it is sent, and a condition is in several statements.
+    """
+    return f"{{{','.join(map(str, keys))}}}"

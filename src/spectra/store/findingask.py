@@ -18,7 +18,7 @@ from spectra.model.findingrecords import SETTLED, Level
 from spectra.model.findings import LIKELY, SURE
 from spectra.model.query import Query
 from spectra.store import triage
-from spectra.store.conditions import Condition, Filter, all_of, any_of, negation
+from spectra.store.conditions import Condition, Filter, all_of, any_of, array, negation
 from spectra.store.database import Connection
 from spectra.store.findings import Candidate, Judge, cpe_of, software
 from spectra.store.lookups import expected
@@ -160,11 +160,11 @@ class Asked:
             parts.append(Condition(f"{self.priority.sql} >= %s", (*self.priority.params, least - ROUNDED)))
             parts.append(Condition("v.risk >= %s::real", (least - ROUNDED,)))  # no score is above the risk
         if self.services is not None:
-            parts.append(Condition("s.id = ANY(%s::uuid[])", (self.services,)))
+            parts.append(Condition("s.id = ANY(%s::uuid[])", (array(self.services),)))
         if self.recent is not None and (begun := self._begun(self.recent)) is not None:
-            parts.append(Condition("(a.since >= %s OR s.id = ANY(%s::uuid[]))", (self.recent, begun)))
+            parts.append(Condition("(a.since >= %s OR s.id = ANY(%s::uuid[]))", (self.recent, array(begun))))
         if self.reopened and (returned := self._returned()) is not None:
-            parts.append(Condition(f"(s.id = ANY(%s::uuid[]) OR {RETOLD})", (returned,)))
+            parts.append(Condition(f"(s.id = ANY(%s::uuid[]) OR {RETOLD})", (array(returned),)))
         return all_of(parts)
 
     def _of_triage(self) -> Iterator[Condition]:

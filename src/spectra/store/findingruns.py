@@ -9,7 +9,7 @@ from itertools import groupby, islice
 from typing import Any, Final, LiteralString
 from uuid import UUID
 
-from spectra.store.conditions import Condition, all_of
+from spectra.store.conditions import Condition, all_of, array
 from spectra.store.findingask import LEFT, RETOLD, ROUNDED, Asked, Place, Run, Spot, Step, left, order
 from spectra.store.findings import Candidate
 from spectra.store.lookups import expected
@@ -172,7 +172,7 @@ class Runs:
             held = all_of([held, _LEFT])
         statement: LiteralString = _ENDPOINTS.format(held=held.sql)
         told, retold = [run.since for run in runs], [run.retold for run in runs]
-        columns = [[run.service for run in runs], told, retold, *map(list, zip(*starts, strict=True))]
+        columns = [array(one) for one in ([run.service for run in runs], told, retold, *zip(*starts, strict=True))]
         params = [*columns, *held.params, REACH, *held.params, REACH, limit + 1]
         return self._asked.connection.execute(statement, params).fetchall()
 

@@ -14,7 +14,7 @@ from typing import Any, Final, LiteralString, NamedTuple
 import psycopg
 
 from spectra.errors import BadRequest
-from spectra.store.conditions import NOTHING, Condition, Filter, all_of, any_of, negation
+from spectra.store.conditions import NOTHING, Condition, Filter, all_of, any_of, array, negation
 from spectra.store.database import Connection, one
 
 FEW: Final = 1000
@@ -64,10 +64,11 @@ def answered(connection: Connection, question: Question, others: Sequence[Condit
     if len(keys) > most:
         condition = _unlisted(table, held)
         return Filter((negation(condition) if lacking else condition,))
+    found = array(keys)
     if not lacking:
-        return Filter((Condition(f"{table.column} = ANY(%s::{table.kind}[])", (keys,)),))
+        return Filter((Condition(f"{table.column} = ANY(%s::{table.kind}[])", (found,)),))
     absent: LiteralString = f"{table.column} <> ALL(%s::{table.kind}[])"
-    return Filter((Condition(f"({table.column} IS NULL OR {absent})" if table.nullable else absent, (keys,)),))
+    return Filter((Condition(f"({table.column} IS NULL OR {absent})" if table.nullable else absent, (found,)),))
 
 
 def _unlisted(table: Table, held: Condition) -> Condition:

@@ -17,7 +17,7 @@ from typing import Any, Final, LiteralString, NamedTuple
 
 from spectra.model.findingrecords import SETTLED
 from spectra.store import lookups, triage
-from spectra.store.conditions import NOTHING, Condition, Filter, all_of, any_of, negation
+from spectra.store.conditions import NOTHING, Condition, Filter, all_of, any_of, array, negation
 from spectra.store.database import Connection, one
 from spectra.store.lookups import SERVICE, Question
 
@@ -156,7 +156,7 @@ class _Places(NamedTuple):
                 return None
             arrays: LiteralString = "%s::inet[], %s::int4[], %s::int2[], %s::uuid[]"
             asked = Condition(
-                f"SELECT * FROM unnest({arrays})", tuple(list(column) for column in zip(*listed, strict=True))
+                f"SELECT * FROM unnest({arrays})", tuple(array(column) for column in zip(*listed, strict=True))
             )
         return Condition(f"(e.service IS NOT NULL AND ({_KEY}) IN ({asked.sql}))", asked.params)
 
