@@ -188,6 +188,13 @@ def _named(column: LiteralString) -> Callable[[Text], Condition]:
 _CODE: Final = 2  # letters
 
 
+def _org(value: Text) -> Condition:
+    """Of each organisation once: one has many places, and letters are dear to compare."""
+    said = _phrase("d.org")(value)
+    orgs: LiteralString = "SELECT DISTINCT p.org FROM place p OFFSET 0"
+    return Condition(f"(t.org IN (SELECT d.org FROM ({orgs}) d WHERE {said.sql}))", said.params)
+
+
 def _country(value: Text) -> Condition:
     if value.prefix and not value.text:
         return Condition("(t.country <> '')")
@@ -293,7 +300,7 @@ PLACE: Final[Mapping[str, Wording]] = {
     "region": Wording(_of_text(_named("t.region")), ("t.region",)),
     "city": Wording(_of_text(_named("t.city")), ("t.city",)),
     "asn": Wording(_asn),
-    "org": Wording(_of_text(_phrase("t.org")), ("t.org",)),
+    "org": Wording(_of_text(_org), ("t.org",)),
     "cloud": Wording(_of_text(_cloud)),
 }
 HOST: Final[Mapping[str, Wording]] = {"mac": Wording(_of_text(_mac))}
