@@ -273,19 +273,25 @@ class Workflows:
             max_executor_threads=16,
             log_level="ERROR",
             enable_otlp=False,
+            notification_coalesce_sec=0.1,  # nobody here waits for its events, and its 10 ms wake an idle node as often
         )
         self._beats.beat()  # before anything is begun: the others would take it away
         DBOS(config=config)
         DBOS.launch()
         self._beats.start()
-        # Each look at a queue is two transactions, of an idle node too: somebody waits for an import, nobody for a job.
-        for queue in (QUEUE, PARTS_QUEUE):
-            DBOS.register_queue(
-                queue, worker_concurrency=self._concurrency, polling_interval_sec=0.2, on_conflict="always_update"
-            )
+        # Each look at a queue is two transactions, of an idle node too: somebody waits for an import, nobody for a job,
+        # nor for parts, which are there only where a coordinator was lost.
+        self._look(QUEUE, self._concurrency, 0.2)
+        self._look(PARTS_QUEUE, self._concurrency, 1.0)
         for queue in (RELOCATION_QUEUE, *(job.queue for job in self._jobs if job.queue)):
-            DBOS.register_queue(queue, worker_concurrency=1, polling_interval_sec=1.0, on_conflict="always_update")
+            self._look(queue, 1, 1.0)
         self._sweeper.start()
+
+    @staticmethod
+    def _look(queue: str, at_once: int, every_s: float) -> None:
+        DBOS.register_queue(
+            queue, worker_concurrency=at_once, polling_interval_sec=every_s, on_conflict="always_update"
+        )
 
     def stop(self) -> None:
         """Let running steps end for a moment, then stop; what is left is recovered by the next start."""
