@@ -8,7 +8,7 @@ import pytest
 
 from spectra.model.alerts import MAX_LINES, MAX_SUBJECTS, Occurrence
 from spectra.store import alertnames
-from spectra.store.alertnames import Choice, News, Standing
+from spectra.store.alertnames import Choice, Standing
 from spectra.store.database import Connection, Database, one
 from tests.store.scribe import T0
 
@@ -43,9 +43,9 @@ def test_what_is_written_is_what_was_found(database: Database) -> None:
     with database.transaction() as connection:
         first, second = alert(connection, "a"), alert(connection, "b")
         choices = [Choice(first, [opened(2), opened(1)]), Choice(second, [weakness("CVE-1"), opened(1)])]
-        written = alertnames.write(connection, choices, {second})
-        assert {num: set(its.values()) for num, its in written.items()} == {first: {False}, second: {True}}
-        again = alertnames.write(connection, [Choice(second, [weakness("CVE-1"), opened(1)])], ())
+        assert alertnames.write(connection, choices[:1], {}) == {first: {opened(1).key: False, opened(2).key: False}}
+        assert alertnames.write(connection, choices[1:], {second: True}) == {}
+        again = alertnames.write(connection, choices[1:], {})
         assert again == {second: {opened(1).key: True}}
         rows = connection.execute(
             f"SELECT {alertnames.SUBJECT} FROM alert_subject s ORDER BY s.alert, s.key"
@@ -64,7 +64,7 @@ def test_there_is_room_for_so_many(database: Database) -> None:
         num = alert(connection, "a")
         (choice,) = alertnames.choose(connection, [(num, 0, ports)])
         assert (len(choice.fits), choice.beyond) == (MAX_SUBJECTS, ports[MAX_SUBJECTS:])
-        alertnames.write(connection, [Choice(num, ports[1:2])], ())
+        alertnames.write(connection, [Choice(num, ports[1:2])], {})
         assert alertnames.choose(connection, [(num, 1, ports[:5])]) == [Choice(num, ports[:5], [])]
         (choice,) = alertnames.choose(connection, [(num, MAX_SUBJECTS - 1, ports)])
         assert (choice.fits, len(choice.beyond)) == ([ports[1], ports[0]], MAX_SUBJECTS + 1)
@@ -75,14 +75,13 @@ def test_what_stands_is_the_same_by_what_is_written(database: Database) -> None:
     some = [*(opened(port, after_s=port % 3) for port in range(MAX_LINES + 5)), weakness("CVE-1")]
     with database.transaction() as connection:
         num, empty = alert(connection, "a"), alert(connection, "b")
-        alertnames.write(connection, [Choice(num, some)], ())
-        stands = alertnames.standing_of(some)
+        alertnames.write(connection, [Choice(num, some)], {})
+        news = alertnames.news_of(some)
+        stands = alertnames.standing_of(some, news)
         assert stands == Standing(len(some), 1, ["finding.new", "port.opened"], opened(11).title)
         assert alertnames.standing(connection, [num, empty]) == {num: stands}
         told = alertnames.tell(connection, [num, empty])
         assert {n: (news.many, [s.key for s in news.newest]) for n, news in told.items()} == {
-            num: (len(some), [s.key for s in alertnames.news_of(some).newest])
+            num: (len(some), [s.key for s in news.newest])
         }
         assert alertnames.tell(connection, [num]) == {}
-    assert alertnames.standing_of([]) == Standing(0, 0, [], "")
-    assert alertnames.news_of([]) == News(0, [])

@@ -81,7 +81,8 @@ def test_what_is_noticed_is_described_when_it_is_asked_for(database: Database, w
         noticed = alertseen.Noticed(connection, [first.seq, second.seq])
         ports = {ip: sorted(set(its)) for ip, its in noticed.ports([A]).items()}
         found = noticed.endpoints
-        assert all(one.after == one.before == alertseen.Brief() for one in found)
+        assert {one.after.product for one in found} == {"", "nginx", "Apache"}
+        assert {one.before for one in found} == {alertseen.Brief()}
         assert ports == {ip: sorted(set(its)) for ip, its in noticed.ports([A]).items()} == {A: [22, 80]}
         told = alertseen.described(connection, found)
         assert [one[:5] for one in told] == [one[:5] for one in found]

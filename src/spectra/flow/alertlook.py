@@ -241,8 +241,8 @@ def seen(connection: Connection, rule: Rule, query: Query, changes: Noticed) -> 
     kinds: list[Kind] = [kind for kind in rule.on if kind in _AT_ENDPOINTS]
     by_host = "host.new" in rule.on and bool(query.terms and changes.hosts)
     asked = changes.endpoints if kinds or by_host else ()
-    if not by_host:
-        asked = [one for one in asked if not set(kinds).isdisjoint(one.kinds)]
+    if query.terms and not by_host:
+        asked = [one for one in asked if any(kind in kinds for kind in one.kinds)]
     matching = alertseen.matching(connection, query, asked)
     found = occurring.of_changes(matching, kinds)
     if "host.new" not in rule.on:
@@ -257,11 +257,14 @@ def seen(connection: Connection, rule: Rule, query: Query, changes: Noticed) -> 
 def worded(connection: Connection, changes: Noticed, things: Sequence[Occurrence]) -> list[Occurrence]:
     """The same with words for what was `seen`."""
     bare = [one for one in things if not one.title]
-    keys = {(one.ip, one.port, one.protocol, one.at) for one in bare if one.protocol}
-    changed = [one for one in changes.endpoints if (one.ip, one.port, one.protocol, one.at) in keys] if keys else []
+    kinds = {(one.ip, one.port, one.protocol, one.at): one.kind for one in bare if one.protocol}
+    ips = {ip for ip, *_ in kinds}
+    some = [one for one in changes.endpoints if one.ip in ips] if kinds else []
+    changed = [(one, kinds.get((one.ip, one.port, one.protocol, one.at))) for one in some]
+    told = [one for one, kind in changed if kind == "port.opened"]
+    told += alertseen.described(connection, [one for one, kind in changed if kind not in (None, "port.opened")])
     hosts = {one.ip for one in bare if not one.protocol}
-    ports = changes.ports(hosts) if hosts else {}
-    return occurring.worded(things, alertseen.described(connection, changed), ports)
+    return occurring.worded(things, told, changes.ports(hosts) if hosts else {})
 
 
 def _found(connection: Connection, rule: Rule, query: Query, weak: Source) -> list[Occurrence]:

@@ -7,10 +7,10 @@ told again only where it was over.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import islice
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, LiteralString, NamedTuple
 
 import msgspec
 
@@ -22,14 +22,14 @@ Worded = Callable[[Sequence[Occurrence]], Sequence[Occurrence]]
 """Gives words to things that have none yet."""
 SUBJECT: Final = "s.kind, s.at, s.title, s.path, host(s.ip), s.port, s.protocol, s.cve, s.name, s.times, s.over"
 _ROWS: Final = 5000  # in one statement
-_WRITE: Final = """
+_WRITE: LiteralString = """
 INSERT INTO alert_subject AS s (alert, key, kind, ip, port, protocol, cve, name, title, path, at, times, told)
 SELECT k.* FROM json_to_recordset(%(rows)s::json) AS k (alert int8, key text, kind text, ip inet, port int4,
   protocol text, cve text, name text, title text, path text, at timestamptz, times int8, told boolean) ORDER BY 1, 2
 ON CONFLICT (alert, key) DO UPDATE SET title = excluded.title, path = excluded.path,
   at = greatest(s.at, excluded.at), times = s.times + excluded.times, over = NULL, told = s.told AND s.over IS NULL
-WHERE s.over IS NOT NULL OR s.kind <> ALL(%(lasting)s::text[])
-RETURNING s.alert, s.key, s.told"""
+WHERE s.over IS NOT NULL OR s.kind <> ALL(%(lasting)s::text[])"""
+_WRITE_AND_SAY: LiteralString = f"{_WRITE} RETURNING s.alert, s.key, s.told"
 _STANDING: Final = """
 SELECT s.alert, count(*), count(*) FILTER (WHERE s.over IS NULL AND s.kind = ANY(%s::text[])),
        array_agg(DISTINCT s.kind),
@@ -117,26 +117,32 @@ def worded(choices: Sequence[Choice], words: Worded) -> list[Choice]:
     return [Choice(alert, list(islice(named, len(fits))), beyond) for alert, fits, beyond in choices]
 
 
-def write(connection: Connection, choices: Sequence[Choice], told: Collection[int]) -> dict[int, dict[str, bool]]:
-    """Write down what alerts name; in alerts of `told` what was not there is told with that. By alert and key, whether
-    people were told of it before; what lasts and is known is not among it.
+def write(connection: Connection, choices: Sequence[Choice], new: Mapping[int, bool]) -> dict[int, dict[str, bool]]:
+    """Write down what alerts name; of those that are `new` whether it is told at once. Of the others by alert and key,
+    whether people were told of it before; what lasts and is known is not among it.
     """
     written: dict[int, dict[str, bool]] = defaultdict(dict)
-    rows = _rows(choices, told)
-    while some := list(islice(rows, _ROWS)):
-        params = {"rows": encode(some).decode(), "lasting": list(LASTING)}
-        for alert, key, known in connection.execute(_WRITE, params):
+    for params in _pieces([choice for choice in choices if choice.alert in new], new):
+        connection.execute(_WRITE, params)
+    for params in _pieces([choice for choice in choices if choice.alert not in new], new):
+        for alert, key, known in connection.execute(_WRITE_AND_SAY, params).fetchall():
             written[alert][key] = known
     return written
 
 
-def _rows(choices: Sequence[Choice], told: Collection[int]) -> Iterator[_Row]:
+def _pieces(choices: Sequence[Choice], new: Mapping[int, bool]) -> Iterator[dict[str, object]]:
+    rows = _rows(choices, new)
+    while some := list(islice(rows, _ROWS)):
+        yield {"rows": encode(some).decode(), "lasting": list(LASTING)}
+
+
+def _rows(choices: Sequence[Choice], new: Mapping[int, bool]) -> Iterator[_Row]:
     for alert, fits, _ in choices:
-        at_once = alert in told
+        told = new.get(alert, False)
         for one in fits:
             where = one.ip or None, one.port, one.protocol
             yield _Row(
-                alert, one.key, one.kind, *where, one.cve, one.name, one.title, one.path, one.at, one.times, at_once
+                alert, one.key, one.kind, *where, one.cve, one.name, one.title, one.path, one.at, one.times, told
             )
 
 
@@ -146,21 +152,16 @@ def standing(connection: Connection, alerts: Sequence[int]) -> dict[int, Standin
     return {alert: Standing(*told) for alert, *told in rows}
 
 
-def standing_of(fits: Sequence[Occurrence]) -> Standing:
-    """The same of an alert that named nothing before."""
+def standing_of(fits: Sequence[Occurrence], news: News) -> Standing:
+    """The same of an alert that named nothing before, and what there is to tell of it."""
     lasting = sum(one.kind in LASTING for one in fits)
-    newest = _newest(fits, 1)
-    return Standing(len(fits), lasting, sorted({one.kind for one in fits}), newest[0].title if newest else "")
+    return Standing(len(fits), lasting, sorted({one.kind for one in fits}), news.newest[0].title)
 
 
 def news_of(fits: Sequence[Occurrence]) -> News:
     """What there is to tell of an alert that named nothing before."""
-    return News(len(fits), _newest(fits, MAX_LINES))
-
-
-def _newest(fits: Sequence[Occurrence], most: int) -> list[Occurrence]:
     ordered = sorted(sorted(fits, key=lambda one: one.key), key=lambda one: one.at, reverse=True)
-    return ordered[:most]
+    return News(len(fits), ordered[:MAX_LINES])
 
 
 def tell(connection: Connection, alerts: Sequence[int]) -> dict[int, News]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from datetime import datetime
 from functools import cached_property
-from itertools import islice
 from typing import Any, Final, LiteralString, NamedTuple
 
 from spectra.model.alerts import Kind
@@ -43,7 +42,10 @@ _NOTHING: Final = Brief()
 
 class Change(NamedTuple):
     """An endpoint that is open and was not as it is; `number` is its protocol's. `before` is empty where it was not
-    open; so are both until they are asked for (`described`): of many changes few are told one by one.
+    open.
+
+    Until it is `described`, `before` is empty, and `after` says no more than which service it is: of many changes few
+    are told one by one, and of a port that opened no more is told.
     """
 
     ip: str
@@ -78,11 +80,11 @@ seen AS MATERIALIZED (
 _SEEN_AT: LiteralString = f"{_SEEN[:-1]} AND s.ip = ANY(%(at)s::inet[]))"
 _BEGAN: LiteralString = """
 began AS MATERIALIZED (
-  SELECT e.ip, e.port, e.protocol, e.since, e.service, e.certificate, e.banner
+  SELECT e.ip, e.port, e.protocol, e.since, e.service, e.certificate, e.banner, e.first_seen = e.since AS is_first
   FROM seen s JOIN endpoint e ON (e.ip, e.port, e.protocol, e.since) = (s.ip, s.port, s.protocol, s.seen_at)
   WHERE e.state = 'o'
   UNION
-  SELECT v.ip, v.port, v.protocol, v.since, v.service, v.certificate, v.banner
+  SELECT v.ip, v.port, v.protocol, v.since, v.service, v.certificate, v.banner, false
   FROM seen s JOIN endpoint_version v ON (v.ip, v.port, v.protocol, v.since) = (s.ip, s.port, s.protocol, s.seen_at)
   WHERE v.state = 'o')"""
 # A submission that was settled before says so, or more, of the same time or later.
@@ -90,28 +92,30 @@ _KNOWN: LiteralString = """EXISTS (
   SELECT FROM sighting x JOIN observation o ON o.seq = x.observation
   JOIN provenance q ON q.subject = encode(o.observation_id, 'hex') AND q.kind = 'observation.settled'
   WHERE x.ip = {at}.ip AND x.observation <> ALL(%(seen)s::int8[]) AND q.seq <= %(after)s {held})"""
-_BEFORE: LiteralString = """
-LEFT JOIN LATERAL (
-  SELECT v.state, v.service, v.certificate, v.banner FROM endpoint_version v
-  WHERE (v.ip, v.port, v.protocol, v.until) = (b.ip, b.port, b.protocol, b.since) ORDER BY v.since DESC LIMIT 1
-) p ON true"""
-# Bits of `KINDS`. Texts are only read where they can differ: most ports of a large submission are new.
+# Bits of `KINDS`. What was there before is only read where something was, and texts where they can differ: most ports
+# of a large submission are new.
 _WHAT_CHANGED: LiteralString = f"""
 SELECT host(b.ip), b.port, b.protocol, b.since,
-  CASE WHEN p.state = 'o' THEN 0 ELSE 1 END
+  CASE WHEN p.was_open THEN 0 ELSE 1 END
   + CASE WHEN (s.name <> '' OR s.product <> '')
-           AND (s.name, s.product) IS DISTINCT FROM (coalesce(t.name, ''), coalesce(t.product, '')) THEN 2
-         WHEN p.state = 'o' AND (coalesce(s.name, ''), coalesce(s.product, ''), coalesce(s.version, ''),
-           coalesce(n.title, '')) IS DISTINCT FROM (coalesce(t.name, ''), coalesce(t.product, ''),
-           coalesce(t.version, ''), coalesce(m.title, '')) THEN 4 ELSE 0 END
-  + CASE WHEN c.sha256 <> d.sha256 THEN 8 ELSE 0 END
-FROM began b {_BEFORE}
-LEFT JOIN service s ON s.id = b.service
-LEFT JOIN service t ON t.id = CASE WHEN p.state = 'o' THEN p.service END
-LEFT JOIN banner n ON n.id = CASE WHEN p.state = 'o' AND b.banner IS DISTINCT FROM p.banner THEN b.banner END
-LEFT JOIN banner m ON m.id = CASE WHEN p.state = 'o' AND b.banner IS DISTINCT FROM p.banner THEN p.banner END
-LEFT JOIN certificate c ON c.id = CASE WHEN p.state = 'o' AND b.certificate <> p.certificate THEN b.certificate END
-LEFT JOIN certificate d ON d.id = CASE WHEN p.state = 'o' AND b.certificate <> p.certificate THEN p.certificate END
+           AND (s.name, s.product) IS DISTINCT FROM (coalesce(p.name, ''), coalesce(p.product, '')) THEN 2
+         WHEN p.was_open AND (p.other_title OR (coalesce(s.name, ''), coalesce(s.product, ''), coalesce(s.version, ''))
+           IS DISTINCT FROM (coalesce(p.name, ''), coalesce(p.product, ''), coalesce(p.version, ''))) THEN 4 ELSE 0 END
+  + CASE WHEN p.other_certificate THEN 8 ELSE 0 END,
+  s.name, s.product, s.version
+FROM began b LEFT JOIN service s ON s.id = b.service LEFT JOIN LATERAL (
+  SELECT true AS was_open, t.name, t.product, t.version, c.sha256 <> d.sha256 AS other_certificate,
+         coalesce(n.title, '') <> coalesce(m.title, '') AS other_title
+  FROM (
+    SELECT v.state, v.service, v.certificate, v.banner FROM endpoint_version v
+    WHERE NOT b.is_first AND (v.ip, v.port, v.protocol, v.until) = (b.ip, b.port, b.protocol, b.since)
+    ORDER BY v.since DESC LIMIT 1) v
+  LEFT JOIN service t ON t.id = v.service
+  LEFT JOIN banner n ON n.id = CASE WHEN b.banner IS DISTINCT FROM v.banner THEN b.banner END
+  LEFT JOIN banner m ON m.id = CASE WHEN b.banner IS DISTINCT FROM v.banner THEN v.banner END
+  LEFT JOIN certificate c ON c.id = CASE WHEN b.certificate <> v.certificate THEN b.certificate END
+  LEFT JOIN certificate d ON d.id = CASE WHEN b.certificate <> v.certificate THEN v.certificate END
+  WHERE v.state = 'o') p ON true
 WHERE NOT {_KNOWN.format(at="b", held="AND x.seen_at >= b.since AND x.ports @> ARRAY[b.protocol::int4 << 16 | b.port]")}
 ORDER BY b.since, b.ip, b.port, b.protocol LIMIT %(most)s"""
 _CHANGES: LiteralString = f"WITH {_SEEN}, {_BEGAN} {_WHAT_CHANGED}"
@@ -120,18 +124,23 @@ _KINDS: Final[tuple[Kind, ...]] = ("port.opened", "service.new", "service.change
 _BY_BITS: Final = tuple(
     tuple(kind for bit, kind in enumerate(_KINDS) if bits >> bit & 1) for bits in range(1 << len(_KINDS))
 )
-_DESCRIBED: LiteralString = f"""
+_DESCRIBED: LiteralString = """
 SELECT b.place, s.name, s.product, s.version, n.title, encode(c.sha256, 'hex'), c.subject_cn,
        t.name, t.product, t.version, m.title, encode(d.sha256, 'hex'), d.subject_cn
 FROM (
   SELECT k.place, v.* FROM unnest(%s::inet[], %s::int4[], %s::int2[], %s::timestamptz[])
     WITH ORDINALITY AS k (ip, port, protocol, since, place) CROSS JOIN LATERAL (
-    SELECT e.ip, e.port, e.protocol, e.since, e.service, e.certificate, e.banner FROM endpoint e
+    SELECT e.ip, e.port, e.protocol, e.since, e.service, e.certificate, e.banner, e.first_seen = e.since AS is_first
+    FROM endpoint e
     WHERE (e.ip, e.port, e.protocol, e.since) = (k.ip, k.port, k.protocol, k.since) AND e.state = 'o'
     UNION ALL
-    SELECT w.ip, w.port, w.protocol, w.since, w.service, w.certificate, w.banner FROM endpoint_version w
+    SELECT w.ip, w.port, w.protocol, w.since, w.service, w.certificate, w.banner, false FROM endpoint_version w
     WHERE (w.ip, w.port, w.protocol, w.since) = (k.ip, k.port, k.protocol, k.since) AND w.state = 'o' LIMIT 1) v
-) b {_BEFORE}
+) b LEFT JOIN LATERAL (
+  SELECT v.service, v.certificate, v.banner FROM endpoint_version v
+  WHERE NOT b.is_first AND (v.ip, v.port, v.protocol, v.until) = (b.ip, b.port, b.protocol, b.since)
+  ORDER BY v.since DESC LIMIT 1
+) p ON true
 LEFT JOIN service s ON s.id = b.service LEFT JOIN banner n ON n.id = b.banner
 LEFT JOIN certificate c ON c.id = b.certificate
 LEFT JOIN service t ON t.id = p.service LEFT JOIN banner m ON m.id = p.banner
@@ -144,19 +153,17 @@ WHERE NOT {_KNOWN.format(at="c", held="")}
 ORDER BY h.first_seen, h.ip LIMIT %(most)s"""
 # The versions that began then as rows `e` of `endpoint`, for the conditions of a query.
 _AMONG: LiteralString = """
-WITH e AS MATERIALIZED (
-  SELECT v.*, c.first_seen, v.confirmed AS last_seen, c.place, c.untrusted, k.number
-  FROM unnest(%s::inet[], %s::int4[], %s::int2[], %s::timestamptz[])
-    WITH ORDINALITY AS k (ip, port, protocol, since, number)
-  JOIN endpoint c USING (ip, port, protocol)
-  CROSS JOIN LATERAL (
-    SELECT n.ip, n.port, n.protocol, n.state, n.service, n.certificate, n.banner, n.since, n.confirmed, n.trust, n.sole,
-           n.doubt FROM endpoint n
-    WHERE (n.ip, n.port, n.protocol, n.since) = (k.ip, k.port, k.protocol, k.since)
-    UNION ALL
-    SELECT n.ip, n.port, n.protocol, n.state, n.service, n.certificate, n.banner, n.since, n.confirmed, n.trust, n.sole,
-           n.doubt FROM endpoint_version n
-    WHERE (n.ip, n.port, n.protocol, n.since) = (k.ip, k.port, k.protocol, k.since)) v)
+WITH k AS MATERIALIZED (
+  SELECT * FROM unnest(%s::inet[], %s::int4[], %s::int2[], %s::timestamptz[])
+    WITH ORDINALITY AS k (ip, port, protocol, since, number)),
+e AS MATERIALIZED (
+  SELECT n.ip, n.port, n.protocol, n.state, n.service, n.certificate, n.banner, n.since, n.confirmed, n.trust, n.sole,
+         n.doubt, n.first_seen, n.confirmed AS last_seen, n.place, n.untrusted, k.number
+  FROM k JOIN endpoint n USING (ip, port, protocol, since)
+  UNION ALL
+  SELECT n.ip, n.port, n.protocol, n.state, n.service, n.certificate, n.banner, n.since, n.confirmed, n.trust, n.sole,
+         n.doubt, c.first_seen, n.confirmed, c.place, c.untrusted, k.number
+  FROM k JOIN endpoint_version n USING (ip, port, protocol, since) JOIN endpoint c USING (ip, port, protocol))
 SELECT DISTINCT e.number FROM e WHERE """
 
 
@@ -181,10 +188,16 @@ class Noticed:
 
     @property
     def endpoints(self) -> tuple[Change, ...]:
-        """Endpoints that changed, without what they are and were."""
+        """Endpoints that changed, not `described` yet."""
         if self._endpoints is None:
-            rows = self._rows(_CHANGES)
-            self._endpoints = tuple(Change(ip, port, n, at, _BY_BITS[b]) for ip, port, n, at, b in rows if b)
+            services: dict[tuple[str | None, ...], Brief] = {}
+            found: list[Change] = []
+            for ip, port, number, at, bits, *texts in self._rows(_CHANGES):
+                if bits:
+                    named = tuple(texts)
+                    after = services.get(named) or services.setdefault(named, Brief(*(text or "" for text in named)))
+                    found.append(Change(ip, port, number, at, _BY_BITS[bits], after))
+            self._endpoints = tuple(found)
         return self._endpoints
 
     def ports(self, ips: Collection[str]) -> dict[str, list[int]]:
@@ -192,7 +205,7 @@ class Noticed:
         if self._endpoints is not None or len(ips) > _FEW:
             found = [(one.ip, one.port) for one in self.endpoints if one.ip in ips]
         else:
-            found = [(ip, port) for ip, port, *_, bits in self._rows(_CHANGES_AT, at=array(ips)) if bits]
+            found = [(ip, port) for ip, port, _, _, bits, *_ in self._rows(_CHANGES_AT, at=array(ips)) if bits]
         ports: dict[str, list[int]] = {}
         for ip, port in found:
             ports.setdefault(ip, []).append(port)
@@ -214,11 +227,11 @@ def changes(connection: Connection, observations: Sequence[int], after: int, end
 
 
 def described(connection: Connection, found: Sequence[Change]) -> list[Change]:
-    """The same with what they are and were; as they are where that is not so any more."""
+    """The same with all that they are and were; as they are where that is not so any more."""
     if not found:
         return []
     briefs: dict[int, tuple[Brief, Brief]] = {}
-    for place, *texts in connection.execute(_DESCRIBED, _keys(found)):
+    for place, *texts in connection.execute(_DESCRIBED, _keys(found)).fetchall():
         briefs[place] = Brief(*(text or "" for text in texts[:6])), Brief(*(text or "" for text in texts[6:]))
     return [Change(*one[:5], *briefs.get(place, one[5:])) for place, one in enumerate(found, 1)]
 
@@ -241,4 +254,9 @@ def matching(connection: Connection, query: Query, found: Sequence[Change]) -> l
 
 def _keys(found: Sequence[Change]) -> list[str]:
     """The columns by which they are found again."""
-    return [array(column) for column in islice(zip(*found, strict=True), 4)]
+    return [
+        array([one.ip for one in found]),
+        array([one.port for one in found]),
+        array([one.number for one in found]),
+        array([one.at for one in found]),
+    ]

@@ -34,7 +34,7 @@ from spectra.model.alerts import (
     Told,
 )
 from spectra.store import alertnames
-from spectra.store.alertnames import SUBJECT, Choice, News, Standing, Worded, as_subject, news_of, standing_of
+from spectra.store.alertnames import SUBJECT, News, Standing, Worded, as_subject
 from spectra.store.database import Connection
 from spectra.store.provenance import Entry
 from spectra.store.rows import encode
@@ -205,11 +205,13 @@ def _carry_on(look: Look, rule: Rule, found: Mapping[str, Sequence[Occurrence]],
     asked = [(alert.num, alert.subjects, its) for alert, its in zip(alerts, found.values(), strict=True)]
     choices = alertnames.worded(alertnames.choose(look.connection, asked), worded)
     steps: dict[int, _Step] = {}
+    first: dict[int, News] = {}
     for alert, choice in zip(alerts, choices, strict=True):
         if alert.is_new:
-            counted = [*choice.fits, *choice.beyond]
-            steps[alert.num] = _step(look, rule, alert, counted, standing_of(choice.fits), news=len(choice.fits))
-    written = alertnames.write(look.connection, choices, {num for num, step in steps.items() if step.fired})
+            news = first[alert.num] = alertnames.news_of(choice.fits)
+            stands = alertnames.standing_of(choice.fits, news)
+            steps[alert.num] = _step(look, rule, alert, [*choice.fits, *choice.beyond], stands, news=news.many)
+    written = alertnames.write(look.connection, choices, {num: step.fired for num, step in steps.items()})
     standing = alertnames.standing(look.connection, [alert.num for alert in alerts if not alert.is_new])
     for alert, choice in zip(alerts, choices, strict=True):
         its = written.get(alert.num, {})
@@ -217,9 +219,9 @@ def _carry_on(look: Look, rule: Rule, found: Mapping[str, Sequence[Occurrence]],
             counted = [*(one for one in choice.fits if one.key in its), *choice.beyond]
             news = sum(its.get(one.key) is False for one in choice.fits)
             steps[alert.num] = _step(look, rule, alert, counted, standing[alert.num], news=news)
-    ordered = [(steps[choice.alert], choice) for choice in choices if choice.alert in steps]
-    _write(look, rule, [step for step, _ in ordered])
-    return _fire(look, rule, ordered)
+    ordered = [steps[alert.num] for alert in alerts if alert.num in steps]
+    _write(look, rule, ordered)
+    return _fire(look, rule, ordered, first)
 
 
 def _open(look: Look, rule: Rule, found: Mapping[str, Sequence[Occurrence]]) -> list[_Alert]:
@@ -266,13 +268,13 @@ def _write(look: Look, rule: Rule, steps: Sequence[_Step]) -> None:
     look.connection.execute(_CARRIED_ON, params)
 
 
-def _fire(look: Look, rule: Rule, steps: Sequence[tuple[_Step, Choice]]) -> Done:
-    """What goes on record of alerts that went on, and is told of them."""
+def _fire(look: Look, rule: Rule, steps: Sequence[_Step], first: Mapping[int, News]) -> Done:
+    """What goes on record of alerts that went on, and is told of them; `first` of those that are new."""
     telling: list[_Telling] = []
-    for (alert, fired, *_, news), choice in steps:
+    for alert, fired, *_, news in steps:
         due = alert.told is not None and alert.told + timedelta(seconds=rule.gather_s) <= look.now
         if fired:
-            telling.append(_Telling(alert.num, alert.id, "firing", news_of(choice.fits) if alert.is_new else None))
+            telling.append(_Telling(alert.num, alert.id, "firing", first.get(alert.num)))
         elif alert.state == "firing" and due and news:
             telling.append(_Telling(alert.num, alert.id, "again"))
     fired = load(look.connection, [one.id for one in telling if one.told == "firing"])

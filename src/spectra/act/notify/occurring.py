@@ -251,7 +251,8 @@ def _ports(ports: Sequence[int]) -> str:
 
 
 def _at(ip: str, port: int = 0, protocol: str = "") -> str:
-    return f"/hosts/{quote(ip)}" + (f"/{port}/{protocol}" if protocol else "")
+    where = quote(ip) if ":" in ip else ip
+    return f"/hosts/{where}/{port}/{protocol}" if protocol else f"/hosts/{where}"
 
 
 def _line(text: str) -> str:
