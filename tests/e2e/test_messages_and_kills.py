@@ -66,7 +66,8 @@ def post(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Post]:
             "PORT": str(server.port),
             "CA_FILE": str(server.roots),
         }
-        with spectra(None, **{f"SPECTRA_NOTIFY__XMPP__{name}": value for name, value in settings.items()}) as node:
+        variables = {f"SPECTRA_NOTIFY__XMPP__{name}": value for name, value in settings.items()}
+        with spectra(None, SPECTRA_NOTIFY__TIMEOUT_S="120", **variables) as node:
             node.start()
             with node.client() as client:
                 for path, body in {
