@@ -200,6 +200,41 @@ def test_a_flood_makes_few_alerts(tower: Watchtower) -> None:
     assert tower.alerts()[-1].count == 600
 
 
+def test_a_large_look_tells_the_same_as_many_small_ones(tower: Watchtower) -> None:
+    """Whatever is looked at together: the same alerts name the same things in the same words."""
+    changed = ("service.new", "service.changed")
+    tower.rule(Rule(name="each", on=changed, group="each", query="port:443"))
+    tower.rule(Rule(name="network", on=("host.new", "port.opened", "service.changed"), group="network"))
+    tower.rule(Rule(name="nginx", on=("host.new", "port.opened"), query="product:nginx", threshold=2))
+    tower.rule(Rule(name="hosts", on=("host.new",), group="network", query="-port:443"))
+
+    def scan(prefix: str, first: int, version: str) -> None:
+        product = "nginx" if first % 2 else "Apache"
+        ips = [f"{prefix}.{n % 2}.{n}" for n in range(first, first + 3)]
+        endpoints = seen(22, "ssh"), seen(443, "https", product, version, title=f"on {version}")
+        tower.submit(*(host(ip, tower.now, *endpoints[n % 2 :]) for n, ip in enumerate(ips)))
+
+    def told(prefix: str) -> list[str]:
+        found = [alerts.get(tower.database, one.id) for one in tower.alerts("pending", "firing")]
+        its = [
+            (one.rule, one.key, one.state, one.title, one.count, sorted((s.key, s.title, s.path) for s in one.subjects))
+            for one in found
+            if prefix in one.key
+        ]
+        return sorted(repr(one).replace(prefix, "10.x") for one in its)
+
+    for prefix, small in (("10.1", True), ("10.2", False)):
+        for version in ("1.0", "1.1", "1.1"):
+            for first in range(0, 36, 3):
+                scan(prefix, first, version)
+                if small:
+                    tower.look()
+            tower.wait(HOUR)
+        tower.look()
+    assert len(told("10.1")) > 30
+    assert told("10.1") == told("10.2")
+
+
 def test_things_are_left_out(tower: Watchtower) -> None:
     """Of alerts that there are, and of what comes; no longer once that is over."""
     tower.rule(Rule(name="hosts", on=("host.new", "port.opened"), group="host"))

@@ -11,6 +11,7 @@ from spectra.store.conditions import Condition, all_of, negation
 from spectra.store.database import Connection
 from spectra.store.filters import resolve
 from spectra.store.lookups import hurried
+from spectra.store.rows import array
 from spectra.store.timeline import PROTOCOL_NAME
 from spectra.store.weaknesses import OPEN, Decided
 from spectra.store.wording import FINDING, held
@@ -98,8 +99,8 @@ def _parts(source: Source, *, exploited: bool) -> list[tuple[Condition, Conditio
     """Tables, and a condition on them, for each place where to look."""
     parts: list[tuple[Condition, Condition]] = []
     if source.endpoints:
-        columns = tuple(list(column) for column in zip(*source.endpoints, strict=True))
-        parts.append((Condition(_HERE, columns), Condition("true")))
+        columns = [array([one[column] for one in source.endpoints]) for column in range(3)]
+        parts.append((Condition(_HERE, tuple(columns)), Condition("true")))
     if source.learned is not None:
         until = Condition("a.since <= %s", (source.until,)) if source.until else Condition("true")
         parts.append((Condition(_LEARNED), all_of([Condition("a.since > %s", (source.learned,)), until])))

@@ -7,7 +7,7 @@ is brought today changes what was, not what is.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 from functools import cached_property
 from typing import Any, Final, LiteralString, NamedTuple
@@ -70,6 +70,7 @@ class Changes(NamedTuple):
     more: bool = False
 
 
+_PIECE: Final = 5000  # rows
 _FEW: Final = 2000
 """New hosts whose ports are looked up without those of all others."""
 _SEEN: LiteralString = """
@@ -192,9 +193,9 @@ class Noticed:
         if self._endpoints is None:
             services: dict[tuple[str | None, ...], Brief] = {}
             found: list[Change] = []
-            for ip, port, number, at, bits, *texts in self._rows(_CHANGES):
+            for ip, port, number, at, bits, name, product, version in self._rows(_CHANGES):
                 if bits:
-                    named = tuple(texts)
+                    named = name, product, version
                     after = services.get(named) or services.setdefault(named, Brief(*(text or "" for text in named)))
                     found.append(Change(ip, port, number, at, _BY_BITS[bits], after))
             self._endpoints = tuple(found)
@@ -211,13 +212,16 @@ class Noticed:
             ports.setdefault(ip, []).append(port)
         return ports
 
-    def _rows(self, statement: LiteralString, **more: str) -> list[tuple[Any, ...]]:
+    def _rows(self, statement: LiteralString, **more: str) -> Iterator[tuple[Any, ...]]:
         if not self._observations:
-            return []
+            return
         params = {"seen": self._observations, "after": self._after, "most": self._most + 1, **more}
-        rows = self._connection.execute(statement, params).fetchall()
-        self.more |= len(rows) > self._most
-        return rows[: self._most]
+        cursor = self._connection.execute(statement, params)
+        self.more |= cursor.rowcount > self._most
+        left = self._most
+        while left and (some := cursor.fetchmany(min(left, _PIECE))):
+            yield from some
+            left -= len(some)
 
 
 def changes(connection: Connection, observations: Sequence[int], after: int, endpoints: int = 0) -> Changes:
