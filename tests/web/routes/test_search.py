@@ -10,6 +10,7 @@ from spectra.api.metrics import Metrics
 from spectra.model.tiers import Policy
 from spectra.web import install
 from tests.api.node import Node, serving
+from tests.api.routes.weaknesses import flawed
 from tests.support import samples
 from tests.web.site import Site
 
@@ -50,6 +51,22 @@ def test_a_bar_adds_its_term_and_takes_it_away(site: Site, net: str) -> None:
         f"net:{net}",
         "port:22",
     ]
+
+
+def test_a_bar_of_severity_counts_what_it_leads_to(site: Site) -> None:
+    """Also where a host's finding was settled for itself; beside a severity that is asked for there is no other one."""
+    hosts = [flawed(site.node), flawed(site.node)]
+    q = f"ip:{hosts[0].ip},{hosts[1].ip}"
+    severe = [one for one in hosts[0].ids if one.endswith(hosts[0].cves[0])]
+    site.after("/findings", "/findings/triage", "user", id=severe, status="accepted", note="known", until="90d")
+    (bar,) = set(site.page("/search", q=q).find("//aside//a[starts-with(@aria-label, 'Only critical:')]"))
+    assert bar.get("aria-label") == "Only critical: 2 endpoints"
+    chosen = site.page(bar.get("href"))
+    assert set(chosen.find("//section[@id='results']//tbody/tr/th/a/@href")) == {f"/hosts/{hosts[1].ip}"}
+    assert "2 open endpoints match." in chosen.words()
+    words = ("critical", "high", "medium", "low", "none")
+    bars = chosen.find("//aside//a/@aria-label")
+    assert [one for one in bars if any(word in one for word in words)] == ["Without critical: 2 endpoints"]
 
 
 def test_pages_follow_one_another(site: Site, net: str, monkeypatch: pytest.MonkeyPatch) -> None:
