@@ -49,8 +49,8 @@ def find(
 
     Facets count endpoints. Where very many match and no tally knows them, they are estimated from a sample, and say so.
     Terms about weaknesses hold for one and the same, so facets about weaknesses count those that they hold for: a value
-    added to the question as a term finds as many as were counted. Weaknesses that triage settled are left out; where
-    it settled some for more than 2,000 of the endpoints each by itself, these are left in, and the facet is an estimate.
+    added to the question as a term finds as many as were counted. Weaknesses that triage settled are left out. Where it
+    decided about more than 2,000 of the endpoints one by one, those decisions are not, and the facet is an estimate.
     """
     parsed, asked = query_of(request, q, services.clock(), _OWN), read_facets(facets)
     require_fields(request, (facet.name for facet in asked))
