@@ -51,3 +51,19 @@ def test_every_time_is_in_one_alert(found: list[Occurrence]) -> None:
     told = trial(PORTS, found)
     assert sum(one.count for one in told) == len(found)
     assert all(1 <= one.messages <= one.count and one.first <= one.last for one in told)
+
+
+def test_what_lasts_and_what_happens_count_together() -> None:
+    """What lasts once, however often it is found; what happens each time in the window."""
+    rule = Rule(name="r", on=("port.opened", "finding.new"), group="rule", threshold=4, window_s=60)
+    early = [lasting("CVE-2024-1"), opened(port=1), opened(port=2, after_s=1)]
+    assert trial(rule, [*early, lasting("CVE-2024-1", after_s=30), opened(port=3, after_s=100)]) == []
+    (told,) = trial(rule, [*early, lasting("CVE-2024-2", after_s=30)])
+    assert (told.count, told.messages, told.title) == (4, 1, "4 changes")
+
+
+def test_many_things_of_one_alert() -> None:
+    """As many as a trial takes: each is looked at once, not once for each of the others."""
+    found = [opened(f"10.{n >> 16}.{n >> 8 & 255}.{n & 255}", after_s=n % 50) for n in range(20_000)]
+    (told,) = trial(Rule(name="r", on=("port.opened",), group="rule", threshold=20_000), found)
+    assert (told.count, told.messages) == (20_000, 1)

@@ -16,13 +16,17 @@ _MAX_LINES: Final = 20
 
 @dataclass(slots=True)
 class _Alert:
-    """One that is being made. `fired`: people were told; `untold` things came since."""
+    """One that is being made. `told`: when people were told; `untold` things came since. `lasting` of its things last,
+    which happened `lasting_times` times.
+    """
 
     key: str
     last: datetime
     things: dict[str, Occurrence] = field(default_factory=dict[str, Occurrence])
     recent: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
     total: int = 0
+    lasting: int = 0
+    lasting_times: int = 0
     told: datetime | None = None
     untold: int = 0
     messages: int = 0
@@ -51,7 +55,7 @@ def trial(rule: Rule, found: Iterable[Occurrence]) -> list[TrialAlert]:
 
 def _over(rule: Rule, alert: _Alert, now: datetime) -> bool:
     """Whether an alert had ended by now; or what did not become one, been forgotten."""
-    if any(one.kind in LASTING for one in alert.things.values()):
+    if alert.lasting:
         return False
     after = rule.window_s if alert.told is None else rule.calm_s
     return now - alert.last > timedelta(seconds=after)
@@ -67,18 +71,16 @@ def _take(rule: Rule, alert: _Alert, one: Occurrence) -> None:
     alert.last = one.at
     alert.untold += not known
     alert.recent = thresholds.within(thresholds.added(alert.recent, [one]), rule.window_s, one.at)
-    lasting = sum(thing.kind in LASTING for thing in alert.things.values())
-    enough = lasting + _moments(alert) >= rule.threshold
+    if one.kind in LASTING:
+        alert.lasting += 1
+        alert.lasting_times += one.times
+    # What lasts counts for as long as it does, the rest as often as it happened lately.
+    moments = max(0, thresholds.total(alert.recent) - alert.lasting_times)
+    enough = alert.lasting + moments >= rule.threshold
     if alert.told is None and enough:
         _send(rule, alert, one.at)
     else:
         _again(rule, alert, one.at)
-
-
-def _moments(alert: _Alert) -> int:
-    """How often something happened lately that does not last."""
-    lasting = [thing for thing in alert.things.values() if thing.kind in LASTING]
-    return max(0, thresholds.total(alert.recent) - sum(thing.times for thing in lasting))
 
 
 def _again(rule: Rule, alert: _Alert, now: datetime) -> None:
