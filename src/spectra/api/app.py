@@ -25,6 +25,7 @@ from spectra.api.compat.eventstream import Streams
 from spectra.api.guard import Guard, Refusals
 from spectra.api.live import THREADS
 from spectra.api.metrics import Metrics
+from spectra.api.mounting import serve
 from spectra.api.problems import problem
 from spectra.api.routes import (
     accounts,
@@ -179,9 +180,7 @@ def routed_app() -> FastAPI:
         redoc_url=None,
         openapi_url=None,
     )
-    for router in ROUTERS:
-        app.include_router(router)
-    app.include_router(health.document)
+    serve(app, (*ROUTERS, health.document))
     document.install(app, ROUTERS)
     return app
 

@@ -21,6 +21,7 @@ from spectra.api.auth import certificate_of
 from spectra.api.certificates import step_error, step_status
 from spectra.api.guard import Guard, Refusals, address_of
 from spectra.api.machines import Machines, machines_of
+from spectra.api.mounting import serve
 from spectra.api.problems import problem, status_of
 from spectra.api.rates import TooOften
 from spectra.api.routes import attest, ca, ingest, mesh, results
@@ -41,9 +42,7 @@ _NOT_TOLD: Final = frozenset({"no_such_path", "method_not_allowed", "http_error"
 def create_mesh_app(services: Services, machines: Machines) -> FastAPI:
     """The app around `services` and the mesh; starting and stopping those is the caller's."""
     app = FastAPI(title="Spectra mesh", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
-    for router in MESH_ROUTERS:
-        if router is not ca.router or machines.certificates is not None:
-            app.include_router(router)
+    serve(app, (router for router in MESH_ROUTERS if router is not ca.router or machines.certificates is not None))
     app.state.services = services
     app.state.machines = machines
     app.state.attestations = machines.attestations

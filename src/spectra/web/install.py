@@ -12,6 +12,7 @@ from starlette.responses import RedirectResponse, Response
 from spectra.api import browser
 from spectra.api.app import ROUTERS as API
 from spectra.api.auth import services_of
+from spectra.api.mounting import serve
 from spectra.api.problems import status_of
 from spectra.errors import SpectraError
 from spectra.web import statics
@@ -118,8 +119,7 @@ _TITLES: Final = {
 def install(app: FastAPI) -> None:
     """Serve the dashboard by `app`, which serves the API already."""
     api = {_first(getattr(route, "path", "/")) for router in API for route in router.routes}
-    for router in ROUTERS:
-        app.include_router(router)
+    serve(app, ROUTERS)
 
     def paged(request: Request) -> Callable[..., Response] | None:
         is_page = "text/html" in request.headers.get("accept", "") and _first(request.url.path) not in api
