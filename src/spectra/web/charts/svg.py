@@ -46,7 +46,8 @@ def tag(name: str, /, *children: str, **attributes: Attribute) -> Markup:
         if value is not None
     )
     inside = "".join(escape(child) for child in children)
-    return Markup(f"<{name}{given}>{inside}</{name}>" if inside else f"<{name}{given}/>")  # noqa: S704 - escaped above
+    element = f"<{name}{given}>{inside}</{name}>" if inside else f"<{name}{given}/>"
+    return Markup(element)  # noqa: S704 - escaped above
 
 
 def _value(value: Attribute) -> str:
