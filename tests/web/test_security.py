@@ -100,7 +100,7 @@ def test_templates_hold_nothing_that_the_policy_forbids() -> None:
 
 
 def test_only_our_drawings_are_markup() -> None:
-    """`Markup` is made by filters and the form's token of what stands there, and of text only by charts, which escape."""
+    """`Markup` is made by filters and the form's token of what stands there; of text only by charts, which escape."""
     for path in SOURCE.rglob("*.py"):
         for call in re.findall(r"Markup\(\s*([^\s)])", path.read_text()):
             assert call in "'\")" or path.parent.name == "charts", path.name
