@@ -98,4 +98,4 @@ def test_killed_in_the_middle_of_messages(post: Post) -> None:
     first, second = post.delivered(told), post.delivered(untold)
     assert (post.heard_by_hook(told), post.heard_by_hook(untold)) == ([first, first], [second])
     with Reader(post.server, post.ana, SECRET) as reader:
-        assert [one.id for one in reader.wait(2)] == [first, second]
+        assert sorted(one.id for one in reader.wait(2)) == sorted([first, second])
