@@ -40,6 +40,7 @@ def test_a_file_becomes_a_struct() -> None:
         ("names: [a]\nnames: [b]\n", "f:2: `names` stands here twice"),
         ("names: &a [x]\nmore: *a\n", "f:2: neither aliases"),
         ("names:\n  - {a\n", "f:3: "),
+        ("{", "f:1: expected the node content"),
         ("", "f:1: the file is empty"),
         ("[" * 20 + "]" * 20, "f:1: neither aliases nor such depths"),
         ("? [a]\n: 1\n", "f:1: a key is a word"),

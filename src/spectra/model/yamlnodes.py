@@ -30,20 +30,30 @@ class Reader(NamedTuple):
     def composed(self, text: str, name: str) -> yaml.Node:
         """The one document of the file `name`."""
         try:
-            depth = 0
-            for event in _YAML.parse(text, Loader=_LOADER):
-                depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-                if isinstance(event, yaml.AliasEvent) or depth > self.depth:
-                    raise self.error(f"{name}:{event.start_mark.line + 1}: neither aliases nor such depths are read")
-            node = cast("yaml.Node | None", _YAML.compose(text, Loader=_LOADER))
+            node = self._root(text, name, _LOADER)
+        except yaml.YAMLError:
+            node = self._told(text, name)
+        if node is None:
+            raise self.error(f"{name}:1: the file is empty")
+        return node
+
+    def _told(self, text: str, name: str) -> yaml.Node | None:
+        """The same by PyYAML's own reader, whose messages say more: libyaml sees the end of a file a line too late."""
+        try:
+            return self._root(text, name, yaml.SafeLoader)
         except yaml.MarkedYAMLError as error:
             line = error.problem_mark.line + 1 if error.problem_mark else 1
             raise self.error(f"{name}:{line}: {error.problem or 'it cannot be read'}") from error
         except yaml.YAMLError as error:
             raise self.error(f"{name}:1: it cannot be read: {error}") from error
-        if node is None:
-            raise self.error(f"{name}:1: the file is empty")
-        return node
+
+    def _root(self, text: str, name: str, loader: Any) -> yaml.Node | None:
+        depth = 0
+        for event in _YAML.parse(text, Loader=loader):
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if isinstance(event, yaml.AliasEvent) or depth > self.depth:
+                raise self.error(f"{name}:{event.start_mark.line + 1}: neither aliases nor such depths are read")
+        return cast("yaml.Node | None", _YAML.compose(text, Loader=loader))
 
     def plain(self, node: yaml.Node, name: str) -> object:
         """A node as plain values; no key twice."""
