@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer.main
@@ -33,7 +33,16 @@ class Result:
 
 Run = Callable[..., Result]
 
-_built = cache(typer.main.get_command)  # a hundred commands of many options: most of what a test's process had to do
+_make = typer.main.get_command
+_MADE: dict[tuple[str, ...], Any] = {}
+
+
+def _built(app: typer.Typer) -> Any:
+    """The commands of `app`, made once: a process of tests would make the same ones for each of them."""
+    names = tuple(str(one.name) for one in (*app.registered_commands, *app.registered_groups))
+    if names not in _MADE:
+        _MADE[names] = _make(app)
+    return _MADE[names]
 
 
 @pytest.fixture(autouse=True)

@@ -51,6 +51,15 @@ def test_help_teaches(run: Run, words: tuple[str, ...]) -> None:
         assert f"$ spectra {words[0]} " in result.out
 
 
+def test_the_root_shows_every_command_whatever_follows(run: Run) -> None:
+    """Its help and its suggestions know them all, where only the one that is called is made."""
+    for words in (("--help", "search"), ("--server", "http://127.0.0.1:1", "-h")):
+        assert {"search", "accounts", "provenance"} <= set(run(*words).out.split())
+    assert "search" in run("serch").err
+    assert "tokens" in run("--data-dir", "/nowhere", "node", "--help").out
+    assert "No such command" in run("node", "search").err
+
+
 def test_help_starts_light() -> None:
     """Help and completion import nothing that a command needs; that is what keeps them fast."""
     code = f"import sys, spectra.cli.main as m; print([n for n in {HEAVY!r} if n in sys.modules])"
