@@ -7,11 +7,10 @@ from datetime import date, datetime
 from typing import Final, LiteralString, NamedTuple
 
 from spectra.model.query import Query, Term
-from spectra.store.conditions import Condition, all_of, negation
+from spectra.store.conditions import Condition, all_of, array, negation
 from spectra.store.database import Connection
 from spectra.store.filters import resolve
 from spectra.store.lookups import hurried
-from spectra.store.rows import array
 from spectra.store.timeline import PROTOCOL_NAME
 from spectra.store.weaknesses import OPEN, Decided
 from spectra.store.wording import FINDING, held

@@ -14,10 +14,10 @@ from typing import Any, Final, LiteralString, NamedTuple
 
 from spectra.model.alerts import Kind
 from spectra.model.query import Query
+from spectra.store.conditions import array
 from spectra.store.database import Connection
 from spectra.store.filters import all_of, resolve
 from spectra.store.lookups import hurried
-from spectra.store.rows import array
 from spectra.store.timeline import PROTOCOL_NAME
 
 MAX_CHANGES: Final = 20_000

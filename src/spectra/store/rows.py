@@ -24,13 +24,6 @@ encode = msgspec.json.Encoder().encode
 _SHA256_BYTES: Final = 32
 
 
-def array(items: Iterable[object]) -> str:
-    """Numbers, addresses or moments, which need no quotes, as PostgreSQL reads an array: for thousands of them, which
-    psycopg would turn over one by one.
-    """
-    return "{" + ",".join(map(str, items)) + "}"
-
-
 class HostRow(msgspec.Struct, omit_defaults=True):
     """One host of a batch."""
 
