@@ -10,7 +10,8 @@ import pytest
 from spectra.flow import alertlook
 from spectra.flow.alerting import Alerting
 from spectra.model.alerts import Muting, QuietHours, Rule
-from spectra.store import alertrules, alerts
+from spectra.store import alertrules, alerts, refusals
+from spectra.store.alerts import Wanted
 from spectra.store.database import Database
 from tests.flow.alertworld import DAY, HOUR, NOON, SECOND, Watchtower
 from tests.store.scribe import host, seen
@@ -64,6 +65,19 @@ def test_the_first_rules_are_there_when_it_has_started(database: Database) -> No
             assert names == {rule.name for rule in alertlook.FIRST}
         finally:
             alerting.stop()
+
+
+def test_what_was_refused_before_the_first_start_is_no_news(database: Database) -> None:
+    """The first rules are there by then, and tell of what comes."""
+    alerting = Alerting(database, lambda: NOON)
+    refusals.count(database, "bad_signature", "203.0.113.9", "it does not hold", NOON, times=500)
+    alerting.start()
+    alerting.stop()
+    alerting.look(slow=True)
+    assert not alerts.page(database, Wanted(), limit=10).alerts
+    refusals.count(database, "bad_signature", "203.0.113.9", "it does not hold", NOON, times=500)
+    alerting.look(slow=True)
+    assert [one.rule for one in alerts.page(database, Wanted(), limit=10).alerts] == ["submission-refused"]
 
 
 def test_changes_are_told_apart(tower: Watchtower) -> None:

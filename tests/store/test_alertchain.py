@@ -23,10 +23,12 @@ def test_one_holds_the_watch(database: Database) -> None:
     """From what there is when it is first held; others get nothing meanwhile."""
     enter(database, "key.registered", "k")
     assert alertchain.behind(database)
+    assert not alertchain.begun(database)
     with database.transaction() as connection:
         watch = alertchain.hold(connection, T0)
         assert watch
         assert (watch.seq, watch.found, watch.first) == (1, 1, True)
+    assert alertchain.begun(database)
     with database.transaction() as connection, database.transaction() as other:
         held = alertchain.hold(connection, T0)
         assert held

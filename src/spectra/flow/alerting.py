@@ -49,9 +49,9 @@ class Alerting(Waking):
         super().__init__("spectra-alerts")
 
     def start(self) -> None:
-        """Begin. The first rules are there when it returns; raises `Unavailable`."""
-        now = self._clock()
-        commit(self._database, lambda connection: (None, alertlook.begin(connection, now)))
+        """Begin. The very first look, which makes the first rules, is over when it returns; raises `Unavailable`."""
+        if not alertchain.begun(self._database):
+            self.look()
         super().start()
 
     def look(self, *, slow: bool = False) -> Looked:

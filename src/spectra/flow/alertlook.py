@@ -97,22 +97,12 @@ class _News(NamedTuple):
     acts: list[Occurrence]
 
 
-def begin(connection: Connection, now: datetime) -> list[Entry]:
-    """Watch from now on; the very first time, with the first rules. On a connection in a transaction."""
-    watch = alertchain.hold(connection, now)
-    return _first_rules(connection, watch, now) if watch else []
-
-
-def _first_rules(connection: Connection, watch: Watch, now: datetime) -> list[Entry]:
-    return alertrules.add_first(connection, FIRST, Act(BY, now)) if watch.first else []
-
-
 def look(connection: Connection, now: datetime, *, slow: bool) -> tuple[Looked, list[Entry]]:
     """Look once, on a connection in a transaction; `slow`: also at what comes with time, and at what is over."""
     watch = alertchain.hold(connection, now)
     if watch is None:  # another coordinator is at it
         return Looked(), []
-    entries = _first_rules(connection, watch, now)
+    entries = alertrules.add_first(connection, FIRST, Act(BY, now)) if watch.first else []
     rules = alertrules.held(connection)
     kinds: set[Kind] = {kind for rule, _ in rules for kind in rule.on}
     batch = alertchain.batch(connection, watch.seq)

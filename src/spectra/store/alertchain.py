@@ -75,6 +75,12 @@ def behind(database: Database) -> bool:
     return row is None or row[1] is None or row[0] > row[1]
 
 
+def begun(database: Database) -> bool:
+    """Whether there was a look at all; cheap."""
+    with database.connection() as connection:
+        return one(connection.execute("SELECT EXISTS (SELECT FROM alert_watch)"))[0]
+
+
 def hold(connection: Connection, now: datetime) -> Watch | None:
     """The watch, to oneself until the transaction ends; None where another coordinator has it. It begins with what
     comes after it was first held.
