@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 import pytest
 
 from spectra.model.observation import Certificate
 from spectra.model.query import parse
 from spectra.store import alertseen
-from spectra.store.database import Database
+from spectra.store.database import Connection, Database
 from spectra.store.provenance import Entry, commit, head
 from tests.store.scribe import T0, Scribe, Written, host, seen
 
@@ -25,10 +26,24 @@ def settled(database: Database, written: Written) -> int:
     return head(database)[0]
 
 
-def changed(database: Database, after: int, *written: Written) -> alertseen.Changes:
+class Changes(NamedTuple):
+    """All that is noticed, described."""
+
+    hosts: tuple[tuple[str, datetime], ...] = ()
+    endpoints: tuple[alertseen.Change, ...] = ()
+    more: bool = False
+
+
+def changes(connection: Connection, observations: list[int], after: int) -> Changes:
     """What these submissions changed."""
+    noticed = alertseen.Noticed(connection, observations, after)
+    return Changes(noticed.hosts, tuple(alertseen.described(connection, noticed.endpoints)), noticed.more)
+
+
+def changed(database: Database, after: int, *written: Written) -> Changes:
+    """The same on a connection of its own."""
     with database.connection() as connection:
-        return alertseen.changes(connection, [one.seq for one in written], after)
+        return changes(connection, [one.seq for one in written], after)
 
 
 def test_kinds_of_changes(database: Database, write: Scribe) -> None:
@@ -50,15 +65,15 @@ def test_kinds_of_changes(database: Database, write: Scribe) -> None:
     assert found.hosts == ((B, T0 + HOUR),)
     after = settled(database, second)
     again = write([host(A, T0 + 2 * HOUR, seen(80, "http", "nginx", "1.1"))])
-    assert changed(database, after, again) == alertseen.Changes()
-    assert changed(database, 0) == alertseen.Changes()
+    assert changed(database, after, again) == Changes()
+    assert changed(database, 0) == Changes()
 
 
 def test_what_was_known_before_is_no_change(database: Database, write: Scribe) -> None:
     """Also where an older scan comes later, or another of the same instant."""
     at = settled(database, write([host(A, T0, seen(80))]))
     older, same = write([host(A, T0 - HOUR, seen(80))]), write([host(A, T0, seen(80))])
-    assert changed(database, at, older, same) == alertseen.Changes()
+    assert changed(database, at, older, same) == Changes()
 
 
 def test_queries_hold_for_what_it_was_then(database: Database, write: Scribe) -> None:
@@ -66,7 +81,7 @@ def test_queries_hold_for_what_it_was_then(database: Database, write: Scribe) ->
     first = write([host(A, T0, seen(80, "http", "nginx", "1.0"))])
     second = write([host(A, T0 + HOUR, seen(80, "http", "Apache", "2.4"))])
     with database.connection() as connection:
-        found = alertseen.changes(connection, [first.seq, second.seq], 0).endpoints
+        found = changes(connection, [first.seq, second.seq], 0).endpoints
         now = datetime(2026, 6, 1, tzinfo=UTC)
         kept = {q: alertseen.matching(connection, parse(q, now), found) for q in ("product:nginx", "port:1", "")}
     assert [one.after.product for one in kept["product:nginx"]] == ["nginx"]
@@ -93,7 +108,7 @@ def test_what_is_noticed_is_described_when_it_is_asked_for(database: Database, w
         gone = found[0]._replace(at=T0 - HOUR)
         assert alertseen.described(connection, [gone]) == [gone]
         assert alertseen.described(connection, ()) == []
-        assert alertseen.changes(connection, [first.seq, second.seq], 0).endpoints == tuple(told)
+        assert changes(connection, [first.seq, second.seq], 0).endpoints == tuple(told)
 
 
 def test_no_more_changes_than_may_be_are_looked_at(

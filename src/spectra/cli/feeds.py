@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -188,7 +188,7 @@ def _columns(now: datetime) -> list[Column[FeedRecord]]:
         Column("networks", lambda f: f"{f.networks:,}", right=True),
         Column("behind", lambda f: f"{f.hosts_behind:,}" if f.hosts_behind else "", "hosts behind", right=True),
         Column("version", lambda f: f.version, flexible=True, optional=True),
-        Column("checked", lambda f: f"{_unit(now - f.checked)} ago", style="dim", optional=True),
+        Column("checked", lambda f: f"{span(now - f.checked, 1)} ago", style="dim", optional=True),
         Column("error", lambda f: "failed" if f.error else "", "last try", style="red", optional=True),
         Column("source", lambda f: f.source, flexible=True, optional=True, style="dim"),
     ]
@@ -196,11 +196,7 @@ def _columns(now: datetime) -> list[Column[FeedRecord]]:
 
 def _age(feed: FeedRecord, now: datetime) -> str:
     """Since it was built; where it does not say when that was, since it was taken."""
-    return _unit(now - feed.built) if feed.built else f"≥ {_unit(now - feed.updated)}"
-
-
-def _unit(length: timedelta) -> str:
-    return span(length, 1)
+    return span(now - feed.built, 1) if feed.built else f"≥ {span(now - feed.updated, 1)}"
 
 
 def _errors(page: FeedPage) -> Iterator[str]:

@@ -171,7 +171,7 @@ def columns(now: datetime) -> list[Column[VulnFeedRecord]]:
         Column("configured", lambda f: _share(f.configured, f.cves), "affected told", right=True, optional=True),
         Column("scored", lambda f: _share(f.scored, f.cves), "scored", right=True, optional=True),
         Column("version", lambda f: f.version, flexible=True, optional=True),
-        Column("checked", lambda f: f"{_unit(f.checked, now)} ago", style="dim", optional=True),
+        Column("checked", lambda f: f"{span(now - f.checked, 1)} ago", style="dim", optional=True),
         Column("error", lambda f: "failed" if f.error else "running" if f.running else "", "last try", style="red"),
         Column("source", lambda f: f.source, flexible=True, optional=True, style="dim"),
     ]
@@ -199,11 +199,7 @@ def _age(feed: VulnFeedRecord, now: datetime) -> str:
     told = feed.since or feed.built
     if told is None and feed.updated is None:
         return "-"
-    return _unit(told, now) if told else f"≥ {_unit(feed.updated or now, now)}"
-
-
-def _unit(then: datetime, now: datetime) -> str:
-    return span(now - then, 1)
+    return span(now - told, 1) if told else f"≥ {span(now - (feed.updated or now), 1)}"
 
 
 def _share(part: int, whole: int) -> str:

@@ -98,8 +98,8 @@ def _parts(source: Source, *, exploited: bool) -> list[tuple[Condition, Conditio
     """Tables, and a condition on them, for each place where to look."""
     parts: list[tuple[Condition, Condition]] = []
     if source.endpoints:
-        columns = [array([one[column] for one in source.endpoints]) for column in range(3)]
-        parts.append((Condition(_HERE, tuple(columns)), Condition("true")))
+        columns = tuple(array(column) for column in zip(*source.endpoints, strict=True))
+        parts.append((Condition(_HERE, columns), Condition("true")))
     if source.learned is not None:
         until = Condition("a.since <= %s", (source.until,)) if source.until else Condition("true")
         parts.append((Condition(_LEARNED), all_of([Condition("a.since > %s", (source.learned,)), until])))

@@ -62,14 +62,6 @@ class Change(NamedTuple):
         return PROTOCOL_NAME[self.number]
 
 
-class Changes(NamedTuple):
-    """What submissions changed: hosts that are new with when they were seen, and endpoints. `more`: there is more."""
-
-    hosts: tuple[tuple[str, datetime], ...] = ()
-    endpoints: tuple[Change, ...] = ()
-    more: bool = False
-
-
 _PIECE: Final = 5000  # rows
 _FEW: Final = 2000
 """New hosts whose ports are looked up without those of all others."""
@@ -222,12 +214,6 @@ class Noticed:
         while left and (some := cursor.fetchmany(min(left, _PIECE))):
             yield from some
             left -= len(some)
-
-
-def changes(connection: Connection, observations: Sequence[int], after: int, endpoints: int = 0) -> Changes:
-    """All of what is `Noticed`, described."""
-    noticed = Noticed(connection, observations, after, endpoints)
-    return Changes(noticed.hosts, tuple(described(connection, noticed.endpoints)), noticed.more)
 
 
 def described(connection: Connection, found: Sequence[Change]) -> list[Change]:

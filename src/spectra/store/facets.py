@@ -13,6 +13,7 @@ asked for. All numbers of one answer are of one moment.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any, Final, LiteralString, NamedTuple
 
 import msgspec
@@ -205,9 +206,12 @@ class _Answering:
     def __init__(self, connection: Connection, query: Query, wanted: Filter, *, exact: bool) -> None:
         self._connection = connection
         self._population = Population(connection, query, wanted)
-        self._exact = exact
-        self._load = lambda: Counted.load(connection, query, wanted, exact=exact)
-        self._findings: Counted | None = None
+        self._query, self._wanted, self._exact = query, wanted, exact
+
+    @cached_property
+    def _findings(self) -> Counted:
+        """Which findings count."""
+        return Counted.load(self._connection, self._query, self._wanted, exact=self._exact)
 
     def answer(self, asked: Sequence[Asked]) -> Answer:
         """The total and every facet, each from the first source that knows it."""
@@ -265,7 +269,7 @@ class _Answering:
         """One statement for the total of `rows` and all of these facets."""
         keyed: LiteralString = "".join(_keyed(asked, rows))
         start = Condition(f"WITH m AS MATERIALIZED ({rows.sql.sql}){keyed} ", rows.sql.params)
-        findings = self._counted(asked)
+        findings = self._findings if any(one.name in weaknesscounts.VALUES for one in asked) else None
         if findings:
             more = weaknesscounts.relations([one.name for one in asked if one.name in weaknesscounts.VALUES], findings)
             start = Condition(f"{start.sql}{more.sql} ", (*start.params, *more.params))
@@ -277,13 +281,6 @@ class _Answering:
         for number, *row in self._connection.execute(start.sql + union, params):
             found[number].append(tuple(row))
         return _Found(found, int(found[_TOTAL][0][1] or 0))
-
-    def _counted(self, asked: Sequence[Asked]) -> Counted | None:
-        """Which findings count, asked for once and only where a facet is about them."""
-        if not any(one.name in weaknesscounts.VALUES for one in asked):
-            return None
-        self._findings = self._findings or self._load()
-        return self._findings
 
     def _areas(self, asked: Sequence[Asked], total: int) -> dict[str, Facet]:
         parts = [part for i, one in enumerate(asked) for part in _of_area(i, one)]
@@ -315,8 +312,7 @@ class _Answering:
         )
 
     def _is_exact(self, asked: Asked, scale: float | None) -> bool:
-        about_findings = self._findings if asked.name in weaknesscounts.VALUES else None
-        return scale is None and (about_findings is None or about_findings.spots is not None)
+        return scale is None and (asked.name not in weaknesscounts.VALUES or self._findings.spots is not None)
 
     def _labels(self, name: str, values: Sequence[str]) -> dict[str, str]:
         if name not in _LABELS or not values:
