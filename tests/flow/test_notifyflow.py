@@ -58,9 +58,9 @@ class Post:
 
 
 @contextlib.contextmanager
-def running(ingest: Ingest, made: Callable[..., Outlets], **options: timedelta) -> Generator[NotifyJob]:
-    """A coordinator that sends messages, and tries again at once."""
-    job = NotifyJob(ingest.database, ingest.clock, outlets=made, first_pause_s=0.02, **options)
+def running(ingest: Ingest, made: Callable[..., Outlets], *, first_pause_s: float = 0.02) -> Generator[NotifyJob]:
+    """A coordinator that sends messages from now on, and tries again at once unless it is told otherwise."""
+    job = NotifyJob(ingest.database, ingest.clock, outlets=made, first_pause_s=first_pause_s)
     workflows = Workflows(ingest, jobs=[job])
     workflows.start()
     job.sweep()
@@ -122,10 +122,8 @@ def test_somebody_tries_an_outlet(ingest: Ingest) -> None:
     outlet(database, "a", now)
     note(database, 1, now, "a")
     act = Act("root", now)
-    with running(ingest, by(post)) as job:
-        job._first_pause_s = 3600.0
-        post.failures = [OutletError("away", away=True)]
-        job.wake()
+    post.failures = [OutletError("away", away=True)]
+    with running(ingest, by(post), first_pause_s=3600.0) as job:
         eventually(lambda: ("note-1", "waiting", 1) in states(database))
         post.failures = [OutletError("still away")]
         assert (job.try_out("a", act).delivered, outlets.get(database, "a").error) == (False, "still away")
@@ -145,8 +143,7 @@ def test_nothing_is_lost_with_a_server_that_is_killed(ingest: Ingest, tmp_path: 
             return Outlets({"xmpp": Xmpp(settings, password=lambda: "geheim", back=lambda: back(("xmpp",)))})
 
         outlet(database, "bob", now, "xmpp", bob)
-        with running(ingest, made) as job:
-            job._first_pause_s = 3600.0
+        with running(ingest, made, first_pause_s=3600.0) as job:
             note(database, 1, now, "bob")
             job.wake()
             eventually(lambda: ("note-1", "delivered", 1) in states(database))

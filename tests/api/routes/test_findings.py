@@ -9,9 +9,9 @@ import pytest
 
 from spectra.model.tiers import Policy
 from tests.api.node import Node, is_problem
+from tests.api.routes.weaknesses import settled
 from tests.store.weak import Weak
 from tests.support import samples
-from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.engine
 
@@ -25,13 +25,7 @@ def weak(node: Node) -> tuple[str, str]:
     product = f"odd product {ip}"
     node.submitted(samples.scan_of(ip, 80, at=T0, product=product))
     database = node.services.database
-
-    def named() -> bool:
-        with database.connection() as connection:
-            row = connection.execute("SELECT software FROM service WHERE product = %s", [product]).fetchone()
-        return row is not None and row[0] is not None
-
-    eventually(named)  # the evaluation that runs by itself is through with it
+    settled(database)
     tables = Weak(database)
     number = int(ip.rpartition(".")[2]) + 1000 * int(ip.split(".")[2])
     cves = [f"CVE-2098-{number:07}", f"CVE-2099-{number:07}"]

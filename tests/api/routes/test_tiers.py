@@ -19,6 +19,7 @@ from spectra.store import ledger
 from spectra.store.audit_trail import acts
 from tests.api.node import Account, Node, is_problem
 from tests.api.people import Clock, on_record
+from tests.api.routes.weaknesses import settled
 from tests.store.weak import Weak
 from tests.support import samples
 from tests.support.waiting import eventually
@@ -155,18 +156,12 @@ def test_plans_about_weaknesses_belong_to_pro(desk: Node) -> None:
 def weak(node: Node, product: str) -> None:
     """Give what runs as this product a critical weakness, once the evaluation that runs by itself has named it."""
     database = node.services.database
-
-    def version() -> str | None:
-        with database.connection() as connection:
-            row = connection.execute(
-                "SELECT version FROM service WHERE product = %s AND software IS NOT NULL", [product]
-            ).fetchone()
-        return row[0] if row else None
-
-    eventually(lambda: version() is not None)
+    settled(database)
+    with database.connection() as connection:
+        rows = connection.execute("SELECT version FROM service WHERE product = %s", [product]).fetchall()
     tables = Weak(database)
     cve = f"CVE-2097-{secrets.randbelow(10**6) + 10**6}"
-    tables.affected(tables.software(product, version() or ""), tables.vuln(cve, severity="critical"), samples.T0)
+    tables.affected(tables.software(product, rows[0][0]), tables.vuln(cve, severity="critical"), samples.T0)
 
 
 def test_matches_keep_findings_to_themselves(desk: Node, clock: Clock) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from spectra.store import software
+from spectra.store.database import Database
 from tests.api.node import Node
 from tests.store.weak import Weak
 from tests.store.weak import cpe as name_of
@@ -49,8 +51,18 @@ class Flawed:
 
     def tell(self, which: int) -> None:
         """And that it does."""
-        for software in self.softwares:
-            Weak(self.node.services.database).affected(software, self.vulns[which], datetime.now(UTC))
+        for key in self.softwares:
+            Weak(self.node.services.database).affected(key, self.vulns[which], datetime.now(UTC))
+
+
+def settled(database: Database) -> None:
+    """Wait until the evaluation that runs by itself has nothing left to do: else it may undo what a test writes."""
+
+    def through() -> bool:
+        due = software.due(database)
+        return not (due.unnamed or due.fresh or due.again or due.news or due.products or due.walk)
+
+    eventually(through)
 
 
 def flawed(node: Node) -> Flawed:
@@ -59,13 +71,7 @@ def flawed(node: Node) -> Flawed:
     product = f"odd{ip.replace('.', '_')}"
     node.submitted(samples.scan_of(ip, 80, 81, product=product))
     database = node.services.database
-
-    def named() -> bool:
-        with database.connection() as connection:
-            rows = connection.execute("SELECT software FROM service WHERE product = %s", [product]).fetchall()
-        return len(rows) == 2 and all(software is not None for (software,) in rows)
-
-    eventually(named)  # the evaluation that runs by itself is through with it
+    settled(database)
     tables = Weak(database)
     number = int(ip.rpartition(".")[2]) + 1000 * int(ip.split(".")[2])
     first, second = f"CVE-2088-{number:07}", f"CVE-2089-{number:07}"
@@ -73,7 +79,11 @@ def flawed(node: Node) -> Flawed:
         versions = connection.execute("SELECT version FROM service WHERE product = %s", [product]).fetchall()
     softwares = tuple(tables.software(product, version) for (version,) in versions)
     vulns = tables.vuln(first, 90.0, severity="critical", title="Bad"), tables.vuln(second, 20.0, severity="low")
-    for software in softwares:
+    for key in softwares:
         for vuln in vulns:
-            tables.affected(software, vuln, samples.T0)
+            tables.affected(key, vuln, samples.T0)
+    with database.connection() as connection:
+        query = "SELECT s.version, s.software, s.words, c.* FROM service s, correlation c WHERE product = %s"
+        found = connection.execute(query, [product]).fetchall()
+    assert {key for _, key, *_ in found} == set(softwares), found
     return Flawed(node, ip, product, (first, second), vulns, softwares)
