@@ -62,6 +62,13 @@ def test_what_lasts_and_what_happens_count_together() -> None:
     assert (told.count, told.messages, told.title) == (4, 1, "4 changes")
 
 
+def test_what_lasts_counts_after_the_window_of_its_finding() -> None:
+    """It is added to what happens much later, as the watch adds it."""
+    rule = Rule(name="r", on=("port.opened", "finding.new"), group="rule", threshold=3, window_s=60)
+    (told,) = trial(rule, [lasting("CVE-2024-1"), opened(port=1, after_s=500), opened(port=2, after_s=510)])
+    assert (told.count, told.messages) == (3, 1)
+
+
 def test_many_things_of_one_alert() -> None:
     """As many as a trial takes: each is looked at once, not once for each of the others."""
     found = [opened(f"10.{n >> 16}.{n >> 8 & 255}.{n & 255}", after_s=n % 50) for n in range(20_000)]

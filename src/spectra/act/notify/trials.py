@@ -16,8 +16,8 @@ _MAX_LINES: Final = 20
 
 @dataclass(slots=True)
 class _Alert:
-    """One that is being made. `told`: when people were told; `untold` things came since. `lasting` of its things last,
-    which happened `lasting_times` times.
+    """One that is being made. `told`: when people were told; `untold` things came since. `lasting` of its things
+    last; the others happened as `recent` has it.
     """
 
     key: str
@@ -26,7 +26,6 @@ class _Alert:
     recent: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
     total: int = 0
     lasting: int = 0
-    lasting_times: int = 0
     told: datetime | None = None
     untold: int = 0
     messages: int = 0
@@ -70,14 +69,12 @@ def _take(rule: Rule, alert: _Alert, one: Occurrence) -> None:
     alert.total += one.times
     alert.last = one.at
     alert.untold += not known
-    alert.recent = thresholds.within(thresholds.added(alert.recent, [one]), rule.window_s, one.at)
-    if one.kind in LASTING:
-        alert.lasting += 1
-        alert.lasting_times += one.times
+    lasts = one.kind in LASTING
+    alert.lasting += lasts
+    recent = thresholds.added(alert.recent, [] if lasts else [one])
+    alert.recent = thresholds.within(recent, rule.window_s, one.at)
     # What lasts counts for as long as it does, the rest as often as it happened lately.
-    moments = max(0, thresholds.total(alert.recent) - alert.lasting_times)
-    enough = alert.lasting + moments >= rule.threshold
-    if alert.told is None and enough:
+    if alert.told is None and alert.lasting + thresholds.total(alert.recent) >= rule.threshold:
         _send(rule, alert, one.at)
     else:
         _again(rule, alert, one.at)
