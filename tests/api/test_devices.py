@@ -115,9 +115,10 @@ def test_codes_are_over_and_cannot_be_guessed(desk: Node, clock: Clock) -> None:
 
 
 def test_what_a_device_may_not_ask_for(desk: Node) -> None:
-    """A scope that there is none of, or another's code."""
+    """A scope that there is none of, a code for nobody, or another's code."""
     wrong = desk.ask("POST", "/v0/auth/device", "", data={"client_id": "cli", "scope": "all:all"})
     refusal(wrong, 400, "invalid_scope")
+    refusal(desk.ask("POST", "/v0/auth/device", "", data={"scope": "hosts:read"}), 400, "invalid_request")
     device = ask(desk)
     other = token_request(desk, grant_type=GRANT, device_code=device["device_code"], client_id="another")
     refusal(other, 400, "invalid_grant")

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.engine
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 BLOCKS = Wanted(kinds=("block.added",))
-NOTHING = Wanted(kinds=("moon",))
+NOTHING = Wanted(topics=frozenset(("law",)), kinds=("moon",))
 
 
 class Client:

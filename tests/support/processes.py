@@ -18,7 +18,7 @@ import pytest
 
 import spectra
 
-UNTRACED = ("e2e", "mesh", "bench", "test_openapi_fuzz.py")
+UNTRACED = ("e2e", "mesh", "bench", "fuzz")
 """Rooms whose tests watch other processes, which are not traced in any case, and what asks for the same ever again."""
 
 LONG = frozenset(

@@ -100,8 +100,8 @@ def _second(services: Services, passed: Passed, form: Mapping[str, str], source:
 
 def device(request: Request, services: Services, form: Mapping[str, str], source: Source) -> DeviceAnswer:
     """A code for a device to show (RFC 8628 section 3.1); raises `Refused`."""
-    client = _client_id(form) or DEFAULT_CLIENT
-    return devices.ask(request, services, client, _scopes(form), source)
+    required(form, "client_id")
+    return devices.ask(request, services, _client_id(form), _scopes(form), source)
 
 
 def _device_code(services: Services, form: Mapping[str, str], source: Source) -> TokenAnswer:

@@ -58,13 +58,14 @@ def test_everybody_sees_the_topics_of_their_scopes(node: Node) -> None:
 
 def test_pages_and_text(node: Node) -> None:
     """A page goes on where the one before ended; text and time narrow it."""
-    block(node, "198.51.100.9/32")
+    blocked = samples.address()
+    block(node, f"{blocked}/32")
     first = node.get("/v0/activity", limit=1).json()
     second = node.get("/v0/activity", limit=1, before=first["next_cursor"]).json()
     assert second["activity"][0]["cursor"] < first["activity"][0]["cursor"]
-    found = node.get("/v0/activity", q="198.51.100.9").json()["activity"]
+    found = node.get("/v0/activity", q=blocked).json()["activity"]
     assert [one["kind"] for one in found] == ["block.added"]
-    assert node.get("/v0/activity", q="198.51.100.9", kinds="job").json()["activity"] == []
+    assert node.get("/v0/activity", q=blocked, kinds="job").json()["activity"] == []
     assert node.get("/v0/activity", since="1h", limit=1).json()["activity"]
 
 
@@ -73,7 +74,7 @@ def test_a_stream_tells_what_happens_and_goes_on_where_it_left(node: Node) -> No
     begin = head(node)
     with node.client("admin") as client, client.stream("GET", "/v0/stream", params={"cursor": begin}) as response:
         assert response.headers["content-type"].startswith("text/event-stream")
-        node.submitted(samples.scan_of("203.0.113.40", 22))
+        node.submitted(samples.scan_of(samples.address(), 22))
         told = next(one for one in events(response) if one.kind == "observation.settled")
         assert "1 host" in told.title
     block(node, "198.51.100.10/32")

@@ -49,8 +49,8 @@ def test_gaps_of_a_network(node: Node, ip: str) -> None:
     """What was never seen of a network that is asked for."""
     gaps = read(node, net=f"{ip}/32")["gaps"]
     assert (gaps["networks"], gaps["never_seen_blocks"]) == (1, 0)
-    gaps = read(node, q="net:203.0.113.0/24,192.0.2.0/24")["gaps"]
-    assert gaps["never_seen"] == ["192.0.2.0/24", "203.0.113.0/24"]
+    gaps = read(node, q="net:100.71.9.0/24,100.71.2.0/24")["gaps"]
+    assert gaps["never_seen"] == ["100.71.2.0/24", "100.71.9.0/24"]
     assert gaps["exact"]
 
 
@@ -63,14 +63,14 @@ class Feeds:
 
     def prefixes(self, asn: int) -> Sequence[str]:
         """AS 64500 has one network."""
-        return ("203.0.113.0/24",) if asn == 64500 else ()
+        return ("100.71.9.0/24",) if asn == 64500 else ()
 
 
 def test_gaps_of_an_as(node: Node) -> None:
     """Its networks come from the feeds; without any there is nothing to look through, and too many are said to be."""
     assert read(node, asn="64500")["gaps"] is None
     with node.variant(networks=Feeds()) as informed:
-        assert read(informed, asn="AS64500")["gaps"]["never_seen"] == ["203.0.113.0/24"]
+        assert read(informed, asn="AS64500")["gaps"]["never_seen"] == ["100.71.9.0/24"]
         assert read(informed, q="-asn:64500")["gaps"] is None
         assert read(informed, asn="64501")["gaps"] is None
         wide = read(informed, asn="64490-65000")["gaps"]

@@ -64,7 +64,7 @@ def joined(node: Node, name: str) -> NodeRecord:
     """A machine that was invited and came."""
     database, now = node.services.database, datetime.now(UTC)
     made = invite(node, name=name).json()
-    certificate = CertificateRecord(secrets.token_hex(8), f"spki-{name}", now, now + timedelta(days=1))
+    certificate = CertificateRecord(str(secrets.randbits(63)), f"spki-{name}", now, now + timedelta(days=1))
     uri = f"spiffe://mesh-test/node/{name}"
     nodes.enrol(database, token=made["id"], name=name, uri=uri, certificate=certificate, now=now)
     key = SigningKey.generate().public

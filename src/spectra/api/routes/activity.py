@@ -82,8 +82,17 @@ def _described_stream() -> dict[int | str, dict[str, Any]]:
     for kind in (Activity, Progress, Changed):
         describe(kind)
     told = "Events `activity` (with its cursor as the id), `progress` and `changed`, each with JSON of its kind"
-    schema = {"anyOf": [{"$ref": ref(kind)} for kind in (Activity, Progress, Changed)]}
-    events = {"description": told, "content": {"text/event-stream": {"schema": schema}}}
+    body = {"anyOf": [{"$ref": ref(kind)} for kind in (Activity, Progress, Changed)]}
+    event = {
+        "type": "object",
+        "description": "One event of the stream",
+        "properties": {
+            "id": {"type": "string", "description": "the cursor to go on from"},
+            "event": {"type": "string", "enum": ["activity", "progress", "changed"]},
+            "data": {"type": "string", "contentMediaType": "application/json", "contentSchema": body},
+        },
+    }
+    events = {"description": told, "content": {"text/event-stream": {"schema": event}}}
     return {200: events, **{status: a_problem() for status in (400, 401, 403, 503, 504)}}
 
 
