@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from spectra.errors import BadRequest, NotFound
 from spectra.model.alerts import Muting, Occurrence, Rule
@@ -61,3 +62,15 @@ def test_what_is_left_out(database: Database) -> None:
         alertrules.mute(database, Muting(ip="192.0.2.1", until=T0), ACT)
     assert kinds(database) == ["alert-mute.added", "alert-mute.removed"]
     assert alertrules.details(database)[f"alert-mute:{made.id}"]["removed_by"] == "alice"
+
+
+def test_the_newest_word_counts_about_what_is_left_out(database: Database) -> None:
+    """Said again, it is left out once: until when and why as said last. Anything else is another thing."""
+    about = Muting(ip="192.0.2.1", cve="CVE-2024-1000", reason="a")
+    first = alertrules.mute(database, about, ACT)
+    other = alertrules.mute(database, Muting(ip="192.0.2.1"), ACT)
+    again = alertrules.mute_all(database, [replace(about, reason="b", until=T0 + timedelta(days=1))] * 2, ACT)
+    assert set(alertrules.mutes(database, T0)) == {other, *again}
+    assert (len(again), again[0].reason) == (1, "b")
+    assert alertrules.details(database)[f"alert-mute:{first.id}"]["removed_by"] == "alice"
+    assert kinds(database) == [*["alert-mute.added"] * 2, "alert-mute.removed", "alert-mute.added"]

@@ -132,8 +132,8 @@ def _record(row: tuple[Any, ...]) -> RuleRecord:
 
 
 def mute(database: Database, wanted: Muting, act: Act) -> Mute:
-    """Leave something out from now on, also of alerts that there are. Raises `BadRequest` naming `until`, or
-    `too_many_mutes`.
+    """Leave something out from now on, also of alerts that there are. Of what is left out already the newest word
+    counts: until when, and why. Raises `BadRequest` naming `until`, or `too_many_mutes`.
     """
     return mute_all(database, [wanted], act)[0]
 
@@ -146,11 +146,14 @@ def mute_all(database: Database, wanted: Sequence[Muting], act: Act) -> tuple[Mu
 
     def work(connection: Connection) -> tuple[tuple[Mute, ...], list[Entry]]:
         connection.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
-        row = connection.execute("SELECT count(*) FROM alert_mute WHERE removed IS NULL").fetchone()
-        if row and row[0] + len(wanted) > MAX_MUTES:
+        rows = connection.execute(f"{_MUTES} WHERE removed IS NULL").fetchall()
+        about = {_about(one): one for one in wanted}
+        replaced = [row[0] for row in rows if _about(_muting(row[1])) in about]
+        if len(rows) - len(replaced) + len(about) > MAX_MUTES:
             raise BadRequest(f"{MAX_MUTES} things are left out already.", reason="too_many_mutes")
-        made = tuple(_mute(connection, one, act) for one in wanted)
-        told = [_mute_entry(connection, "alert-mute.added", one.id, act.now) for one in made]
+        told = [_remove(connection, ident, act) for ident in replaced]
+        made = tuple(_mute(connection, one, act) for one in about.values())
+        told += [_mute_entry(connection, "alert-mute.added", one.id, act.now) for one in made]
         return made, [*told, *cover(connection, made, act.now)]
 
     return commit(database, work)
@@ -167,12 +170,10 @@ def unmute(database: Database, ident: str, act: Act) -> Mute:
                 reason="unknown_mute",
                 hint="`spectra alerts mutes` shows all.",
             )
-        connection.execute(
-            "UPDATE alert_mute SET removed = %s, removed_by = %s WHERE id = %s", [act.now, act.by, ident]
-        )
+        entry = _remove(connection, ident, act)
         # What lasts is found again: certificates by looking at all of them anew.
         connection.execute("UPDATE alert_rule SET looked = NULL")
-        return _as_mute(row), [_mute_entry(connection, "alert-mute.removed", ident, act.now)]
+        return _as_mute(row), [entry]
 
     return commit(database, work)
 
@@ -198,6 +199,15 @@ def _mute(connection: Connection, wanted: Muting, act: Act) -> Mute:
         [ident, encode(wanted).decode(), wanted.until, act.now, act.by],
     )
     return Mute(**msgspec.structs.asdict(wanted), id=ident, at=act.now, by=act.by)
+
+
+def _about(one: Muting) -> Muting:
+    return msgspec.structs.replace(one, until=None, reason="")
+
+
+def _remove(connection: Connection, ident: str, act: Act) -> Entry:
+    connection.execute("UPDATE alert_mute SET removed = %s, removed_by = %s WHERE id = %s", [act.now, act.by, ident])
+    return _mute_entry(connection, "alert-mute.removed", ident, act.now)
 
 
 def _as_mute(row: tuple[Any, ...]) -> Mute:

@@ -79,7 +79,13 @@ def test_mutes_say_what_they_are_about(node: Node) -> None:
     made = node.ask("POST", "/v0/alerts/mutes", json={"ip": "2001:DB8::0:1", "cve": "CVE-2024-6387"}).json()
     assert made["ip"] == "2001:db8::1"
     assert node.ask("DELETE", f"/v0/alerts/mutes/{made['id']}").status_code == 200
-    for body in ({"reason": "x"}, {"ip": IP, "port": 80}, {"ip": "x"}, {"ip": IP, "until": "2001-01-01T00:00:00Z"}):
+    for body in (
+        {"reason": "x"},
+        {"ip": IP, "port": 80},
+        {"ip": "x"},
+        {"cve": "1"},
+        {"ip": IP, "until": "2001-01-01T00:00:00Z"},
+    ):
         is_problem(node.ask("POST", "/v0/alerts/mutes", json=body), 400, "bad_request")
 
 

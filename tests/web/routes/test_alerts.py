@@ -77,7 +77,10 @@ def test_what_one_tells_of_is_left_out(site: Site, rule: str) -> None:
     assert IP in page.words("//tbody")
     remove = page.find("//tbody//form/@action")[0]
     assert "told again" in site.after("/alerts/mutes", remove, "user").words("//body")
-    more = site.after("/alerts/mutes", "/alerts/mutes", "user", ip="10.0.90.9", reason="a printer")
+    more = site.after("/alerts/mutes", "/alerts/mutes", "user", ip="10.0.90.9", reason="a camera", cve="cve-2024-6387")
+    assert "CVE-2024-6387" in more.words("//tbody")
+    more = site.after("/alerts/mutes", "/alerts/mutes", "user", ip="10.0.90.9", reason="a printer", cve="CVE-2024-6387")
     assert "a printer" in more.words("//tbody")
+    assert "a camera" not in more.words("//tbody")
     assert "left out" not in site.after("/alerts/mutes", "/alerts/mutes", "user").words("//*[@role='status']")
     assert not site.page("/alerts/mutes", "read-only").find("//main//form[@method='post']")
