@@ -10,6 +10,7 @@ import pytest
 from spectra.model.alerts import ABOUT_HOSTS, KINDS, LASTING, Mute, Occurrence, Rule
 
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
+CVE = "CVE-2024-1000"
 
 
 def test_kinds_are_told_apart() -> None:
@@ -40,18 +41,14 @@ def test_what_is_no_rule(body: dict[str, object]) -> None:
 
 def test_things_are_told_apart_by_what_they_are_about() -> None:
     """Not by when, or how often."""
-    one = Occurrence(
-        kind="finding.new", at=NOON, title="a", ip="192.0.2.1", port=80, protocol="tcp", cve="CVE-2024-1000"
-    )
+    one = Occurrence(kind="finding.new", at=NOON, title="a", ip="192.0.2.1", port=80, protocol="tcp", cve=CVE)
     assert one.key == "finding.new|192.0.2.1/tcp/80|CVE-2024-1000"
     assert Occurrence(kind="worker.lost", at=NOON, title="b", name="edge", times=3).key == "worker.lost|edge"
 
 
 def test_a_mute_covers_what_all_of_it_holds_for() -> None:
     """One weakness of one service, of one rule; port 0 of a protocol is no other."""
-    one = Occurrence(
-        kind="finding.new", at=NOON, title="a", ip="192.0.2.1", port=80, protocol="tcp", cve="CVE-2024-1000"
-    )
+    one = Occurrence(kind="finding.new", at=NOON, title="a", ip="192.0.2.1", port=80, protocol="tcp", cve=CVE)
     told = {"id": "m", "at": NOON, "by": "alice"}
     exact = {"rule": "r", "kind": one.kind, "ip": one.ip, "port": 80, "protocol": "tcp", "cve": one.cve}
     assert msgspec.convert(told | exact, Mute).covers("r", one)

@@ -35,7 +35,7 @@ def opened(port: int) -> Occurrence:
     return Occurrence(kind="port.opened", at=T0, title=f"port {port}", ip="192.0.2.1", port=port, protocol="tcp")
 
 
-def weakness(cve: str = "CVE-2024-1") -> Occurrence:
+def weakness(cve: str = "CVE-2024-1000") -> Occurrence:
     """Something that lasts."""
     return Occurrence(kind="finding.new", at=T0, title=cve, ip="192.0.2.1", cve=cve)
 
@@ -80,12 +80,12 @@ def test_what_is_left_out_makes_nothing(database: Database) -> None:
     ("told", "left"),
     [
         ({"kind": "finding.new"}, ["port 1", "port 2"]),
-        ({"cve": "CVE-2024-1"}, ["port 1", "port 2"]),
-        ({"ip": "192.0.2.1", "port": 2, "protocol": "tcp"}, ["CVE-2024-1", "port 1"]),
-        ({"ip": "192.0.2.1", "cve": "CVE-2024-1", "rule": RULE.name}, ["port 1", "port 2"]),
-        ({"ip": "192.0.2.1", "rule": "another"}, ["CVE-2024-1", "port 1", "port 2"]),
-        ({"ip": "192.0.2.2", "cve": "CVE-2024-1"}, ["CVE-2024-1", "port 1", "port 2"]),
-        ({"name": "edge"}, ["CVE-2024-1", "port 1", "port 2"]),
+        ({"cve": "CVE-2024-1000"}, ["port 1", "port 2"]),
+        ({"ip": "192.0.2.1", "port": 2, "protocol": "tcp"}, ["CVE-2024-1000", "port 1"]),
+        ({"ip": "192.0.2.1", "cve": "CVE-2024-1000", "rule": RULE.name}, ["port 1", "port 2"]),
+        ({"ip": "192.0.2.1", "rule": "another"}, ["CVE-2024-1000", "port 1", "port 2"]),
+        ({"ip": "192.0.2.2", "cve": "CVE-2024-1000"}, ["CVE-2024-1000", "port 1", "port 2"]),
+        ({"name": "edge"}, ["CVE-2024-1000", "port 1", "port 2"]),
     ],
 )
 def test_what_is_left_out_is_found_by_what_it_is_about(
