@@ -205,11 +205,11 @@ def test_findings_are_for_who_may_read_them(desk: Node, node: Node) -> None:
 
 def test_whom_the_node_takes_for_its_own(desk: Node) -> None:
     """By default everybody but who submits from outside; only who earns it where that is set; or everyone."""
-    roles = ("read-only", "user", "automation", "contributor", "admin")
+    people = [desk.account(role) for role in ("read-only", "user", "automation", "contributor", "admin")]
 
     def pro(mode: str) -> list[bool]:
         with desk.variant(tiers=POLICY._replace(mode=mode)) as other:
-            return [other.ask("GET", QUESTION, role).status_code == 200 for role in roles]
+            return [as_account(other, one, "GET", QUESTION).status_code == 200 for one in people]
 
     assert pro("own") == [True, True, True, False, True]
     assert pro("earned") == [False, False, False, False, True]
