@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import httpx
 import pytest
@@ -17,7 +18,8 @@ pytestmark = pytest.mark.engine
 @pytest.fixture(scope="module")
 def asked(node: Node) -> Iterator[Node]:
     """A node whose local model was asked twice by one account and once by another."""
-    with FaultyModel() as model, asking(node, local=model.url, mistral=model.url, concurrent=1) as other:
+    with FaultyModel() as model, asking(node, local=model.url, mistral=model.url, concurrent=1) as shared:
+        other = replace(shared, accounts={})  # that nobody else asks by
         for role in ("automation", "automation", "user"):
             body = {"messages": [{"role": "user", "content": "hello"}]}
             assert other.ask("POST", "/v1/chat/completions", role, json=body).status_code == 200
