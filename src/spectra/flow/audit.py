@@ -141,7 +141,7 @@ class _Walk:
         self._blobs = blobs
         self._deep = deep
         self._previous = GENESIS
-        self._identities: dict[str, tuple[int, dict[str, Any]]] = {}  # each key and token: its newest entry
+        self._identities: dict[str, tuple[Link, dict[str, Any]]] = {}  # each key, token ...: its newest entry
         self._unsettled: dict[str, tuple[int, Stored]] = {}  # accepted, and not settled so far
         self.entries: int = 0
         self.accepted: set[str] = set()
@@ -212,7 +212,7 @@ class _Walk:
         ):
             self._identities.pop(link.subject, None)
         elif link.kind.startswith(_RECORDED):
-            self._identities[link.subject] = link.seq, detail
+            self._identities[link.subject] = link, detail
         elif link.kind.startswith(_UNRECORDED):
             return
         elif not link.kind.startswith("observation."):
@@ -271,11 +271,17 @@ class _Walk:
         rows = {subject: detail for room in _ROOMS for subject, detail in room.details(self._database).items()}
         now = {subject: audit.plain(detail) for subject, detail in rows.items()}
         for subject in sorted(now.keys() | self._identities.keys()):
-            seq, told = self._identities.get(subject, (None, None))
-            if told != now.get(subject):
-                what = "key, token, tier, block, do-not-scan entry, feed, decision, VEX document, node, root, job or"
-                reason = f"{what} schedule {subject[:20]} is not what the chain says it is"
-                yield _Broken(reason, seq, subject, observation=False)
+            link, told = self._identities.get(subject, (None, None))
+            if told == now.get(subject):
+                continue
+            if link is None:
+                reason = f"{subject[:80]} is stored, but the chain does not know it"
+                yield _Broken(reason, None, subject, observation=False)
+                continue
+            noun = link.kind.partition(".")[0]
+            which = subject.removeprefix(f"{noun}:")[:60]
+            reason = f"the {noun.replace('-', ' ')} {which} is not what the chain says it is"
+            yield _Broken(reason, link.seq, subject, observation=False)
 
 
 def _compare(what: str, link: Link, told: dict[str, Any], stored: dict[str, Any]) -> None:
