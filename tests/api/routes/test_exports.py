@@ -75,6 +75,6 @@ def test_findings_belong_to_pro(node: Node) -> None:
     """Who is Free gets columns without them, and no answer to questions about them."""
     assert "findings" in node.get("/v0/export", "read-only", q=NET, format="csv").text.splitlines()[0].split(",")
     with node.variant(tiers=Policy(mode="earned", threshold=10)) as strict:
-        head = strict.get("/v0/export", "contributor", q=NET, format="csv").text.splitlines()[0]
+        head = strict.get("/v0/export", "user", q=NET, format="csv").text.splitlines()[0]
         assert "findings" not in head.split(",")
-        is_problem(strict.get("/v0/export", "contributor", q="kev:true"), 402, "pro_required")
+        is_problem(strict.get("/v0/export", "user", q="kev:true"), 402, "pro_required")

@@ -51,6 +51,6 @@ def test_an_insight_is_resolved(node: Node, told: str) -> None:
 def test_free_accounts_and_strangers(node: Node, told: str) -> None:
     """Insights tell of weaknesses: they belong to Pro."""
     with node.variant(tiers=Policy(mode="earned", threshold=10)) as strict:
-        is_problem(strict.get("/v0/insights", "contributor"), 402, "pro_required")
-        is_problem(strict.get(f"/v0/insights/{told}", "contributor"), 402, "pro_required")
+        is_problem(strict.get("/v0/insights", "user"), 402, "pro_required")
+        is_problem(strict.get(f"/v0/insights/{told}", "user"), 402, "pro_required")
     is_problem(node.get("/v0/insights", ""), 401, "unauthenticated")

@@ -85,4 +85,4 @@ def test_who_may_ask(node: Node) -> None:
     is_problem(node.get("/v0/vulns/similar", "", text="a"), 401, "unauthenticated")
     is_problem(node.ask("POST", "/v0/vulns/vectorize", "read-only"), 403, "forbidden")
     with node.variant(tiers=Policy(mode="earned", threshold=10)) as strict:
-        assert strict.get("/v0/vulns/similar", "contributor", text="a").status_code == 402
+        assert strict.get("/v0/vulns/similar", "user", text="a").status_code == 402

@@ -65,6 +65,6 @@ def test_who_may_ask(node: Node) -> None:
     is_problem(ask(node, "ip", "203.0.113.251", role="read-only"), 403, "forbidden")
     is_problem(ask(node, "ip", "203.0.113.251", role=""), 401, "unauthenticated")
     with node.variant(tiers=Policy(mode="earned", threshold=10)) as strict:
-        is_problem(ask(strict, "ip", "203.0.113.251", role="contributor"), 402, "pro_required")
+        is_problem(ask(strict, "ip", "203.0.113.251", role="user"), 402, "pro_required")
     with node.variant(explainer=None) as without:
         is_problem(ask(without, "ip", "203.0.113.251"), 503, "ai_no_provider")

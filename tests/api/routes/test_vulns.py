@@ -219,4 +219,4 @@ def test_who_may_ask(loaded: Node, path: str) -> None:
     is_problem(loaded.ask("GET", path, ""), 401, "unauthenticated")
     is_problem(loaded.ask("GET", path, "module"), 403, "forbidden")
     with loaded.variant(tiers=Policy("earned", threshold=4, window_days=3, daily_cap=0)) as strict:
-        is_problem(strict.ask("GET", path, "contributor"), 402, "pro_required")
+        is_problem(strict.ask("GET", path, "user"), 402, "pro_required")

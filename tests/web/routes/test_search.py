@@ -112,9 +112,9 @@ def test_findings_belong_to_pro(site: Site, net: str) -> None:
     services = replace(site.node.services, metrics=Metrics(), tiers=Policy(mode="earned", threshold=10))
     with serving(services, extend=install.install) as url:
         strict = Site(Node(url, services, site.node.accounts), site.cookies)
-        free = strict.page("/search", "contributor", q=f"net:{net}")
+        free = strict.page("/search", "user", q=f"net:{net}")
         assert (free.status, free.find("//th[.='Findings']")) == (200, [])
-        refused = strict.page("/search", "contributor", q="kev:true")
+        refused = strict.page("/search", "user", q="kev:true")
         assert (refused.status, "belong to Pro" in refused.words()) == (402, True)
     page = site.page("/search", "read-only", q="kev:true")
     assert page.status == 200
