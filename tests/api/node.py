@@ -133,6 +133,15 @@ class Node:
         assert response.status_code == 200, response.text
         return response.json()["matches"]
 
+    def entries(self) -> int:
+        """How long the provenance chain is."""
+        return self.get("/v0/provenance").json()["entries"]
+
+    def recorded(self, after: int) -> list[str]:
+        """Kinds of the entries that came to the chain after so many, without alerts, which come when they come."""
+        page = self.get("/v0/provenance/entries", after=after, limit=1000).json()
+        return sorted(kind for one in page["entries"] if not (kind := one["kind"]).startswith("alert."))
+
     def metric(self, line: str) -> float:
         """The value of a metric's line at `/metrics`; 0 where it is not there yet."""
         text = self.ask("GET", "/metrics", "").text

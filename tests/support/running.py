@@ -128,6 +128,11 @@ class Running:
         assert response.status_code == 200, response.text
         return response.json()
 
+    def recorded(self, after: int) -> list[str]:
+        """Kinds of the entries that came to the chain after so many, without alerts, which come when they come."""
+        page = self.get("/v0/provenance/entries", after=after, limit=1000)
+        return sorted(kind for one in page["entries"] if not (kind := one["kind"]).startswith("alert."))
+
     def seal(self, output: bytes, **fields: Any) -> bytes:
         """An envelope around `output`, signed by the local admin."""
         own = self.credential

@@ -53,7 +53,7 @@ def test_status(node: Node) -> None:
     assert set(status["counts"]) >= {"hosts", "endpoints", "services", "certificates", "observations"}
     assert status["counts"]["hosts"] == before["counts"]["hosts"] + 1
     assert status["counts"]["endpoints"] == before["counts"]["endpoints"] + 2
-    assert status["chain"] == node.get("/v0/provenance").json()
+    assert before["chain"]["entries"] < status["chain"]["entries"] <= node.entries()
 
 
 def test_the_document_is_served(node: Node) -> None:
