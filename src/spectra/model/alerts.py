@@ -268,7 +268,7 @@ class Muting(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     ip: Annotated[str, Meta(max_length=45)] = ""
     port: Annotated[int, Meta(ge=0, le=65535)] = 0
     protocol: Literal["", "tcp", "udp", "sctp"] = ""
-    cve: Annotated[str, Meta(pattern=r"^(CVE-[0-9]{4}-[0-9]{4,9})?\Z")] = ""
+    cve: Annotated[str, Meta(max_length=30)] = ""
     name: Annotated[str, Meta(max_length=300)] = ""
     until: datetime | None = None
     reason: Annotated[str, Meta(max_length=1000)] = ""

@@ -35,6 +35,7 @@ from spectra.model.alerts import (
     Trial,
     Trying,
 )
+from spectra.model.vulns import CVE_ID
 from spectra.store import alertrules, alerts, outlets
 from spectra.store.accounts import Act
 from spectra.store.alerts import Wanted
@@ -223,7 +224,10 @@ def _checked(wanted: Muting) -> Muting:
         raise BadRequest("A port goes with its protocol and the host's ip.", field="port")
     if not wanted.reason.isprintable():
         raise BadRequest("A reason is one line.", field="reason")
-    return replace(wanted, ip=address(wanted.ip)) if wanted.ip else wanted
+    cve = wanted.cve.strip().upper()
+    if cve and not (cve.isascii() and CVE_ID.fullmatch(cve)):
+        raise BadRequest(f"{wanted.cve!r} is no CVE.", field="cve", hint="Write one as CVE-2024-6387.")
+    return replace(wanted, ip=address(wanted.ip) if wanted.ip else "", cve=cve)
 
 
 # Alerts --------------------------------------------------------------------------------------------------------------
