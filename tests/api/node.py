@@ -25,7 +25,7 @@ from spectra.identity import tokens
 from spectra.identity.keys import SigningKey
 from spectra.identity.roles import ROLES
 from spectra.store import keys
-from tests.support import samples
+from tests.support import chain, samples
 from tests.support.waiting import eventually
 
 
@@ -138,9 +138,8 @@ class Node:
         return self.get("/v0/provenance").json()["entries"]
 
     def recorded(self, after: int) -> list[str]:
-        """Kinds of the entries that came to the chain after so many, without alerts, which come when they come."""
-        page = self.get("/v0/provenance/entries", after=after, limit=1000).json()
-        return sorted(kind for one in page["entries"] if not (kind := one["kind"]).startswith("alert."))
+        """`chain.kinds` of the entries that came after so many."""
+        return chain.kinds(self.get("/v0/provenance/entries", after=after, limit=1000).json())
 
     def metric(self, line: str) -> float:
         """The value of a metric's line at `/metrics`; 0 where it is not there yet."""

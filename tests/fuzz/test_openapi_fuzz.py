@@ -1,7 +1,7 @@
 """The OpenAPI document and the API, held against each other: requests made from the document, good and bad ones, are
 sent to a real server, and what it answers has to be in the document.
 
-The examples are the same in every run; `SPECTRA_FUZZ_EXAMPLES` asks for more of them.
+The examples are the same whenever the same modules are loaded; `SPECTRA_FUZZ_EXAMPLES` asks for more of them.
 """
 
 from __future__ import annotations

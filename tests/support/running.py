@@ -20,7 +20,7 @@ from spectra.engines.layout import Layout
 from spectra.engines.orphans import end_leftovers, servers_of
 from spectra.identity.keys import SigningKey
 from spectra.identity.tokens import LocalCredential
-from tests.support import samples
+from tests.support import chain, samples
 from tests.support.clusters import roomy_folder, seed
 from tests.support.postgres import reachable_folder
 from tests.support.waiting import eventually
@@ -129,9 +129,8 @@ class Running:
         return response.json()
 
     def recorded(self, after: int) -> list[str]:
-        """Kinds of the entries that came to the chain after so many, without alerts, which come when they come."""
-        page = self.get("/v0/provenance/entries", after=after, limit=1000)
-        return sorted(kind for one in page["entries"] if not (kind := one["kind"]).startswith("alert."))
+        """`chain.kinds` of the entries that came after so many."""
+        return chain.kinds(self.get("/v0/provenance/entries", after=after, limit=1000))
 
     def seal(self, output: bytes, **fields: Any) -> bytes:
         """An envelope around `output`, signed by the local admin."""

@@ -12,7 +12,7 @@ from typing import Final, Literal
 
 import msgspec
 
-CVE_ID: Final = re.compile(r"CVE-(\d{4})-(\d{4,9})")
+CVE_ID: Final = re.compile(r"CVE-(\d{4})-(\d{4,9})", re.ASCII)
 """A CVE id in upper case; group 1 is its year, group 2 its number."""
 
 Status = Literal["", "awaiting", "deferred", "disputed", "rejected"]

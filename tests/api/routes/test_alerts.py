@@ -84,6 +84,7 @@ def test_mutes_say_what_they_are_about(node: Node) -> None:
         {"ip": IP, "port": 80},
         {"ip": "x"},
         {"cve": "1"},
+        {"cve": "CVE-\u0662\u0660\u0662\u0664-6387"},
         {"ip": IP, "until": "2001-01-01T00:00:00Z"},
     ):
         is_problem(node.ask("POST", "/v0/alerts/mutes", json=body), 400, "bad_request")

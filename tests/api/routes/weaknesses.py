@@ -51,8 +51,8 @@ class Flawed:
 
     def tell(self, which: int) -> None:
         """And that it does."""
-        for key in self.softwares:
-            Weak(self.node.services.database).affected(key, self.vulns[which], datetime.now(UTC))
+        for one in self.softwares:
+            Weak(self.node.services.database).affected(one, self.vulns[which], datetime.now(UTC))
 
 
 def settled(database: Database) -> None:
@@ -79,11 +79,7 @@ def flawed(node: Node) -> Flawed:
         versions = connection.execute("SELECT version FROM service WHERE product = %s", [product]).fetchall()
     softwares = tuple(tables.software(product, version) for (version,) in versions)
     vulns = tables.vuln(first, 90.0, severity="critical", title="Bad"), tables.vuln(second, 20.0, severity="low")
-    for key in softwares:
+    for one in softwares:
         for vuln in vulns:
-            tables.affected(key, vuln, samples.T0)
-    with database.connection() as connection:
-        query = "SELECT s.version, s.software, s.words, c.* FROM service s, correlation c WHERE product = %s"
-        found = connection.execute(query, [product]).fetchall()
-    assert {key for _, key, *_ in found} == set(softwares), found
+            tables.affected(one, vuln, samples.T0)
     return Flawed(node, ip, product, (first, second), vulns, softwares)

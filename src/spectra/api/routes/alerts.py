@@ -13,6 +13,7 @@ from spectra.api.answers import answer, described
 from spectra.api.auth import ServicesDep, caller_of, require_scope, scope
 from spectra.api.bodies import described_body, json_body
 from spectra.api.routes.hosts import canonical as address
+from spectra.api.routes.triage import cve_id
 from spectra.api.services import Services
 from spectra.errors import BadRequest
 from spectra.flow import alertlook, alerttrial
@@ -35,7 +36,6 @@ from spectra.model.alerts import (
     Trial,
     Trying,
 )
-from spectra.model.vulns import CVE_ID
 from spectra.store import alertrules, alerts, outlets
 from spectra.store.accounts import Act
 from spectra.store.alerts import Wanted
@@ -224,10 +224,7 @@ def _checked(wanted: Muting) -> Muting:
         raise BadRequest("A port goes with its protocol and the host's ip.", field="port")
     if not wanted.reason.isprintable():
         raise BadRequest("A reason is one line.", field="reason")
-    cve = wanted.cve.strip().upper()
-    if cve and not (cve.isascii() and CVE_ID.fullmatch(cve)):
-        raise BadRequest(f"{wanted.cve!r} is no CVE.", field="cve", hint="Write one as CVE-2024-6387.")
-    return replace(wanted, ip=address(wanted.ip) if wanted.ip else "", cve=cve)
+    return replace(wanted, ip=address(wanted.ip) if wanted.ip else "", cve=cve_id(wanted.cve.strip()))
 
 
 # Alerts --------------------------------------------------------------------------------------------------------------

@@ -136,7 +136,7 @@ def listed(
     """The newest first."""
     filters = triagelist.Filters(
         fate=state,
-        cve=_cve(cve),
+        cve=cve_id(cve),
         statuses=_statuses(status),
         scope=_scope(scope),
         network=network_of(net, field="net") if net else None,
@@ -210,7 +210,8 @@ def _wider(services: Services, target: Target, now: datetime) -> str:
     return ""
 
 
-def _cve(text: str) -> str:
+def cve_id(text: str) -> str:
+    """A CVE as it is stored, or nothing; `BadRequest` naming `cve`."""
     if text and not CVE_ID.fullmatch(text.upper()):
         raise BadRequest(f"{text[:40]!r} is no CVE.", field="cve", hint="Write CVE-2024-6387.")
     return text.upper()
